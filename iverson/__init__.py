@@ -1,0 +1,1 @@
+"""Iverson: gradients for the Python you already write."""

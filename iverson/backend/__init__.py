@@ -1,0 +1,1 @@
+"""Core to loop IR to LLVM to machine code."""

@@ -1,0 +1,1 @@
+"""The core language: grammar, primitives, builder, checker, printer, sizes, evaluator. Imports no other layer."""

@@ -1,0 +1,1 @@
+"""Forward and reverse mode, as core to core transforms."""

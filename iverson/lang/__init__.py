@@ -1,0 +1,1 @@
+"""The front end: Python source to core."""

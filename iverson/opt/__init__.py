@@ -1,0 +1,1 @@
+"""The optimiser: core to core, one file a pass."""

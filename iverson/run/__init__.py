@@ -1,0 +1,1 @@
+"""Ties the layers: compilation cache, calling convention, arrays in and out, transforms."""
