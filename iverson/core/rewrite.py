@@ -233,8 +233,7 @@ def rename_op(op: Op, env: Env) -> Op:
         case For(index, extent, body, yields):
             index = fresh_all(index, inner)
             new = [
-                replace(y, monoid=_rename_monoid(y.monoid, env)) if isinstance(y, Reduce | Scan) else y
-                for y in yields
+                replace(y, monoid=_rename_monoid(y.monoid, env)) if isinstance(y, Reduce | Scan) else y for y in yields
             ]
             return For(index, tuple(lookup(e, env) for e in extent), rename(body, inner), tuple(new))
         case Accumulate(accs, inits, body):
@@ -259,3 +258,23 @@ def rename_function(f: Function) -> Function:
     params = fresh_all(f.params, env)
     donated = frozenset(p for p, old in zip(params, f.params, strict=True) if old in f.donated)
     return Function(params, rename(f.body, env), f.name, donated)
+
+
+def retype(op: Op, env: dict[Var, Atom]) -> Op:
+    """The op with new binders where `env` touches their types; `env` learns those.  Uses are left to the caller."""
+
+    def var(v: Var) -> Var:
+        if isinstance(v.type, Scalar) or (t := rename_type(v.type, env)) == v.type:
+            return v
+        env[v] = w = Var(t, v.hint)
+        return w
+
+    match op:
+        case Accumulate(accs, inits, body):
+            return Accumulate(tuple(map(var, accs)), inits, body)
+        case Loop(index, extent, carry, inits, body):
+            return Loop(index, extent, tuple(map(var, carry)), inits, body)
+        case While(carry, inits, cond, body):
+            return While(tuple(map(var, carry)), inits, cond, body)
+        case _:
+            return op

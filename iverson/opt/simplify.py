@@ -1,0 +1,203 @@
+"""simplify: constants, algebra, common subexpressions, decided branches, invariant carries, dead code.
+
+    let x = p(1, 2)                    ->  x := the constant                      (and every row of opt/algebra.py)
+    let x = e ; ... let y = e          ->  y := x                                 e a primitive or a read
+    If true A B                        ->  A                                      likewise Loop (i < 0), Check true
+    If p A[p] B[p]                     ->  If p A[true] B[false]
+    If p (.., a) (.., a)               ->  that result := a
+    Loop [c = c0] (.., c)              ->  c := c0                                likewise While
+    Accumulate [acc = a] B, acc unused ->  the final := a
+
+Invariant: the count of the cost model never rises, copies included: an equation that makes two names one is applied to
+scalars and to reads only, or where the name that goes was not consumed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeAlias
+
+from iverson.core import dce
+from iverson.core.build import Builder, literal
+from iverson.core.rewrite import free, fresh_all, lookup, map_op, rename_type, retype
+from iverson.core.syntax import (
+    Accumulate,
+    Accumulator,
+    Atom,
+    Block,
+    Check,
+    Function,
+    If,
+    Let,
+    Literal,
+    Loop,
+    Op,
+    Prim,
+    Read,
+    Scalar,
+    Var,
+    While,
+)
+from iverson.opt.algebra import rewrite_prim
+
+Key: TypeAlias = tuple[object, ...]
+
+COMMUTATIVE = frozenset({"add", "mul", "and", "or", "xor", "eq", "ne", "bit_and", "bit_or", "bit_xor"})
+
+
+def run(f: Function) -> Function:
+    """The function with every equation applied, once through."""
+    return dce.dce(Function(f.params, _Simplifier().block(f.body), f.name, f.donated))
+
+
+class _Simplifier:
+    def __init__(self) -> None:
+        self.env: dict[Var, Atom] = {}
+        self.defs: dict[Var, Op] = {}
+        self.known: list[dict[Key, Atom]] = [{}]
+        self.fold = Builder()
+
+    @contextmanager
+    def scope(self, facts: Sequence[tuple[Atom, bool]] = ()) -> Iterator[None]:
+        """A nested block: what becomes known inside is forgotten outside; `facts` hold inside."""
+        self.known.append({("fact", p): literal(holds) for p, holds in facts if isinstance(p, Var)})
+        yield
+        self.known.pop()
+
+    def find(self, key: Key) -> Atom | None:
+        for level in reversed(self.known):
+            if key in level:
+                return level[key]
+        return None
+
+    def atom(self, a: Atom) -> Atom:
+        a = lookup(a, self.env)
+        return self.find(("fact", a)) or a if isinstance(a, Var) else a
+
+    # --- blocks and statements ----------------------------------------------------------------------------------------
+
+    def block(self, block: Block, facts: Sequence[tuple[Atom, bool]] = ()) -> Block:
+        with self.scope(facts):
+            lets: list[Let] = []
+            for let in block:
+                self.statement(let, lets)
+            return Block(tuple(lets), tuple(map(self.atom, block.outs)))
+
+    def statement(self, let: Let, out: list[Let]) -> None:
+        """Append the simplified statement, or nothing where its results are now known by other names."""
+        op = let.op
+        if isinstance(op, If):
+            pred = self.atom(op.pred)
+            if isinstance(pred, Literal):
+                return self.inline(let.vars, op.then if pred.value else op.orelse, out)
+            op = If(pred, self.block(op.then, [(pred, True)]), self.block(op.orelse, [(pred, False)]))
+            return self.emit(Let(let.vars, op, let.site), out)
+        if isinstance(op, Loop | While):
+            op = self.without_invariants(let, op)
+            if op is None:
+                return None
+        op = map_op(retype(op, self.env), self.atom, self.block)
+        if isinstance(op, Accumulate):
+            return self.accumulate(let, op, out)
+        return self.emit(Let(let.vars, op, let.site), out)
+
+    def inline(self, results: Sequence[Var], block: Block, out: list[Let]) -> None:
+        """The statements of a block that surely runs, in its place."""
+        for let in block:
+            self.statement(let, out)
+        self.env.update(zip(results, map(self.atom, block.outs), strict=True))
+
+    def emit(self, let: Let, out: list[Let]) -> None:
+        op = let.op
+        if isinstance(op, Prim):
+            new = rewrite_prim(op, self.definition)
+            folded = self.fold.prim(new.name, *new.args) if isinstance(new, Prim) and _constant(new) else new
+            if isinstance(folded, Literal):
+                new = folded
+            if not isinstance(new, Prim):
+                self.env[let.vars[0]] = new
+                return
+            op = new
+        key = _key(op)
+        if key is not None and (found := self.find(key)) is not None:
+            if let.vars:
+                self.env[let.vars[0]] = found
+            return
+        if isinstance(op, Check) and op.pred == literal(True):
+            return
+        if isinstance(op, If):
+            self.share_equal_outs(let.vars, op)
+        vs = self.retype(let.vars)
+        if key is not None:
+            self.known[-1][key] = vs[0] if vs else literal(True)
+        if len(vs) == 1:
+            self.defs[vs[0]] = op
+        out.append(Let(vs, op, let.site))
+
+    def retype(self, vs: tuple[Var, ...]) -> tuple[Var, ...]:
+        """The binders, new where a substitution touches an extent in their type."""
+        if all(isinstance(v.type, Scalar) or rename_type(v.type, self.env) == v.type for v in vs):
+            return vs
+        return fresh_all(vs, self.env)
+
+    def definition(self, a: Atom) -> Op | None:
+        return self.defs.get(a) if isinstance(a, Var) else None
+
+    # --- constructs ---------------------------------------------------------------------------------------------------
+
+    def share_equal_outs(self, results: Sequence[Var], op: If) -> None:
+        for v, a, b in zip(results, op.then.outs, op.orelse.outs, strict=True):
+            if a == b and isinstance(v.type, Scalar):
+                self.env[v] = a
+
+    def without_invariants(self, let: Let, op: Loop | While) -> Loop | While | None:
+        """Carries that every turn hands on unchanged are their initial values."""
+        for carry, init, out in zip(op.carry, op.inits, op.body.outs, strict=False):
+            if out is carry:
+                self.env[carry] = self.atom(init)
+        if isinstance(op, Loop) and self.atom(op.extent) == literal(0) and len(let.vars) == len(op.carry):
+            self.env.update(zip(let.vars, map(self.atom, op.inits), strict=True))
+            return None
+        for result, carry in zip(let.vars, op.carry, strict=False):
+            if carry in self.env:
+                self.env[result] = self.env[carry]
+        return op
+
+    def accumulate(self, let: Let, op: Accumulate, out: list[Let]) -> None:
+        """An accumulator nothing is contributed to ends as it began."""
+        used = free(op.body)
+        at = 0
+        for acc, inits in zip(op.accs, op.inits, strict=True):
+            assert isinstance(acc.type, Accumulator)
+            width = len(acc.type.dtypes)
+            if acc.type.monoid == "append":
+                at += 1
+            elif acc not in used:
+                self.env.update(zip(let.vars[at : at + width], inits, strict=True))
+            at += width
+        self.emit(Let(let.vars, op, let.site), out)
+
+
+def _constant(op: Prim) -> bool:
+    return all(isinstance(a, Literal) for a in op.args)
+
+
+def _key(op: Op) -> Key | None:
+    """What makes two statements equal: a primitive, a read or a check of the same atoms."""
+    match op:
+        case Prim(name, args):
+            return (name, *(sorted(args, key=_order) if name in COMMUTATIVE else args))
+        case Read(array, index):
+            return ("read", array, *index)
+        case Check(pred, _, _, error):
+            return ("check", pred, error)
+        case _:
+            return None
+
+
+def _order(a: Atom) -> tuple[int, object]:
+    return (0, repr(a)) if isinstance(a, Literal) else (1, id(a))
+
+
+__all__ = ["run"]
