@@ -1,6 +1,6 @@
 """The corpus of programs: every pass and transform of the system is tested on each of them."""
 
-from . import elementwise, reductions  # noqa: F401
+from . import branches, elementwise, linalg_loops, loops, reductions, stencils, whiles  # noqa: F401
 from .registry import (
     PROGRAMS,
     TAGS,

@@ -7,16 +7,12 @@ import numpy as np
 from .registry import program
 
 
-@program(
-    args=lambda n, rng: (rng.normal(size=n), rng.normal(size=n)), wrt=(0, 1), tags="numpy sum contraction"
-)
+@program(args=lambda n, rng: (rng.normal(size=n), rng.normal(size=n)), wrt=(0, 1), tags="numpy sum contraction")
 def dot(x, y):
     return np.sum(x * y)
 
 
-@program(
-    args=lambda n, rng: (2.5, rng.normal(size=n), rng.normal(size=n)), wrt=(0, 1, 2), tags="numpy map prim"
-)
+@program(args=lambda n, rng: (2.5, rng.normal(size=n), rng.normal(size=n)), wrt=(0, 1, 2), tags="numpy map prim")
 def axpy(alpha, x, y):
     return alpha * x + y
 
@@ -49,9 +45,7 @@ def two_argument_ufuncs(x, y):
 
 @program(args=lambda n, rng: (rng.uniform(0.3, 0.9, size=n),), wrt=(0,), tags="math comprehension map prim")
 def math_module(x):
-    return [
-        math.exp(v) * math.sin(v) + math.log(v) / math.sqrt(v) - math.atanh(v) + math.asinh(v) ** 2 for v in x
-    ]
+    return [math.exp(v) * math.sin(v) + math.log(v) / math.sqrt(v) - math.atanh(v) + math.asinh(v) ** 2 for v in x]
 
 
 @program(
@@ -81,23 +75,17 @@ def absolute_values(x):
     return np.abs(x) + np.fabs(x) ** 1.5 + abs(x) * x
 
 
-@program(
-    args=lambda n, rng: (rng.uniform(-4.0, 4.0, size=n) + 0.01,), wrt=(0,), tags="numpy prim branch minmax"
-)
+@program(args=lambda n, rng: (rng.uniform(-4.0, 4.0, size=n) + 0.01,), wrt=(0,), tags="numpy prim branch minmax")
 def clipped(x):
     return np.clip(x, -1.0, 2.0) ** 2 + np.maximum(x, 0.0) + np.minimum(x, 0.5)
 
 
-@program(
-    args=lambda n, rng: (rng.uniform(0.2, 2.8, size=n) + 3.0 * np.arange(n), 3.0), wrt=(0,), tags="numpy prim"
-)
+@program(args=lambda n, rng: (rng.uniform(0.2, 2.8, size=n) + 3.0 * np.arange(n), 3.0), wrt=(0,), tags="numpy prim")
 def remainder_of_floats(x, period):
     return np.mod(x, period) + x % 3.0 - x // period + np.fmod(x, period)
 
 
-@program(
-    args=lambda n, rng: (rng.normal(size=(n, n)), rng.normal(size=n)), wrt=(0, 1), tags="numpy map", large=60
-)
+@program(args=lambda n, rng: (rng.normal(size=(n, n)), rng.normal(size=n)), wrt=(0, 1), tags="numpy map", large=60)
 def chained_expressions(a, b):
     c = a + b
     d = c * c - a / (1.0 + b**2)

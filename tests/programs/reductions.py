@@ -59,9 +59,7 @@ def products_with_two_zeros(x):
     return np.prod(x), np.prod(x[1:]), np.prod(x[::2])
 
 
-@program(
-    args=lambda n, rng: (rng.normal(size=(n, 4)), rng.normal(size=n)), wrt=(0, 1), tags="numpy product map"
-)
+@program(args=lambda n, rng: (rng.normal(size=(n, 4)), rng.normal(size=n)), wrt=(0, 1), tags="numpy product map")
 def products_along_axes(a, w):
     return np.prod(a, axis=1) * w, np.prod(a, axis=0)
 
@@ -73,9 +71,7 @@ def sums_along_axes(a):
     return rows, columns, a.sum(), np.sum(a * columns, axis=-1)
 
 
-@program(
-    args=lambda n, rng: (rng.normal(size=(n, 3)),), wrt=(0,), sizes=(1, 2, 5), tags="numpy sum minmax slice"
-)
+@program(args=lambda n, rng: (rng.normal(size=(n, 3)),), wrt=(0,), sizes=(1, 2, 5), tags="numpy sum minmax slice")
 def standardise(a):
     mean = a.mean(axis=0)
     spread = a.max(axis=0) - a.min(axis=0) + 1.0
@@ -100,18 +96,14 @@ def sum_of_positives(x):
     return sum(v for v in x if v > 0.0), sum(1 for v in x if v > 0.0)
 
 
-@program(
-    args=lambda n, rng: (rng.normal(size=n), rng.normal(size=n)), wrt=(0, 1), tags="reduction clause minmax"
-)
+@program(args=lambda n, rng: (rng.normal(size=n), rng.normal(size=n)), wrt=(0, 1), tags="reduction clause minmax")
 def guarded_minimum(x, y):
     n = len(x)
     nearest = min((abs(x[i] - y[j]) for i in range(n) for j in range(n) if i != j), default=7.0)
     return nearest, max((v for v in x), default=-1.0)
 
 
-@program(
-    args=lambda n, rng: (rng.normal(size=(n, n)),), wrt=(0,), large=60, tags="reduction sum clause size loop"
-)
+@program(args=lambda n, rng: (rng.normal(size=(n, n)),), wrt=(0,), large=60, tags="reduction sum clause size loop")
 def triangular_sums(a):
     n = len(a)
     lower = sum(a[i, j] for i in range(n) for j in range(i))
@@ -130,9 +122,7 @@ def triangular_sums(a):
 def kmeans_cost(points, centres):
     n, d = points.shape
     k = len(centres)
-    return sum(
-        min(sum((points[i, c] - centres[j, c]) ** 2 for c in range(d)) for j in range(k)) for i in range(n)
-    )
+    return sum(min(sum((points[i, c] - centres[j, c]) ** 2 for c in range(d)) for j in range(k)) for i in range(n))
 
 
 @program(

@@ -223,9 +223,7 @@ def random_direction(args: tuple[Any, ...], wrt: tuple[int, ...], seed: int = 0)
     )
 
 
-def shifted(
-    args: tuple[Any, ...], wrt: tuple[int, ...], direction: tuple[Any, ...], h: float
-) -> tuple[Any, ...]:
+def shifted(args: tuple[Any, ...], wrt: tuple[int, ...], direction: tuple[Any, ...], h: float) -> tuple[Any, ...]:
     """The arguments moved by h along `direction`; float32 becomes float64, so that the step is exact."""
     moved = list(copied(args))
     for k, tangent in zip(wrt, direction, strict=True):
