@@ -364,9 +364,10 @@ def _sequence(x: Operand | Sequence[Operand]) -> Sequence[Operand]:
 
 def _coerce(name: str, args: Sequence[Operand]) -> tuple[Atom, ...]:
     """Python numbers take the dtype of the atoms beside them (select: of the other branch)."""
-    typed = [dtype_of(a) for a in (args[1:] if name == "select" else args) if isinstance(a, Var | Literal)]
-    wanted = next(iter(typed), None)
-    return tuple(as_atom(a, BOOL if name == "select" and k == 0 else wanted) for k, a in enumerate(args))
+    first = prims.TABLE[name].first
+    lead = 0 if first is None else 1
+    wanted = next((dtype_of(a) for a in args[lead:] if isinstance(a, Var | Literal)), None)
+    return tuple(as_atom(a, first if k < lead else wanted) for k, a in enumerate(args))
 
 
 def _fold(name: str, args: tuple[Atom, ...]) -> Atom | None:
@@ -395,5 +396,5 @@ def _evaluate(name: str, args: tuple[Atom, ...]) -> Literal | None:
     try:
         with np.errstate(all="ignore"):
             return literal(np.asarray(prims.TABLE[name].meaning(*values)).item(), dtype)
-    except (ZeroDivisionError, OverflowError):
+    except (ZeroDivisionError, ValueError, OverflowError):
         return None  # raises, or wraps, when it runs
