@@ -93,10 +93,8 @@ class _Simplifier:
                 return self.inline(let.vars, op.then if pred.value else op.orelse, out)
             op = If(pred, self.block(op.then, [(pred, True)]), self.block(op.orelse, [(pred, False)]))
             return self.emit(Let(let.vars, op, let.site), out)
-        if isinstance(op, Loop | While):
-            op = self.without_invariants(let, op)
-            if op is None:
-                return None
+        if isinstance(op, Loop | While) and self.without_invariants(let, op):
+            return None
         op = map_op(retype(op, self.env), self.atom, self.block)
         if isinstance(op, Accumulate):
             return self.accumulate(let, op, out)
@@ -151,18 +149,18 @@ class _Simplifier:
             if a == b and isinstance(v.type, Scalar):
                 self.env[v] = a
 
-    def without_invariants(self, let: Let, op: Loop | While) -> Loop | While | None:
-        """Carries that every turn hands on unchanged are their initial values."""
+    def without_invariants(self, let: Let, op: Loop | While) -> bool:
+        """Carries that every turn hands on unchanged are their initial values; says if nothing else is left."""
         for carry, init, out in zip(op.carry, op.inits, op.body.outs, strict=False):
             if out is carry:
                 self.env[carry] = self.atom(init)
-        if isinstance(op, Loop) and self.atom(op.extent) == literal(0) and len(let.vars) == len(op.carry):
-            self.env.update(zip(let.vars, map(self.atom, op.inits), strict=True))
-            return None
         for result, carry in zip(let.vars, op.carry, strict=False):
             if carry in self.env:
                 self.env[result] = self.env[carry]
-        return op
+        if isinstance(op, Loop) and self.atom(op.extent) == literal(0) and len(let.vars) == len(op.carry):
+            self.env.update(zip(let.vars, map(self.atom, op.inits), strict=True))
+            return True
+        return False
 
     def accumulate(self, let: Let, op: Accumulate, out: list[Let]) -> None:
         """An accumulator nothing is contributed to ends as it began."""
