@@ -11,7 +11,8 @@ the cotangent of y.  The rules are programs of primitives again, so they can be 
     - Kinks: abs at 0 has slope 0 (so have hypot and atan2 at the origin, copysign at 0); of min and max the first
       argument takes ties and NaN; x**z at x = 0 <= z has slope 0 in z; floor, sign, casts to integers: 0 everywhere.
 
-Python numbers get the dtype that `argument_dtypes` gives to an open place.
+A zero that min or max chooses between 0.0 and -0.0 may be either.  Python numbers get the dtype that
+`argument_dtypes` gives to an open place.
 
 Recipes, what the back end does for a row:
 

@@ -10,6 +10,7 @@ NumPy's floating-point warnings are the caller's business: evaluate under `np.er
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from fractions import Fraction
@@ -39,6 +40,8 @@ def pair(re: Value, im: Value) -> Value:
 
 def along(h: Value, slope: Value) -> Value:
     """The perturbation h times a slope; none stays none, however steep the slope."""
+    if isinstance(h, float) and isinstance(slope, float):
+        return h * slope if h else 0.0
     return np.where(h == 0, 0.0, h * slope)[()]
 
 
@@ -179,28 +182,57 @@ def _softplus_imag(z: Value) -> Value:
     return np.where(z.real > 0, z.imag, 0.0) + np.log1p(np.exp(decaying)).imag
 
 
-def _cot_derivative(n: int) -> np.polynomial.Polynomial:
-    """P with P(cot pi x) = d^n/dx^n cot pi x."""
+def _cot_derivative(n: int, c: Value) -> Value:
+    """d^n/dx^n cot(pi x) as a polynomial in c = cot(pi x), since dc/dx = -pi (1 + c^2); all its terms have one sign."""
     p = np.polynomial.Polynomial([0.0, 1.0])
     for _ in range(n):
         p = p.deriv() * np.polynomial.Polynomial([-math.pi, 0.0, -math.pi])
-    return p
+    return functools.reduce(lambda y, a: y * c + a, p.coef[::-1])
 
 
 def _polygamma_real(n: Value, x: Value) -> Value:
-    """The n-th derivative of digamma; below 1/2 by reflection, the series being slow there.  NaN at the poles if n is
-    odd or even alike, since the two sides may differ in sign."""
+    """The n-th derivative of digamma, n >= 0; left of 1/2 by reflection.  At a pole: the limit if both sides agree."""
     if np.ndim(n):
         return np.vectorize(_polygamma_real, otypes=[np.asarray(x).dtype])(n, x)
+    if n < 0:
+        return np.full_like(x, np.nan)[()]
     n, w = int(n), np.asarray(x, np.float64)
-    if n == 0:
-        return sp.psi(x)
+    sign = (-1.0) ** n
     right = np.where(w < 0.5, 1 - w, w)
-    scale = (-1.0) ** (n + 1) * math.factorial(n)
-    y = scale * sp.zeta(n + 1.0, right)
-    cot = 1 / np.tan(np.pi * (w - np.round(w)))
-    reflected = (-1.0) ** n * (y - (-1.0) ** n * np.pi * _cot_derivative(n)(cot))
+    y = -sign * math.factorial(n) * sp.zeta(n + 1.0, right) if n else sp.psi(right)
+    offset = np.where(w == 0, w, w - np.round(w))
+    reflected = sign * y - np.pi * _cot_derivative(n, 1 / np.tan(np.pi * offset))
+    if n % 2 == 0:
+        reflected = np.where((offset == 0) & (w != 0), np.nan, reflected)
     return np.where(w < 0.5, reflected, y).astype(np.asarray(x).dtype)[()]
+
+
+def _digamma_real(x: Value) -> Value:
+    return _polygamma_real(0, x)
+
+
+def _trigamma_real(x: Value) -> Value:
+    return _polygamma_real(1, x)
+
+
+def _lgamma_real(x: Value) -> Value:
+    """log |gamma|; SciPy's overflows where 1/x does, and is -inf at -inf."""
+    size = np.abs(x)
+    return np.where(size < 1e-30, -np.log(size), np.where(size == np.inf, size, sp.gammaln(x)))[()]
+
+
+def _erfinv_real(x: Value) -> Value:
+    """SciPy's loses the sign of zero."""
+    return np.copysign(sp.erfinv(x), x)
+
+
+def _fading(f: Meaning) -> Meaning:
+    """A Bessel function, with its limit 0 at infinity (SciPy's: NaN)."""
+    return lambda x: np.where(x == np.inf, np.zeros_like(x), f(x))[()]
+
+
+def _fading_both(f: Meaning) -> Meaning:
+    return lambda x: np.where(np.isinf(x), np.zeros_like(x), f(x))[()]
 
 
 def _polygamma_imag(n: Value, x: Value) -> Value:
@@ -222,13 +254,13 @@ sigmoid = holomorphic(sp.expit, lambda z: np.tanh(z / 2) / 2)
 softplus = perturbed(lambda x: np.logaddexp(x, np.zeros_like(x)), _softplus_imag)
 erf = holomorphic(sp.erf)
 erfc = holomorphic(sp.erfc)
-erfinv = sloped(sp.erfinv, lambda x: math.sqrt(math.pi) / 2 * np.exp(sp.erfinv(x) ** 2))
-lgamma = sloped(sp.gammaln, sp.psi)
-digamma = sloped(sp.psi, lambda x: _polygamma_real(1, x))
-trigamma = sloped(lambda x: _polygamma_real(1, x), lambda x: _polygamma_real(2, x))
+erfinv = sloped(_erfinv_real, lambda x: math.sqrt(math.pi) / 2 * np.exp(sp.erfinv(x) ** 2))
+lgamma = sloped(_lgamma_real, _digamma_real)
+digamma = sloped(_digamma_real, _trigamma_real)
+trigamma = sloped(_trigamma_real, lambda x: _polygamma_real(2, x))
 polygamma = perturbed(_polygamma_real, _polygamma_imag)
 # SciPy's Bessel functions of a complex argument lose a small imaginary part
-j0 = sloped(sp.j0, lambda x: -sp.j1(x))
-j1 = sloped(sp.j1, lambda x: (sp.j0(x) - sp.jn(2, x)) / 2)
-y0 = sloped(sp.y0, lambda x: -sp.y1(x))
-y1 = sloped(sp.y1, lambda x: (sp.y0(x) - sp.yn(2, x)) / 2)
+j0 = sloped(_fading_both(sp.j0), lambda x: -sp.j1(x))
+j1 = sloped(_fading_both(sp.j1), lambda x: (sp.j0(x) - sp.jn(2, x)) / 2)
+y0 = sloped(_fading(sp.y0), lambda x: -sp.y1(x))
+y1 = sloped(_fading(sp.y1), lambda x: (sp.y0(x) - sp.yn(2, x)) / 2)
