@@ -3,8 +3,8 @@
 The objective is plain Python: loops, comprehensions, a log-sum-exp.  `iv.value_and_grad` compiles it together with its
 gradient, and SciPy's L-BFGS does the rest.  Run it with `make demo`.
 
-The model: x_i ~ sum_k w_k N(mu_k, (Q_k^T Q_k)^-1), with weights w = softmax(alpha) and lower triangular precision factors
-Q_k whose diagonal is exp(q_k); a Wishart prior on the precisions keeps every component from collapsing onto a point.
+The model: x_i ~ sum_k w_k N(mu_k, (Q_k^T Q_k)^-1), with weights w = softmax(alpha) and lower triangular precision
+factors Q_k whose diagonal is exp(q_k); a Wishart prior on the precisions keeps every component from collapsing onto a point.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def fit(x, mix, iterations=150):
 def responsibilities(mix, x):
     """log w_c N(x_i) for every point and component, in NumPy."""
     factor = np.tril(mix.lower, -1)
-    k, d = mix.q.shape
-    factor[:, range(d), range(d)] = np.exp(mix.q)
+    diagonal = range(mix.q.shape[1])
+    factor[:, diagonal, diagonal] = np.exp(mix.q)
     y = np.einsum("kab,nkb->nka", factor, x[:, None, :] - mix.mu)
     return mix.alpha + mix.q.sum(1) - 0.5 * (y**2).sum(2), factor
 
@@ -201,8 +201,10 @@ def main():
     accuracy = np.mean(np.array(labels)[clusters] == digits.target)
     likelihood = -objective(mix, x, 0.0, 0)
     print(f"log-likelihood             {likelihood:.1f}  ({likelihood / len(x):.3f} a digit)")
-    print(f"agreement with the labels  {accuracy:.1%} by majority, adjusted Rand index "
-          f"{adjusted_rand_score(digits.target, clusters):.3f}")
+    print(
+        f"agreement with the labels  {accuracy:.1%} by majority, adjusted Rand index "
+        f"{adjusted_rand_score(digits.target, clusters):.3f}"
+    )
     print(f"gradient error             {finite_difference_error(mix, x):.1e}  (finite differences, relative)")
 
     args = (mix, x, PRIOR_SCALE, PRIOR_EXTRA)

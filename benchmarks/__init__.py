@@ -1,0 +1,1 @@
+"""Iverson beside its peers: `make bench`, or `python -m benchmarks` in an environment that has them."""
