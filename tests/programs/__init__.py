@@ -1,6 +1,27 @@
 """The corpus of programs: every pass and transform of the system is tested on each of them."""
 
-from . import branches, elementwise, linalg_loops, loops, reductions, stencils, whiles  # noqa: F401
+from . import (  # noqa: F401
+    aliasing,
+    branches,
+    calls,
+    dtypes,
+    edge_cases,
+    elementwise,
+    functional,
+    gather_scatter,
+    linalg_loops,
+    loops,
+    numpy_names,
+    physics,
+    pytrees,
+    reductions,
+    scans,
+    slices,
+    special_functions,
+    statistics,
+    stencils,
+    whiles,
+)
 from .registry import (
     PROGRAMS,
     TAGS,

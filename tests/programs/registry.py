@@ -73,6 +73,7 @@ class Program:
     mutates       argument numbers whose final contents are part of the outcome
     raises        size -> the exception that the program raises there
     tolerance     relative; larger for float32
+    needs         names of the public surface that the plain function itself calls
     large         a size at which running time means something, and plain Python takes well under a minute
     """
 
@@ -86,6 +87,7 @@ class Program:
     raises: Mapping[int, type[BaseException]] = dataclasses.field(default_factory=dict)
     tags: frozenset[str] = frozenset()
     tolerance: float = 1e-9
+    needs: tuple[str, ...] = ()
     large: int = 1000
 
     @property
