@@ -15,6 +15,7 @@ from . import (  # noqa: F401
     physics,
     pytrees,
     reductions,
+    reverse_traps,
     scans,
     slices,
     special_functions,
