@@ -400,13 +400,15 @@ def _dtype_of(x: Any) -> DType | None:
 
 
 class NumpyOps:
-    """The primitives on NumPy values, typed as in a program."""
+    """The primitives on NumPy values, typed as in a program.  Among Python numbers alone, each has its own dtype."""
 
     def __getattr__(self, name: str) -> Callable[..., Value]:
         if name not in TABLE:
             raise AttributeError(name)
 
         def op(*args: Any) -> Value:
+            if not any(map(_dtype_of, args)):
+                args = tuple(np.asarray(a)[()] for a in args)
             dtypes = argument_dtypes(name, [_dtype_of(a) for a in args])
             typed = [
                 a if isinstance(a, np.ndarray | np.generic) else np.dtype(d.value).type(a)

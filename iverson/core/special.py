@@ -114,15 +114,17 @@ def select(p: Value, a: Value, b: Value) -> Value:
 
 
 def _fma(a: float, b: float, c: float, single: bool) -> float:
-    if not (math.isfinite(a) and math.isfinite(b) and math.isfinite(c)):
+    if not (math.isfinite(a) and math.isfinite(b)):
         return a * b + c
+    if not math.isfinite(c):
+        return c
     exact = Fraction(a) * Fraction(b) + Fraction(c)
     if exact == 0:
         return a * b + c  # a zero of the right sign
     try:
         near = float(exact)
     except OverflowError:
-        return math.copysign(math.inf, exact)
+        return math.inf if exact > 0 else -math.inf
     if single and Fraction(near) != exact and np.float64(near).view(np.int64) % 2 == 0:
         # round to odd, so that the second rounding, to float32, is the only one that counts
         near = math.nextafter(near, math.inf if exact > Fraction(near) else -math.inf)
@@ -177,6 +179,16 @@ def cast(name: str) -> Meaning:
 # --- functions --------------------------------------------------------------------------------------------------------
 
 
+def _atan2_imag(y: Value, x: Value) -> Value:
+    h = np.hypot(y.real, x.real)
+    return along(y.imag, x.real / h / h) - along(x.imag, y.real / h / h)
+
+
+def _hypot_imag(x: Value, z: Value) -> Value:
+    h = np.hypot(x.real, z.real)
+    return along(x.imag, x.real / h) + along(z.imag, z.real / h)
+
+
 def _softplus_imag(z: Value) -> Value:
     decaying = np.where(z.real > 0, -z, z)
     return np.where(z.real > 0, z.imag, 0.0) + np.log1p(np.exp(decaying)).imag
@@ -226,13 +238,9 @@ def _erfinv_real(x: Value) -> Value:
     return np.copysign(sp.erfinv(x), x)
 
 
-def _fading(f: Meaning) -> Meaning:
+def _fading(f: Meaning, at: Meaning) -> Meaning:
     """A Bessel function, with its limit 0 at infinity (SciPy's: NaN)."""
-    return lambda x: np.where(x == np.inf, np.zeros_like(x), f(x))[()]
-
-
-def _fading_both(f: Meaning) -> Meaning:
-    return lambda x: np.where(np.isinf(x), np.zeros_like(x), f(x))[()]
+    return lambda x: np.where(at(x), np.zeros_like(x), f(x))[()]
 
 
 def _polygamma_imag(n: Value, x: Value) -> Value:
@@ -240,16 +248,8 @@ def _polygamma_imag(n: Value, x: Value) -> Value:
 
 
 cbrt = sloped(np.cbrt, lambda x: 1 / (3 * np.cbrt(x) ** 2))
-atan2 = perturbed(
-    np.arctan2,
-    lambda a, b: (
-        along(a.imag, b.real / np.hypot(a.real, b.real) ** 2) - along(b.imag, a.real / np.hypot(a.real, b.real) ** 2)
-    ),
-)
-hypot = perturbed(
-    np.hypot,
-    lambda x, z: along(x.imag, x.real / np.hypot(x.real, z.real)) + along(z.imag, z.real / np.hypot(x.real, z.real)),
-)
+atan2 = perturbed(np.arctan2, _atan2_imag)
+hypot = perturbed(np.hypot, _hypot_imag)
 sigmoid = holomorphic(sp.expit, lambda z: np.tanh(z / 2) / 2)
 softplus = perturbed(lambda x: np.logaddexp(x, np.zeros_like(x)), _softplus_imag)
 erf = holomorphic(sp.erf)
@@ -260,7 +260,7 @@ digamma = sloped(_digamma_real, _trigamma_real)
 trigamma = sloped(_trigamma_real, lambda x: _polygamma_real(2, x))
 polygamma = perturbed(_polygamma_real, _polygamma_imag)
 # SciPy's Bessel functions of a complex argument lose a small imaginary part
-j0 = sloped(_fading_both(sp.j0), lambda x: -sp.j1(x))
-j1 = sloped(_fading_both(sp.j1), lambda x: (sp.j0(x) - sp.jn(2, x)) / 2)
-y0 = sloped(_fading(sp.y0), lambda x: -sp.y1(x))
-y1 = sloped(_fading(sp.y1), lambda x: (sp.y0(x) - sp.yn(2, x)) / 2)
+j0 = sloped(_fading(sp.j0, np.isinf), lambda x: -sp.j1(x))
+j1 = sloped(_fading(sp.j1, np.isinf), lambda x: (sp.j0(x) - sp.jn(2, x)) / 2)
+y0 = sloped(_fading(sp.y0, np.isposinf), lambda x: -sp.y1(x))
+y1 = sloped(_fading(sp.y1, np.isposinf), lambda x: (sp.y0(x) - sp.yn(2, x)) / 2)
