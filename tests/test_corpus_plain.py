@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 import iverson as iv
-from tests.programs import PROGRAMS, TAGS, assert_same, finite_difference, leaves, random_direction
+from tests.programs import (
+    PROGRAMS,
+    TAGS,
+    assert_same,
+    finite_difference,
+    leaves,
+    project,
+    projection_weights,
+    random_direction,
+)
 
 
 def cases(programs):
@@ -82,3 +91,37 @@ def test_finite_differences_agree_at_two_steps(program, n):
         scale = 1.0 + abs(coarse) + abs(program.projected(args))
     assert np.isfinite(coarse)
     assert abs(coarse - fine) <= 1e-5 * scale
+
+
+@pytest.mark.parametrize(
+    ("got", "expected"),
+    [
+        (1.0, 1.0 + 1e-6),
+        (np.array([1.0, np.nan]), np.array([1.0, 2.0])),
+        (np.inf, -np.inf),
+        (np.zeros((2, 1)), np.zeros(2)),
+        (np.arange(3.0), np.arange(3)),
+        (np.arange(3), np.arange(3.0)),
+        (np.array([True]), np.array([1])),
+        ((1.0, 2.0), (1.0,)),
+        ({"a": 1.0, "b": 2.0}, {"a": 2.0, "b": 1.0}),
+    ],
+)
+def test_oracle_tells_outcomes_apart(got, expected):
+    with pytest.raises(AssertionError):
+        assert_same(got, expected)
+
+
+def test_oracle_forgives_what_plain_python_does_not_know():
+    assert_same(0.0, 0)
+    assert_same(np.zeros((0, 3)), [])
+    assert_same(np.array([[1.0, 2.0]]), [[1.0, 2.0]])
+    assert_same((np.array([1, 2]), None), ([1, 2],))
+
+
+def test_projection_is_the_cotangent_it_says():
+    outcome = ([1.0, 2.0], {"k": 3, "z": np.array([1.0 + 2.0j])})
+    weights = [projection_weights(leaf, k) for k, leaf in enumerate(leaves(outcome))]
+    by_hand = weights[0] @ [1.0, 2.0] + (weights[2][0] * (1.0 + 2.0j)).real
+    assert weights[1] == 0.0
+    assert project(outcome) == pytest.approx(by_hand)

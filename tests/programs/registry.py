@@ -103,7 +103,7 @@ class Program:
         return self.make(n, np.random.default_rng([zlib.crc32(self.name.encode()), n]))
 
     def outcome(self, args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
-        """The plain function on copies of `args`: its result, and the final contents of what it mutates."""
+        """The plain function on contiguous copies of `args`: its result, and the final contents of what it mutates."""
         args = copied(args)
         result = self.function(*args)
         return result, tuple(args[k] for k in self.mutates)
