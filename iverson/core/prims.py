@@ -7,7 +7,10 @@ the cotangent of y.  The rules are programs of primitives again, so they can be 
 
     - A rule answers in t's dtype.  Only float casts have arguments and result of different float dtypes: there the
       transform casts the answer to the dtype of its destination (y's in forward mode, the argument's in reverse).
-    - `None` is derivative zero: arguments that are integers or bools, and step functions.
+    - `None` is derivative zero: arguments that are always integers or bools, and step functions.  Rows that take both
+      integers and floats are asked for a rule only where argument and result are floats.
+    - Finite arguments in the domain give no NaN where the partial is finite, but for one case, accepted for the shared
+      division: x / z with x = 0 and z so small that 1 / z overflows.
     - Kinks: abs at 0 has slope 0 (so have hypot and atan2 at the origin, copysign at 0); of min and max the first
       argument takes ties and NaN; x**z at x = 0 <= z has slope 0 in z; floor, sign, casts to integers: 0 everywhere.
 
