@@ -4,7 +4,8 @@ The objective is plain Python: loops, comprehensions, a log-sum-exp.  `iv.value_
 gradient, and SciPy's L-BFGS does the rest.  Run it with `make demo`.
 
 The model: x_i ~ sum_k w_k N(mu_k, (Q_k^T Q_k)^-1), with weights w = softmax(alpha) and lower triangular precision
-factors Q_k whose diagonal is exp(q_k); a Wishart prior on the precisions keeps every component from collapsing onto a point.
+factors Q_k whose diagonal is exp(q_k); a Wishart prior on the precisions keeps every component from collapsing onto a
+point.
 """
 
 from __future__ import annotations
