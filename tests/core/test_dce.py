@@ -43,7 +43,7 @@ def run(function: Function):
 
 def test_each_yield_of_a_for_by_itself():
     b, (n, x) = Builder(), params()
-    squares, total, best, at = b.for_(
+    squares, _total, _best, at = b.for_(
         n,
         lambda i: (b.o.mul(b.read(x, i), 2.0), b.o.exp(b.read(x, i)), b.read(x, i), i),
         [Map(), Reduce("add"), Reduce("argmax")],
@@ -89,7 +89,7 @@ def test_carries_that_only_feed_themselves():
 
 def test_while_keeps_what_its_condition_needs():
     b, (n, x) = Builder(), params()
-    i, t, u = b.while_(
+    _i, t, _u = b.while_(
         [0, 0.0, 1.0],
         lambda i, t, u: b.o.lt(i, n),
         lambda i, t, u: (b.o.add(i, 1), b.o.add(t, b.read(x, i)), b.o.add(u, t)),
@@ -104,7 +104,7 @@ def test_while_keeps_what_its_condition_needs():
 def test_if_results_and_predicate():
     b, (n, x) = Builder(), params()
     p = b.o.gt(n, 2)
-    u, v = b.if_(p, lambda: (1.0, b.o.exp(b.read(x, 0))), lambda: (2.0, 3.0))
+    u, _v = b.if_(p, lambda: (1.0, b.o.exp(b.read(x, 0))), lambda: (2.0, 3.0))
     after = dce(b.function([n, x], [u]))
     (choice,) = ops(after, If)
     assert choice.then.outs == (choice.then.outs[0],) and not choice.then.lets
