@@ -1,0 +1,58 @@
+"""Errors of staging: the right Python exception, the user's file and line, and what to do about it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import CodeType, FrameType
+
+from iverson.core.syntax import Site
+
+_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_FOREIGN: dict[str, bool] = {}
+_SITES: dict[tuple[CodeType, int], Site] = {}
+
+
+class StagingError(Exception):
+    """Python that can't be staged, or is wrong; every instance is also a builtin exception (TypeError, ...)."""
+
+
+_CLASSES: dict[type[BaseException], type[BaseException]] = {}
+
+
+def error(kind: type[BaseException], message: str, at: Site | None = None) -> BaseException:
+    """An exception that is both a StagingError and a `kind`, with the user's position at its end."""
+    if kind not in _CLASSES:
+        _CLASSES[kind] = type(f"Staging{kind.__name__}", (StagingError, kind), {"__module__": __name__})
+    at = at or site()
+    where = f"\n  at {at.file}:{at.line}, in {at.function}" if at else ""
+    return _CLASSES[kind](message + where)
+
+
+def site() -> Site | None:
+    """The line of user code that is running: the innermost frame outside this package and NumPy."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if _is_foreign(code.co_filename):
+            key = code, frame.f_lineno
+            found = _SITES.get(key)
+            if found is None:
+                found = _SITES[key] = Site(code.co_filename, frame.f_lineno, _user_name(frame))
+            return found
+        frame = frame.f_back
+    return None
+
+
+def _is_foreign(filename: str) -> bool:
+    known = _FOREIGN.get(filename)
+    if known is None:
+        library = filename.startswith((_HERE, "<frozen", "<__array_function__")) or f"{os.sep}numpy{os.sep}" in filename
+        known = _FOREIGN[filename] = not library
+    return known
+
+
+def _user_name(frame: FrameType) -> str:
+    """The name of the user's function, for frames of the suites that rewriting makes of its blocks too."""
+    name = frame.f_code.co_qualname
+    return next((part for part in reversed(name.split(".")) if not part.startswith(("<", "_iv_"))), name)

@@ -1,0 +1,147 @@
+"""Shapes: tuples of Python ints and integers of the program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from iverson.core.syntax import Atom, Literal
+from iverson.lang.errors import error
+from iverson.lang.num import Num, constant, known, ufunc
+from iverson.lang.ranges import at_most, inside, not_negative
+from iverson.lang.staging import builder, current
+
+Extent: TypeAlias = int | Num
+Shape: TypeAlias = tuple[Extent, ...]
+
+
+def extent(value: Any) -> Extent:
+    """A length, as a Python int where it is known."""
+    value = known(value)
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, Num) and value.dtype.kind == "i":
+        return value if value.weak and value.dtype.itemsize == 8 else Num(extent_atom(value), True)
+    raise error(TypeError, f"a length is an integer, not {type(value).__name__}")
+
+
+def shape_of(value: Any) -> Shape:
+    """The shape argument of NumPy's functions: one length or several."""
+    values = value if isinstance(value, tuple | list) else (value,)
+    return tuple(extent(v) for v in values)
+
+
+def extent_atom(value: Extent) -> Atom:
+    """The int64 atom of a length."""
+    from iverson.lang.num import INT64, atom_of
+
+    return atom_of(value, INT64)
+
+
+def atoms(shape: Iterable[Extent]) -> tuple[Atom, ...]:
+    return tuple(map(extent_atom, shape))
+
+
+def from_atom(atom: Atom) -> Extent:
+    return int(atom.value) if isinstance(atom, Literal) else Num(atom, True, None, current().lows.get(atom, 0))
+
+
+def product(shape: Iterable[Extent]) -> Extent:
+    """How many elements a shape has."""
+    total: Any = 1
+    for n in shape:
+        total = total * n
+    return extent(total)
+
+
+def minimum(x: Extent, y: Extent) -> Extent:
+    """The smaller of two integers; one of them where that is known."""
+    if isinstance(x, int) and isinstance(y, int):
+        return min(x, y)
+    a, b = constant(x), constant(y)
+    if at_most(a, b):
+        return x
+    return y if at_most(b, a) else extent(ufunc(np.minimum, x, y))
+
+
+def maximum(x: Extent, y: Extent) -> Extent:
+    if isinstance(x, int) and isinstance(y, int):
+        return max(x, y)
+    a, b = constant(x), constant(y)
+    if at_most(a, b):
+        return y
+    return x if at_most(b, a) else extent(ufunc(np.maximum, x, y))
+
+
+def is_inside(index: Any, length: Extent) -> bool:
+    """Whether 0 <= index < length is certain."""
+    return inside(constant(index), constant(length))
+
+
+def never_negative(value: Any) -> bool:
+    return not_negative(constant(value))
+
+
+def same(x: Extent, y: Extent) -> bool:
+    """Whether two lengths are certainly equal."""
+    if isinstance(x, int) or isinstance(y, int):
+        return isinstance(x, int) and isinstance(y, int) and x == y
+    if x.atom is y.atom:
+        return True
+    p, q = current().resolve(x.atom), current().resolve(y.atom)
+    return p is q or frozenset((p, q)) in current().equal
+
+
+def certainly_differ(x: Extent, y: Extent) -> bool:
+    if isinstance(x, int) and isinstance(y, int):
+        return x != y
+    a, b = constant(x), constant(y)
+    return at_most(a, b, -1) or at_most(b, a, -1)
+
+
+def require_same(x: Extent, y: Extent, what: str, kind: type[Exception] = ValueError) -> Extent:
+    """The common value of two lengths; checked when the program runs, unless it is known now."""
+    if same(x, y):
+        return x
+    if certainly_differ(x, y):
+        raise error(kind, f"{what} ({x if isinstance(x, int) else '?'} and {y if isinstance(y, int) else '?'})")
+    p, q = extent_atom(x), extent_atom(y)
+    builder().check(builder().o.eq(p, q), what + " ({} and {})", p, q, error=kind.__name__)
+    current().equal.append(frozenset((p, q)))
+    return x if isinstance(x, int) else y
+
+
+def require_same_shape(x: Shape, y: Shape, what: str) -> Shape:
+    if len(x) != len(y):
+        raise error(ValueError, f"{what}: {len(x)} and {len(y)} axes")
+    return tuple(require_same(a, b, what) for a, b in zip(x, y, strict=True))
+
+
+def broadcast(shapes: Sequence[Shape]) -> Shape:
+    """NumPy's broadcasting.  A length that isn't known to be 1 is taken not to be."""
+    rank = max((len(s) for s in shapes), default=0)
+    out: list[Extent] = []
+    for k in range(rank):
+        lengths = [s[k - rank + len(s)] for s in shapes if k - rank + len(s) >= 0]
+        wide = [n for n in lengths if not (isinstance(n, int) and n == 1)]
+        result: Extent = wide[0] if wide else 1
+        for n in wide[1:]:
+            result = require_same(result, n, "operands could not be broadcast together: their lengths differ")
+        out.append(result)
+    return tuple(out)
+
+
+def stretch(index: Sequence[Any], shape: Shape) -> tuple[Any, ...]:
+    """The index into an operand of `shape` that belongs to an index of the broadcast result."""
+    own = index[len(index) - len(shape) :]
+    return tuple(0 if isinstance(n, int) and n == 1 else i for i, n in zip(own, shape, strict=True))
+
+
+def axis_of(axis: Any, rank: int) -> int:
+    """A possibly negative axis number."""
+    axis = int(axis)
+    if not -rank <= axis < rank:
+        raise error(np.exceptions.AxisError, f"axis {axis} is out of bounds for array of dimension {rank}")
+    return axis % rank

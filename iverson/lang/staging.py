@@ -1,0 +1,263 @@
+"""The program under construction: one `Staging` per staged function, found through `current()`.
+
+It holds the builder, the stack of open scopes, and what scopes are about: storage.  A `Cell` is one storage cell; its
+`var` is the core variable that holds its contents now, and a write rebinds it.  The scopes make that work across
+control flow:
+
+    Suite   one side of an If: remembers what its cells held before, so that both sides can be merged
+    Turn    the body of a Loop or While: every outer cell that is touched gets a placeholder variable for its contents
+            at the start of a turn.  Those written become carries; for the others the placeholder is the value from
+            outside, and `Staging.same` records that (one substitution at the very end puts it right)
+    Each    the body of a For: outer cells can't be written
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from iverson.core.build import Builder, dtype_of, extents_of, literal
+from iverson.core.syntax import Array, Atom, Block, Let, Literal, Site, Var
+from iverson.lang import errors
+from iverson.lang.errors import error
+
+
+class Cell:
+    """A storage cell: `var` holds its contents now; a scalar atom if the cell has no axes."""
+
+    __slots__ = ("__weakref__", "depth", "dtype", "frozen", "name", "var", "written")
+
+    def __init__(self, var: Atom, dtype: np.dtype[Any], depth: int, name: str = "") -> None:
+        self.var = var
+        self.dtype = dtype  # of the front end: complex cells have a trailing extent of 2
+        self.depth = depth  # how many scopes were open when it was made
+        self.frozen = ""  # why it may not be written any more
+        self.written = False
+        self.name = name
+
+
+class Scope:
+    """An open block of the program."""
+
+    def __init__(self) -> None:
+        self.lets: list[Let] = []
+        self.serial = 0  # of the size equalities known when it was opened
+
+
+class Suite(Scope):
+    """One side of an If: what the cells that it writes held before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: dict[Cell, Atom] = {}
+
+
+class Turn(Scope):
+    """The body of a sequential loop: cells of outside it has touched, with their outer contents and placeholder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered: dict[Cell, tuple[Atom, Atom]] = {}
+
+
+class Each(Scope):
+    """The body of a parallel comprehension or reduction."""
+
+
+class Recorder(Builder):
+    """A builder whose statements know the line of user code that they come from."""
+
+    def emit(self, op: Any, hints: Sequence[str] = ()) -> tuple[Var, ...]:
+        self.site = errors.site()
+        return super().emit(op, hints)
+
+    @contextmanager
+    def into(self, lets: list[Let]) -> Iterator[None]:
+        """Emit into a list that is already there."""
+        self._open.append(lets)
+        try:
+            yield
+        finally:
+            self._open.pop()
+
+    @contextmanager
+    def outermost(self) -> Iterator[None]:
+        """Emit at the outermost level."""
+        inner, self._open = self._open, self._open[:1]
+        try:
+            yield
+        finally:
+            self._open = inner
+
+
+class Staging:
+    """One program under construction."""
+
+    def __init__(self) -> None:
+        self.builder = Recorder()
+        self.scopes: list[Scope] = []
+        self.same: dict[Var, Atom] = {}  # placeholders that turned out to be a value from outside
+        self.top: set[Var] = set()  # int64 scalars of the outermost block that sizes are made of
+        self.sizes: dict[tuple[str, tuple[Atom, ...]], Atom] = {}  # size arithmetic, once each
+        self.lows: dict[Atom, int] = {}  # lower bounds of sizes
+        self.affine: dict[Var, tuple[Var | None, int]] = {}  # sizes that are another one plus a constant
+        self.captured: dict[int, tuple[Any, Var, Any]] = {}  # arrays met on the way: the object, its input, its Arr
+        self.memory: dict[Any, Any] = {}  # what an earlier trace of a loop taught
+        self.calls: list[Any] = []  # functions being staged, for recursion
+        self.equal: list[frozenset[Atom]] = []  # sizes checked equal where we are
+
+    # --- scopes -------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def scope(self, scope: Scope) -> Iterator[Scope]:
+        """Emit into `scope`, which may be entered more than once."""
+        known = len(self.equal)
+        self.scopes.append(scope)
+        try:
+            with self.builder.into(scope.lets):
+                yield scope
+        finally:
+            self.scopes.pop()
+            del self.equal[known:]
+
+    @property
+    def depth(self) -> int:
+        return len(self.scopes)
+
+    def block(self, scope: Scope, outs: Sequence[Atom]) -> Block:
+        return Block(tuple(scope.lets), tuple(outs))
+
+    # --- cells --------------------------------------------------------------------------------------------------------
+
+    def cell(self, var: Atom, dtype: np.dtype[Any], name: str = "") -> Cell:
+        return Cell(var, dtype, self.depth, name)
+
+    def contents(self, cell: Cell) -> Atom:
+        """What a cell holds now, as seen from the innermost scope."""
+        for scope in self.scopes[cell.depth :]:
+            if isinstance(scope, Turn) and cell not in scope.entered:
+                var = cell.var
+                hint = cell.name or (var.hint if isinstance(var, Var) else "c")
+                placeholder = Var(var.type, hint)
+                scope.entered[cell] = var, placeholder
+                cell.var = placeholder
+        return cell.var
+
+    def write(self, cell: Cell, var: Atom) -> None:
+        """Let a cell hold something else."""
+        self.writable(cell)
+        before = self.contents(cell)
+        for scope in reversed(self.scopes[cell.depth :]):
+            if isinstance(scope, Turn):
+                break  # a suite around the loop hears of it when the loop ends
+            if isinstance(scope, Suite):
+                scope.before.setdefault(cell, before)
+        cell.var = var
+        cell.written = True
+
+    def writable(self, cell: Cell) -> None:
+        """Raise if a cell can't be written here."""
+        if cell.frozen:
+            raise error(ValueError, cell.frozen)
+        if any(isinstance(scope, Each) for scope in self.scopes[cell.depth :]):
+            raise error(
+                TypeError,
+                "a comprehension, a generator or an operator writes an array from outside: its elements are "
+                "computed in no particular order; use a for statement",
+            )
+
+    # --- sizes --------------------------------------------------------------------------------------------------------
+
+    def is_top(self, atom: Atom) -> bool:
+        """A literal or an integer of the outermost block: sizes made of these live there too, each once."""
+        return isinstance(atom, Literal) or atom in self.top
+
+    def size_prim(self, name: str, *args: Atom) -> Atom | None:
+        """Size arithmetic at the outermost level; None where an argument lives further in."""
+        if not all(map(self.is_top, args)):
+            return None
+        if name in ("add", "sub"):
+            (p, c), (q, d) = (self.affine_of(a) for a in args)
+            if name == "add" and (p is None or q is None):
+                return self._offset(p or q, c + d)
+            if name == "sub" and (q is None or p is q):
+                return self._offset(None if p is q else p, c - d)
+        return self._hoisted(name, args)
+
+    def affine_of(self, atom: Atom) -> tuple[Var | None, int]:
+        """A size as another one plus a constant; None stands for 0."""
+        return (None, int(atom.value)) if isinstance(atom, Literal) else self.affine.get(atom, (atom, 0))
+
+    def _offset(self, base: Var | None, by: int) -> Atom:
+        if base is None or by == 0:
+            return base or literal(by)
+        size = self._hoisted("add" if by > 0 else "sub", (base, literal(abs(by))))
+        if isinstance(size, Var):
+            self.affine[size] = base, by
+        return size
+
+    def _hoisted(self, name: str, args: tuple[Atom, ...]) -> Atom:
+        key = name, args
+        if key not in self.sizes:
+            with self.builder.outermost():
+                self.sizes[key] = self.builder.prim(name, *args)
+            if isinstance(self.sizes[key], Var):
+                self.top.add(self.sizes[key])  # type: ignore[arg-type]
+        return self.sizes[key]
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def resolve(self, atom: Atom) -> Atom:
+        """What a placeholder stands for."""
+        while isinstance(atom, Var) and atom in self.same:
+            atom = self.same[atom]
+        return atom
+
+
+class _Stack(threading.local):
+    def __init__(self) -> None:
+        self.items: list[Staging] = []
+
+
+_STACK = _Stack()
+
+
+def current() -> Staging:
+    """The program being staged; an error outside of staging."""
+    if not _STACK.items:
+        raise error(RuntimeError, "a value of a staged program is used after staging: it has no number yet")
+    return _STACK.items[-1]
+
+
+def active() -> bool:
+    return bool(_STACK.items)
+
+
+@contextmanager
+def staging() -> Iterator[Staging]:
+    """Stage a program of its own."""
+    state = Staging()
+    _STACK.items.append(state)
+    try:
+        yield state
+    finally:
+        _STACK.items.pop()
+
+
+def builder() -> Recorder:
+    return current().builder
+
+
+def here() -> Site | None:
+    return errors.site()
+
+
+def same_type(x: Atom, y: Atom) -> bool:
+    """Whether two atoms have one type, extents by identity."""
+    if isinstance(x.type, Array) != isinstance(y.type, Array):
+        return False
+    return dtype_of(x) is dtype_of(y) and extents_of(x) == extents_of(y)
