@@ -22,16 +22,16 @@ Arrays that are written (donated) overlap no other array; arrays that are only r
     array of rank r   1 + r slots: the data pointer, then the r extents.  Row-major, allocated by the kernel with the
                       `iv_alloc` of `backend/runtime.py`; it becomes the caller's, who frees it with libc's `free`.
                       Never an argument's memory, nor the same block twice; never null, even when it has no elements.
-    committed out     no slot: the final value of a donated parameter, which the kernel leaves in that parameter's memory
-                      (through its strides).  Which outs are committed is an input of the compilation.
+    committed out     no slot: the final value of a donated parameter, which the kernel leaves in that parameter's
+                      memory (through its strides).  Which outs are committed is an input of the compilation.
 
 **error**: `ERROR_SLOTS` slots for details; untouched when all is well.
 
 **status**, the returned i64:
 
     OK = 0            results are valid
-    s > 0             error site s of the module's table (`Site table` is 1-based); details of that site in `error`, each
-                      in its own type as in args
+    s > 0             error site s of the module's table, counted from 1; details of that site in `error`, each in its
+                      own type as in args
     OUT_OF_MEMORY     an allocation failed
     GUARD             an assumption of this specialisation does not hold; nothing was written; the caller respecialises
 

@@ -4,9 +4,9 @@
     load(object, symbols)       a `Library` whose exported functions have addresses
     optimised_ir(text), assembly(text)      for `iv.show`
 
-Level 0 runs no optimisation (correctness tests), 1 to 3 the standard pipeline of that speed.  Loads are on the host's own
-features; vectors are 256 bits wide unless a function says `"prefer-vector-width"="512"` (`WIDE`), which pays where
-elementary functions dominate.
+Level 0 runs no optimisation (correctness tests), 1 to 3 the standard pipeline of that speed.  Code is for the
+host's own features; vectors are 256 bits wide unless a function says `"prefer-vector-width"="512"` (`WIDE`), which
+pays where elementary functions dominate.
 """
 
 from __future__ import annotations
@@ -31,9 +31,7 @@ class Options:
     """How to compile; part of the key of a cached object."""
 
     level: int = 3
-    interleave: bool = (
-        True  # off: compiles a quarter faster, 10-15 % better on short inner loops, worse on long ones
-    )
+    interleave: bool = True  # off: compiles a quarter faster, 10-15 % better on short inner loops, worse on long ones
     unroll: bool = True
     vectorise: bool = True
 
@@ -118,14 +116,14 @@ def optimised_ir(text: str, *, level: int = 3, options: Options | None = None) -
 def assembly(text: str, *, level: int = 3, options: Options | None = None) -> str:
     chosen = _options(level, options)
     with _lock:
-        return _machine(chosen.level).emit_assembly(_optimised(text, chosen))
+        return str(_machine(chosen.level).emit_assembly(_optimised(text, chosen)))
 
 
 def compile(text: str, *, level: int = 3, options: Options | None = None) -> bytes:
     """The object file of a module given as LLVM IR text."""
     chosen = _options(level, options)
     with _lock:
-        return _machine(chosen.level).emit_object(_optimised(text, chosen))
+        return bytes(_machine(chosen.level).emit_object(_optimised(text, chosen)))
 
 
 class Library:
@@ -133,7 +131,7 @@ class Library:
 
     def __init__(self, tracker: llvm.orcjit.ResourceTracker, names: Iterable[str]) -> None:
         self._tracker = tracker
-        self._addresses = {name: tracker[name] for name in names}
+        self._addresses = {name: int(tracker[name]) for name in names}
 
     def address(self, name: str) -> int:
         return self._addresses[name]

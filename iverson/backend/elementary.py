@@ -94,7 +94,7 @@ def expm1(code: Code, x: Value) -> Value:
     return code.select(x.equals(0.0), x, y)
 
 
-def _log_parts(code: Code, x: Value) -> tuple[Value, Value]:
+def log_parts(code: Code, x: Value) -> tuple[Value, Value]:
     """x = 2^k (1 + f), sqrt(1/2) <= 1 + f < sqrt(2), for 0 < x < inf: (k as a float, f)."""
     tiny = x < 2.2250738585072014e-308
     bits = code.select(tiny, x * TWO_54, x).bits() + (ONE_BITS - SQRT_HALF_BITS)
@@ -121,7 +121,7 @@ def log_edges(code: Code, x: Value, y: Value, pole: float = 0.0) -> Value:
 
 def log(code: Code, x: Value) -> Value:
     """.8"""
-    k, f = _log_parts(code, x)
+    k, f = log_parts(code, x)
     h, t = _log_tail(code, f)
     low = code.fma(k, LN2_REST, t)
     return log_edges(code, x, code.fma(k, LN2_SHORT, f - (h - low)))
@@ -129,7 +129,7 @@ def log(code: Code, x: Value) -> Value:
 
 def log1p(code: Code, x: Value) -> Value:
     u = x + 1.0
-    k, f = _log_parts(code, u)
+    k, f = log_parts(code, u)
     # what u lost in rounding, relative to u
     large = x > 1.0
     lost = code.select(large, 1.0 - (u - x), x - (u - 1.0)) / u
@@ -142,7 +142,7 @@ def log1p(code: Code, x: Value) -> Value:
 
 def _log_base(code: Code, x: Value, inverse: float, inverse_low: float, digit: float, digit_low: float) -> Value:
     """log(x) in another base: k digit + log(1 + f) inverse, with the rounding of the large terms carried along."""
-    k, f = _log_parts(code, x)
+    k, f = log_parts(code, x)
     h, t = _log_tail(code, f)
     high = f - h
     low = (f - high) - h + t
@@ -232,9 +232,5 @@ def atanh(code: Code, x: Value) -> Value:
     return code.select(a > 1.0, NAN, y).call("copysign", x)
 
 
-UNARY: dict[str, Callable[[Code, Value], Value]] = {
-    f.__name__: f
-    for f in (
-        exp, exp2, expm1, log, log2, log10, log1p, tanh, sigmoid, softplus, sinh, cosh, asinh, acosh, atanh,
-    )  # fmt: skip
-}
+_ALL = (exp, exp2, expm1, log, log2, log10, log1p, tanh, sigmoid, softplus, sinh, cosh, asinh, acosh, atanh)
+UNARY: dict[str, Callable[..., Value]] = {f.__name__: f for f in _ALL}

@@ -2,8 +2,8 @@
 
     ptr  @iv_alloc(i64 bytes)             64-byte aligned, at least 64 bytes; null if there is no memory
     ptr  @iv_zeroed(i64 bytes)            the same, filled with zeros
-    ptr  @iv_grow(ptr, i64 old, i64 new)  a block of `new` bytes whose first `old` are the block's, which is freed (null: a fresh
-                                          one); null if there is no memory, and then the old block is still there
+    ptr  @iv_grow(ptr, i64 old, i64 new)  a block of `new` bytes that starts with the `old` bytes of the block, which is
+                                          freed (null: of none); null if there is no memory, the old block still there
     void @iv_free(ptr)                    null is fine
 
 A negative or absurd size gives null.  Large blocks are offered to the kernel's huge pages where there are any.
@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import sys
 
+NAMES = frozenset({"iv_alloc", "iv_zeroed", "iv_grow", "iv_free"})
 ALIGNMENT = 64
 # NumPy asks for huge pages above 4 MiB too: page faults dominate the first touch of a large array
 HUGE = 1 << 22
@@ -33,8 +34,10 @@ advise:
 """
 
 _DEFINITIONS = """
-declare noalias noundef ptr @aligned_alloc(i64 allocalign noundef, i64 noundef) allockind("alloc,uninitialized,aligned") allocsize(1) "alloc-family"="malloc"
-declare void @free(ptr allocptr noundef captures(none)) allockind("free") "alloc-family"="malloc"
+declare noalias noundef ptr @aligned_alloc(i64 allocalign noundef, i64 noundef) #9001
+declare void @free(ptr allocptr noundef captures(none)) #9002
+attributes #9001 = {{ allockind("alloc,uninitialized,aligned") allocsize(1) "alloc-family"="malloc" }}
+attributes #9002 = {{ allockind("free") "alloc-family"="malloc" }}
 declare i32 @madvise(ptr, i64, i32)
 
 define internal noalias ptr @iv_alloc(i64 %bytes) noinline nounwind {{

@@ -1,7 +1,7 @@
 """Writing straight-line LLVM IR so that it reads as its mathematics.
 
-A `Code` collects instructions; `Value`s are its names, with operators that append to it.  Python numbers become constants
-of the other operand's type.  No fast-math flag is ever set unless asked for: what is written is what is computed.
+A `Code` collects instructions; `Value`s are its names, with operators that append to it.  Python numbers become
+constants of the other operand's type.  No fast-math flag is set unless asked for: what is written is computed.
 """
 
 from __future__ import annotations
