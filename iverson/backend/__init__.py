@@ -1,1 +1,92 @@
-"""Core to loop IR to LLVM to machine code."""
+"""Core to loop IR to LLVM to machine code.
+
+    compile(function)  ->  Compiled: the kernel as loop IR, LLVM IR, assembly and object bytes, with its error sites
+
+The kernel's calling convention is backend/abi.py; loading an object is `cpu.load`.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from iverson.backend import cpu, loopir, special
+from iverson.backend.abi import OUT_OF_MEMORY, Layout
+from iverson.backend.context import Unsupported
+from iverson.backend.emit import emit
+from iverson.backend.loopir import ErrorSite
+from iverson.backend.lower import lower
+from iverson.core.syntax import Function
+
+SYMBOL = "iv_kernel"  # what a module exports
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled function; object bytes are made when first asked for."""
+
+    function: Function
+    loops: str  # the loop IR
+    ir: str  # LLVM's, not optimised
+    sites: tuple[ErrorSite, ...]  # status s > 0 of the kernel is site s - 1
+    imports: tuple[str, ...]  # the foreign symbols the object needs
+    level: int
+
+    @cached_property
+    def object(self) -> bytes:
+        return cpu.compile(self.ir, level=self.level)
+
+    @cached_property
+    def optimised(self) -> str:
+        return cpu.optimised_ir(self.ir, level=self.level)
+
+    @cached_property
+    def assembly(self) -> str:
+        return cpu.assembly(self.ir, level=self.level)
+
+    @property
+    def symbols(self) -> dict[str, int]:
+        """The addresses of what the object imports."""
+        return special.addresses(self.imports)
+
+    def load(self) -> cpu.Library:
+        return cpu.load(self.object, [SYMBOL], self.symbols)
+
+    def error(self, status: int, details: Sequence[Any]) -> Exception:
+        """The exception of a failed call; `details` are the values in the error slots, `.site` the statement's."""
+        if status == OUT_OF_MEMORY:
+            return MemoryError("out of memory")
+        site = self.sites[status - 1]
+        values = list(details[: len(site.details)])
+        if site.error == "IndexError" and values[0] < 0:
+            values[0] -= values[1]  # the front end has added the size to a negative index
+        kind = getattr(builtins, site.error, None) or getattr(np.linalg, site.error, ValueError)
+        error = kind(site.message.format(*values))
+        error.site = site.site
+        return error  # type: ignore[no-any-return]
+
+
+def compile(
+    function: Function,
+    *,
+    level: int = 3,
+    reassociate: bool = True,
+    layouts: Sequence[Layout] | None = None,
+    committed: Mapping[int, int] | None = None,
+) -> Compiled:
+    """Compile a core function.
+
+    `reassociate=False` keeps every reduction in order.  `layouts` says of each parameter whether it is contiguous (all
+    are, unless said otherwise).  `committed`: out -> donated parameter in whose memory its final value is left.
+    """
+    program = lower(function, layouts=layouts, committed=committed)
+    text, imports = emit(program, symbol=SYMBOL, reassociate=reassociate)
+    return Compiled(function, loopir.show(program), text, tuple(program.sites), imports, level)
+
+
+__all__ = ["SYMBOL", "Compiled", "Layout", "Unsupported", "compile"]

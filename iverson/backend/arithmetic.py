@@ -1,0 +1,62 @@
+"""Primitives and monoids inside a kernel: which flags they carry, through the recipes of backend/recipes.py.
+
+`contract` lets LLVM fuse a product into an addition.  On a chain of carried values that helps if the product is on the
+chain, and hurts if it isn't: then c + a b would wait for the chain with the whole FMA instead of the addition alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from iverson.backend import loopir, recipes
+from iverson.backend.loopir import Reg
+from iverson.core import prims
+from iverson.core.syntax import DType
+
+_CONTRACTED = frozenset({"add", "sub", "mul"})
+
+
+def is_elementary(name: str) -> bool:
+    """Is this a function of many instructions, for which wide vectors pay?"""
+    return prims.TABLE[name].recipe.startswith("call:")
+
+
+class Arithmetic:
+    """What the primitives of one module need."""
+
+    def __init__(self, fresh: Callable[[], str], reassociate: bool) -> None:
+        self.fresh = fresh
+        self.reassociate = reassociate
+        self.carried: set[Reg] = set()  # values that depend on what a loop carries
+        self._products: set[Reg] = set()
+        self._symbols: dict[str, str] = {}
+
+    def prim(self, stmt: loopir.Compute, args: Sequence[str], dtype: DType, vectorises: bool) -> tuple[list[str], str]:
+        """The instructions of a primitive and its result; functions come from libm where no loop vectorises."""
+        carried = [a for a in stmt.args if isinstance(a, Reg) and a in self.carried]
+        waits = stmt.name in ("add", "sub") and any(a not in self._products for a in carried)
+        flags = "contract" if stmt.name in _CONTRACTED and not waits else ""
+        self._note(stmt, bool(carried))
+        return recipes.emit(stmt.name, dtype, args, self.fresh, flags, scalar=not vectorises or bool(carried))
+
+    def combine(self, monoid: str, dtype: DType, left: str, right: str, free: bool) -> tuple[list[str], str]:
+        """One step of a built-in monoid."""
+        flags = "reassoc contract" if free and self.reassociate else ""
+        return recipes.emit(monoid, dtype, [left, right], self.fresh, flags)
+
+    def _note(self, stmt: loopir.Compute, carried: bool) -> None:
+        """Remember whether a result depends on what is carried."""
+        if carried:
+            self.carried.add(stmt.out)
+            if stmt.name == "mul":
+                self._products.add(stmt.out)
+
+    def join(self, join: loopir.Join) -> None:
+        if any(isinstance(v, Reg) and v in self.carried for v in (join.then, join.orelse)):
+            self.carried.add(join.out)
+
+    def external(self, symbol: str, result: str, args: Sequence[str]) -> None:
+        self._symbols[symbol] = f"declare {result} @{symbol}({', '.join(args)})"
+
+    def definitions(self) -> str:
+        return "\n".join(self._symbols.values())

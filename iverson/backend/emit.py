@@ -1,0 +1,529 @@
+"""Loop IR to LLVM IR text, in one walk.
+
+Flags, and why:
+
+    reassoc             on the combinations of built-in monoids only: it is what associativity grants
+    contract            on arithmetic, but on no addition whose carried operand would put the whole FMA into the chain
+    nsz                 on minimum and maximum, which vectorise only so
+    never               nnan, ninf, arcp: NaN, infinity and division keep their meaning
+
+Each buffer that is written has an alias scope of its own, since pointers come from tables.  Heap blocks are entered in
+a table of live allocations; whatever way the program leaves, what is still in it is freed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from iverson.backend import abi, cpu, loopir, recipes
+from iverson.backend.abi import ITEM_SIZE, LLVM_TYPE, MEMORY_TYPE
+from iverson.backend.arithmetic import Arithmetic, is_elementary
+from iverson.backend.loopir import Buffer, Carry, Cell, Owner, Program, Reg, Stmt, Type, Value, View
+from iverson.backend.text import constant
+from iverson.core.syntax import BOOL, DType, Literal
+
+SCOPES = 24  # with more written buffers than this, stores carry no list of all the others
+
+_RELEASE = """
+define internal void @iv_release(ptr %live, i64 %count) noinline cold nounwind {
+  %any = icmp ne i64 %count, 0
+  br i1 %any, label %each, label %out
+each:
+  %k = phi i64 [ 0, %0 ], [ %next, %each ]
+  %at = getelementptr ptr, ptr %live, i64 %k
+  %block = load ptr, ptr %at
+  call void @iv_free(ptr %block)
+  %next = add i64 %k, 1
+  %more = icmp ult i64 %next, %count
+  br i1 %more, label %each, label %out
+out:
+  ret void
+}
+"""
+
+_EXTENT = """
+define internal i64 @iv_times(i64 %a, i64 %b) alwaysinline nounwind memory(none) {
+  %pair = call { i64, i1 } @llvm.umul.with.overflow.i64(i64 %a, i64 %b)
+  %product = extractvalue { i64, i1 } %pair, 0
+  %over = extractvalue { i64, i1 } %pair, 1
+  %result = select i1 %over, i64 -1, i64 %product
+  ret i64 %result
+}
+declare { i64, i1 } @llvm.umul.with.overflow.i64(i64, i64)
+"""
+
+
+def type_text(t: Type) -> str:
+    return LLVM_TYPE[t] if isinstance(t, DType) else t.value
+
+
+def emit(program: Program, *, symbol: str, reassociate: bool = True) -> tuple[str, tuple[str, ...]]:
+    """The module of a program, whose kernel is exported as `symbol`, and the symbols it imports."""
+    return _Emitter(reassociate).module(program, symbol)
+
+
+class _Emitter:
+    def __init__(self, reassociate: bool) -> None:
+        self.lines: list[str] = []
+        self.entry: list[str] = []
+        self.names: dict[Reg, str] = {}
+        self.cells: dict[Cell, str] = {}
+        self.owners: dict[Owner, int] = {}
+        self.known: list[dict[tuple[str, ...], str]] = [{}]
+        self.count = 0
+        self.label = "entry"
+        self.exits: list[tuple[str, str]] = []  # (status, label) of the ways to fail
+        self.metadata: list[str] = []
+        self.scopes: dict[Buffer, tuple[str, str]] = {}
+        self.all_scopes = ""
+        self.vectorises = False  # is this the body of an innermost loop that may?
+        self.arithmetic = Arithmetic(self.fresh, reassociate)
+
+    # --- names and text ---------------------------------------------------------------------------------------------
+
+    def fresh(self, hint: str = "t") -> str:
+        self.count += 1
+        return f"%{hint}.{self.count}"
+
+    def line(self, text: str) -> None:
+        self.lines.append(f"  {text}")
+
+    def open(self, label: str) -> None:
+        """Start a basic block."""
+        self.lines.append(f"{label}:")
+        self.label = label
+
+    def jump(self, label: str) -> None:
+        self.line(f"br label %{label}")
+
+    def branch(self, pred: str, yes: str, no: str, suffix: str = "") -> None:
+        self.line(f"br i1 {pred}, label %{yes}, label %{no}{suffix}")
+
+    def labels(self, *hints: str) -> list[str]:
+        self.count += 1
+        return [f"{h}.{self.count}" for h in hints]
+
+    def define(self, reg: Reg) -> str:
+        self.names[reg] = name = self.fresh(reg.hint)
+        return name
+
+    def text(self, value: Value) -> str:
+        return constant(LLVM_TYPE[value.dtype], value.value) if isinstance(value, Literal) else self.names[value]
+
+    def typed(self, value: Value) -> str:
+        return f"{type_text(value.dtype if isinstance(value, Literal) else value.type)} {self.text(value)}"
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """What is computed inside is not known behind it."""
+        self.known.append({})
+        yield
+        self.known.pop()
+
+    def once(self, opcode: str, a: str, b: str, neutral: str = "") -> str:
+        """An i64 instruction, or the name of the same one that was computed before."""
+        if neutral and neutral in (a, b):
+            return b if a == neutral else a
+        if opcode.startswith("mul") and "0" in (a, b):
+            return "0"
+        if a.isdecimal() and b.isdecimal():
+            return str(int(a) + int(b) if opcode.startswith("add") else int(a) * int(b))
+        key = (opcode, a, b)
+        for known in reversed(self.known):
+            if key in known:
+                return known[key]
+        name = self.fresh("x")
+        self.line(f"{name} = {opcode} i64 {a}, {b}")
+        self.known[-1][key] = name
+        return name
+
+    def add(self, a: str, b: str) -> str:
+        return self.once("add nsw", a, b, "0")
+
+    def mul(self, a: str, b: str) -> str:
+        return self.once("mul nsw", a, b, "1")
+
+    # --- the module -------------------------------------------------------------------------------------------------
+
+    def module(self, program: Program, symbol: str) -> tuple[str, tuple[str, ...]]:
+        self._alias_scopes(program)
+        self.block(program.body)
+        self.line(f"ret i64 {abi.OK}")
+        self._exits()
+        count = len(self.owners)
+        head = [f"  %live = alloca [{max(count, 1)} x ptr], align 8"]
+        if count:
+            head.append(f"  call void @llvm.memset.p0.i64(ptr align 8 %live, i8 0, i64 {8 * count}, i1 false)")
+        wide = any(isinstance(s, loopir.Compute) and is_elementary(s.name) for s in loopir.walk(program.body))
+        attributes = f"nounwind {cpu.WIDE}" if wide else "nounwind"
+        pointers = ", ".join(f"ptr noalias nocapture %{n}" for n in ("args", "results", "error"))
+        kernel = [f"define i64 @{symbol}({pointers}) {attributes} {{", "entry:", *head, *self.entry, *self.lines, "}"]
+        text, symbols = recipes.complete("\n".join([*kernel, _RELEASE, _EXTENT, self.arithmetic.definitions()]))
+        return "\n".join([text, *self.metadata]), symbols
+
+    def _exits(self) -> None:
+        if not self.exits:
+            return
+        self.open("fail")
+        edges = ", ".join(f"[ {status}, %{label} ]" for status, label in self.exits)
+        self.line(f"%status = phi i64 {edges}")
+        self.line(f"call void @iv_release(ptr %live, i64 {len(self.owners)})")
+        self.line("ret i64 %status")
+
+    def node(self, content: str) -> str:
+        self.metadata.append(f"!{len(self.metadata)} = {content}")
+        return f"!{len(self.metadata) - 1}"
+
+    def _alias_scopes(self, program: Program) -> None:
+        written = [b for b in _buffers(program.body) if b.stored and b.scoped]
+        self.unlikely = self.node('!{!"branch_weights", i32 1048576, i32 1}')
+        if not written:
+            return
+        domain = self.node(f'distinct !{{!"{program.name}"}}')
+        nodes = [self.node(f'distinct !{{!{len(self.metadata)}, {domain}, !"{b.hint}"}}') for b in written]
+        self.all_scopes = self.node(f"!{{{', '.join(nodes)}}}")
+        for b, node in zip(written, nodes, strict=True):
+            others = ", ".join(n for n in nodes if n != node) if len(nodes) <= SCOPES else ""
+            self.scopes[b] = (self.node(f"!{{{node}}}"), self.node(f"!{{{others}}}") if others else "")
+
+    def alias(self, buffer: Buffer) -> str:
+        """The metadata of an access."""
+        own, others = self.scopes.get(buffer, ("", self.all_scopes))
+        return (f", !alias.scope {own}" if own else "") + (f", !noalias {others}" if others else "")
+
+    # --- memory -----------------------------------------------------------------------------------------------------
+
+    def address(self, view: View) -> str:
+        b, index = view.buffer, [self.text(i) for i in view.prefix]
+        pointer = self.names[b.pointer]
+        if not index:
+            return pointer
+        if b.strides is not None:
+            offset = "0"
+            for i, stride in zip(index, b.strides, strict=False):
+                offset = self.add(offset, self.mul(i, self.text(stride)))
+            return self._offset("i8", pointer, offset)
+        offset = "0"
+        for k, extent in enumerate(b.extents):
+            offset = self.mul(offset, self.text(extent)) if k else offset
+            offset = self.add(offset, index[k]) if k < len(index) else offset
+        return self._offset(MEMORY_TYPE[b.dtype], pointer, offset)
+
+    def _offset(self, element: str, pointer: str, offset: str) -> str:
+        if offset == "0":
+            return pointer
+        name = self.fresh("p")
+        self.line(f"{name} = getelementptr inbounds {element}, ptr {pointer}, i64 {offset}")
+        return name
+
+    def load(self, stmt: loopir.Load) -> None:
+        self._read(stmt.out, self.address(stmt.view), self.alias(stmt.view.buffer))
+
+    def _read(self, out: Reg, pointer: str, suffix: str = "") -> None:
+        """A scalar from memory; a bool is a byte there."""
+        if out.type is BOOL:
+            byte = self.fresh()
+            self.line(f"{byte} = load i8, ptr {pointer}{suffix}")
+            self.line(f"{self.define(out)} = trunc i8 {byte} to i1")
+        else:
+            self.line(f"{self.define(out)} = load {type_text(out.type)}, ptr {pointer}{suffix}")
+
+    def store(self, stmt: loopir.Store) -> None:
+        value = self.typed(stmt.value)
+        if stmt.view.buffer.dtype is BOOL:
+            value = f"i8 {self._widened(stmt.value, 'i8')}"
+        pointer = self.address(stmt.view)
+        self.line(f"store {value}, ptr {pointer}{self.alias(stmt.view.buffer)}")
+
+    def _widened(self, value: Value, wide: str) -> str:
+        name = self.fresh()
+        self.line(f"{name} = zext i1 {self.text(value)} to {wide}")
+        return name
+
+    def slot(self, table: str, k: int) -> str:
+        return self._offset("i64", f"%{table}", str(k))
+
+    def put_slot(self, table: str, k: int, value: Value) -> None:
+        is_bool = (value.dtype if isinstance(value, Literal) else value.type) is BOOL
+        text = f"i64 {self._widened(value, 'i64')}" if is_bool else self.typed(value)
+        self.line(f"store {text}, ptr {self.slot(table, k)}")
+
+    def argument(self, stmt: loopir.Argument) -> None:
+        self._read(stmt.out, self.slot("args", stmt.slot))
+
+    def result(self, stmt: loopir.Result) -> None:
+        self.put_slot("results", stmt.slot, stmt.value)
+
+    def elements(self, extents: Iterable[Value], item: int) -> str:
+        """The bytes of an array that exists, so the product doesn't overflow."""
+        total = str(item)
+        for e in extents:
+            total = self.mul(total, self.text(e))
+        return total
+
+    def copy(self, stmt: loopir.Copy) -> None:
+        item = ITEM_SIZE[stmt.target.buffer.dtype]
+        size = self.elements(stmt.target.extents, item)
+        target, source = self.address(stmt.target), self.address(stmt.source)
+        align = f"align {item}"
+        self.line(f"call void @llvm.memcpy.p0.p0.i64(ptr {align} {target}, ptr {align} {source}, i64 {size}, i1 false)")
+
+    def get(self, stmt: loopir.Get) -> None:
+        self.line(f"{self.define(stmt.out)} = load {type_text(stmt.cell.type)}, ptr {self.cell(stmt.cell)}")
+
+    def put(self, stmt: loopir.Put) -> None:
+        self.line(f"store {self.typed(stmt.value)}, ptr {self.cell(stmt.cell)}")
+
+    def cell(self, cell: Cell) -> str:
+        if cell not in self.cells:
+            self.cells[cell] = name = self.fresh(cell.hint)
+            self.entry.append(f"  {name} = alloca {type_text(cell.type)}")
+        return self.cells[cell]
+
+    # --- allocation -------------------------------------------------------------------------------------------------
+
+    def owner(self, owner: Owner | None) -> str:
+        """The place of an allocation in the table."""
+        assert owner is not None
+        number = self.owners.setdefault(owner, len(self.owners))
+        name = self.fresh("live")
+        self.line(f"{name} = getelementptr ptr, ptr %live, i64 {number}")
+        return name
+
+    def bytes(self, extents: Sequence[Value], item: int) -> str:
+        """The size of a fresh block; too large a product saturates, and the allocation fails."""
+        total = str(item)
+        for e in extents:
+            if isinstance(e, Literal) and total.isdecimal():
+                total = str(int(total) * int(e.value))
+                continue
+            name = self.fresh("bytes")
+            self.line(f"{name} = call i64 @iv_times(i64 {total}, i64 {self.text(e)})")
+            total = name
+        return total
+
+    def alloc(self, stmt: loopir.Alloc) -> None:
+        buffer = stmt.buffer
+        item = ITEM_SIZE[buffer.dtype]
+        if stmt.stack:
+            size = int(self.bytes(buffer.extents, item))
+            self.entry.append(f"  {self.define(buffer.pointer)} = alloca [{max(size, 1)} x i8], align 64")
+            return
+        size_text = self.bytes(buffer.extents, item)
+        if stmt.when is not None:
+            needed = self.fresh("bytes")
+            self.line(f"{needed} = select i1 {self.text(stmt.when)}, i64 {size_text}, i64 0")
+            size_text = needed
+        name = self.define(buffer.pointer)
+        self.line(f"{name} = call ptr @iv_alloc(i64 {size_text})")
+        self._got(name, self.owner(buffer.slot))
+
+    def _got(self, pointer: str, place: str) -> None:
+        """Leave if there was no memory; else the block is alive."""
+        got, none = self.labels("got", "none")
+        failed = self.fresh()
+        self.line(f"{failed} = icmp ne ptr {pointer}, null")
+        self.branch(failed, got, none, f", !prof {self.unlikely}")
+        self.open(none)
+        self.exits.append((str(abi.OUT_OF_MEMORY), none))
+        self.jump("fail")
+        self.open(got)
+        self.line(f"store ptr {pointer}, ptr {place}")
+
+    def free(self, stmt: loopir.Free) -> None:
+        self.line(f"call void @iv_free(ptr {self.names[stmt.buffer.pointer]})")
+        self.line(f"store ptr null, ptr {self.owner(stmt.buffer.slot)}")
+
+    def own(self, stmt: loopir.Own) -> None:
+        self.line(f"store ptr {self.names[stmt.buffer.pointer]}, ptr {self.owner(stmt.buffer.slot)}")
+
+    def grow(self, stmt: loopir.Grow) -> None:
+        item = ITEM_SIZE[stmt.dtype]
+        cell, new = self.cell(stmt.cell), self.bytes([stmt.new], item)
+        name = self.fresh("log")
+        if stmt.old is None:
+            self.line(f"{name} = call ptr @iv_alloc(i64 {new})")
+        else:
+            before = self.fresh("log")
+            old = self.bytes([stmt.old], item)
+            self.line(f"{before} = load ptr, ptr {cell}")
+            self.line(f"{name} = call ptr @iv_grow(ptr {before}, i64 {old}, i64 {new})")
+        self._got(name, self.owner(stmt.slot))
+        self.line(f"store ptr {name}, ptr {cell}")
+
+    # --- leaving ----------------------------------------------------------------------------------------------------
+
+    def _leave_unless(self, pred: str, site: int, details: Sequence[Value]) -> None:
+        on, leave = self.labels("on", "leave")
+        self.branch(pred, on, leave, f", !prof {self.unlikely}")
+        self.open(leave)
+        for k, value in enumerate(details[: abi.ERROR_SLOTS]):
+            self.put_slot("error", k, value)
+        self.exits.append((str(site + 1), leave))
+        self.jump("fail")
+        self.open(on)
+
+    def require(self, stmt: loopir.Require) -> None:
+        self._leave_unless(self.text(stmt.pred), stmt.site, stmt.details)
+
+    def bound(self, stmt: loopir.Bound) -> None:
+        inside = self.fresh("in")
+        self.line(f"{inside} = icmp ult i64 {self.text(stmt.index)}, {self.text(stmt.extent)}")
+        self._leave_unless(inside, stmt.site, (stmt.index, stmt.extent))
+
+    # --- arithmetic -------------------------------------------------------------------------------------------------
+
+    def compute(self, stmt: loopir.Compute) -> None:
+        dtype = _type(stmt.args[-1])
+        assert isinstance(dtype, DType)
+        lines, name = self.arithmetic.prim(stmt, [self.text(a) for a in stmt.args], dtype, self.vectorises)
+        self.lines += [f"  {line}" for line in lines]
+        self.names[stmt.out] = name
+
+    def combine(self, stmt: loopir.Combine) -> None:
+        dtype = stmt.out.type
+        assert isinstance(dtype, DType)
+        left, right = self.text(stmt.left), self.text(stmt.right)
+        lines, name = self.arithmetic.combine(stmt.monoid, dtype, left, right, stmt.free)
+        self.lines += [f"  {line}" for line in lines]
+        self.names[stmt.out] = name
+
+    def call(self, stmt: loopir.Call) -> None:
+        args = ", ".join(self.typed(a) for a in stmt.args)
+        if stmt.out is None:
+            self.arithmetic.external(stmt.symbol, "void", [type_text(_type(a)) for a in stmt.args])
+            self.line(f"call void @{stmt.symbol}({args})")
+        else:
+            t = type_text(stmt.out.type)
+            self.arithmetic.external(stmt.symbol, t, [type_text(_type(a)) for a in stmt.args])
+            self.line(f"{self.define(stmt.out)} = call {t} @{stmt.symbol}({args})")
+
+    # --- control ----------------------------------------------------------------------------------------------------
+
+    def block(self, body: list[Stmt]) -> None:
+        for stmt in body:
+            getattr(self, _METHODS[type(stmt)])(stmt)
+
+    def _phis(self, carries: Sequence[Carry], before: str) -> list[int]:
+        """Head of a loop: a phi for each carry, whose second edge is filled in by `_close`."""
+        holes = []
+        for c in carries:
+            t = type_text(c.reg.type)
+            init = self.text(c.init)
+            holes.append(len(self.lines))
+            self.lines.append(f"  {self.define(c.reg)} = phi {t} [ {init}, %{before} ], ")
+            self.arithmetic.carried.add(c.reg)
+        return holes
+
+    def _close(self, carries: Sequence[Carry], holes: Sequence[int]) -> None:
+        for c, hole in zip(carries, holes, strict=True):
+            self.lines[hole] += f"[ {self.text(c.next)}, %{self.label} ]"
+
+    def for_(self, stmt: loopir.For) -> None:
+        loop, done = self.labels("for", "done")
+        low, high = self.text(stmt.low), self.text(stmt.high)
+        some = self.fresh("some")
+        self.line(f"{some} = icmp slt i64 {low}, {high}")
+        before = self.label
+        self.branch(some, loop, done)
+        self.open(loop)
+        index = self.define(stmt.index)
+        latch = len(self.lines)
+        self.lines.append("")
+        holes = self._phis(stmt.carries, before)
+        outside, self.vectorises = self.vectorises, not _has_loops(stmt.body)
+        with self.scope():
+            self.block(stmt.body)
+        self.vectorises = outside
+        following, more = self.fresh(stmt.index.hint), self.fresh("more")
+        self.line(f"{following} = add nuw nsw i64 {index}, 1")
+        self.line(f"{more} = icmp slt i64 {following}, {high}")
+        self.lines[latch] = f"  {index} = phi i64 [ {low}, %{before} ], [ {following}, %{self.label} ]"
+        self._close(stmt.carries, holes)
+        last = self.label
+        self.branch(more, loop, done)
+        self.open(done)
+        for c in stmt.carries:
+            init, value = self.text(c.init), self.text(c.next)
+            edges = f"[ {init}, %{before} ], [ {value}, %{last} ]"
+            self.line(f"{self.define(c.out)} = phi {type_text(c.out.type)} {edges}")
+
+    def while_(self, stmt: loopir.While) -> None:
+        loop, body, done = self.labels("while", "body", "done")
+        before = self.label
+        self.jump(loop)
+        self.open(loop)
+        holes = self._phis(stmt.carries, before)
+        outside, self.vectorises = self.vectorises, False
+        with self.scope():
+            self.block(stmt.cond)
+            self.branch(self.text(stmt.test), body, done)
+            self.open(body)
+            self.block(stmt.body)
+        self.vectorises = outside
+        self._close(stmt.carries, holes)
+        self.jump(loop)
+        self.open(done)
+        for c in stmt.carries:
+            self.names[c.out] = self.names[c.reg]
+
+    def if_(self, stmt: loopir.If) -> None:
+        then, orelse, done = self.labels("then", "else", "endif")
+        self.branch(self.text(stmt.pred), then, orelse)
+        ends = []
+        for label, body in ((then, stmt.then), (orelse, stmt.orelse)):
+            self.open(label)
+            with self.scope():
+                self.block(body)
+            ends.append(self.label)
+            self.jump(done)
+        self.open(done)
+        for j in stmt.joins:
+            a, b = self.text(j.then), self.text(j.orelse)
+            edges = f"[ {a}, %{ends[0]} ], [ {b}, %{ends[1]} ]"
+            self.line(f"{self.define(j.out)} = phi {type_text(j.out.type)} {edges}")
+            self.arithmetic.join(j)
+
+
+_METHODS = {
+    loopir.Argument: "argument",
+    loopir.Result: "result",
+    loopir.Compute: "compute",
+    loopir.Combine: "combine",
+    loopir.Load: "load",
+    loopir.Store: "store",
+    loopir.Copy: "copy",
+    loopir.Get: "get",
+    loopir.Put: "put",
+    loopir.For: "for_",
+    loopir.While: "while_",
+    loopir.If: "if_",
+    loopir.Alloc: "alloc",
+    loopir.Free: "free",
+    loopir.Own: "own",
+    loopir.Grow: "grow",
+    loopir.Require: "require",
+    loopir.Bound: "bound",
+    loopir.Call: "call",
+}
+
+
+def _has_loops(body: list[Stmt]) -> bool:
+    return any(isinstance(s, loopir.For | loopir.While) or any(map(_has_loops, loopir.blocks(s))) for s in body)
+
+
+def _type(value: Value) -> Type:
+    return value.dtype if isinstance(value, Literal) else value.type
+
+
+def _buffers(body: list[Stmt]) -> list[Buffer]:
+    """The buffers a program accesses, in order of appearance."""
+    found: dict[Buffer, None] = {}
+    for stmt in loopir.walk(body):
+        match stmt:
+            case loopir.Load(_, view) | loopir.Store(view, _):
+                found[view.buffer] = None
+            case loopir.Copy(target, source):
+                found |= {target.buffer: None, source.buffer: None}
+    return list(found)

@@ -1,0 +1,435 @@
+"""The loop IR: a small imperative language between the core and LLVM.
+
+    Program  = params, statements, sites
+    Value    = Reg | Literal                                    a scalar or a pointer; each Reg is assigned once
+    Buffer   = dtype [extent...] at a pointer, row-major, or with strides in bytes (parameters)
+    Access   = Buffer [index...]
+    Stmt     = Argument reg <- args[slot]      | Result results[slot] <- value
+             | Compute reg <- prim (value...)  | Combine reg <- monoid (value, value)
+             | Load reg <- access              | Store access <- value           | Copy view <- view
+             | Get reg <- cell                 | Put cell <- value               scalar registers that can be assigned
+             | For i in low..high [carry] body | While [carry] cond body         | If p then else [join]
+             | Alloc buffer | Free buffer | Own buffer | Grow cell               memory
+             | Require p site | Bound 0 <= index < extent site                   leave the program unless it holds
+             | Call symbol (value...)
+
+Every loop carries its scalars in SSA: `Carry(reg, init, next, out)` is `reg` inside the body, starting at `init`,
+becoming `next` at the end of a turn, and `out` behind the loop.  A loop's tag says how it may run:
+
+    seq      in order
+    any      its turns may run in any order, combining carries with their monoids
+    simd     like any; lanes
+    thread   like any; in chunks on the pool
+    tile     a block of a loop that was split
+
+Statements are mutable so that schedules can rewrite them in place; registers and buffers are compared by identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+from iverson.core.syntax import I64, DType, Literal, Site
+
+
+class Kind(Enum):
+    POINTER = "ptr"
+
+
+POINTER = Kind.POINTER
+Type: TypeAlias = DType | Kind
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Reg:
+    type: Type
+    hint: str = "t"
+
+
+Value: TypeAlias = Reg | Literal
+
+
+@dataclass(eq=False, slots=True)
+class Cell:
+    """A scalar that can be assigned; it lives in a machine register."""
+
+    type: Type
+    hint: str = "cell"
+
+
+@dataclass(eq=False, slots=True)
+class Buffer:
+    """Elements at a pointer.  `slot` is its place in the table of live allocations, if it is one."""
+
+    dtype: DType
+    extents: tuple[Value, ...]
+    pointer: Reg
+    strides: tuple[Value, ...] | None = None  # in bytes; None: row-major without gaps
+    hint: str = "b"
+    stored: bool = False  # written somewhere: gets an alias scope
+    scoped: bool = True  # its pointer always means the same memory, so alias scopes tell the truth
+    slot: Owner | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Owner:
+    """A place in the table of live allocations, which an error exit frees."""
+
+    number: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The rows of a buffer behind a prefix of its indices; the whole buffer for ()."""
+
+    buffer: Buffer
+    prefix: tuple[Value, ...] = ()
+
+    @property
+    def extents(self) -> tuple[Value, ...]:
+        return self.buffer.extents[len(self.prefix) :]
+
+    def at(self, index: Sequence[Value]) -> View:
+        return View(self.buffer, (*self.prefix, *index))
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorSite:
+    """Where a kernel can fail; its status is 1 + the position in the table of sites."""
+
+    error: str  # the exception's name
+    message: str  # str.format'ed with the details
+    details: tuple[DType, ...]
+    site: Site | None
+
+
+# --- statements -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False, slots=True)
+class Argument:
+    out: Reg
+    slot: int
+
+
+@dataclass(eq=False, slots=True)
+class Result:
+    slot: int
+    value: Value
+
+
+@dataclass(eq=False, slots=True)
+class Compute:
+    out: Reg
+    name: str
+    args: tuple[Value, ...]
+
+
+@dataclass(eq=False, slots=True)
+class Combine:
+    """One step of a built-in monoid; `free` where it may be reassociated."""
+
+    out: Reg
+    monoid: str
+    left: Value
+    right: Value
+    free: bool = True
+
+
+@dataclass(eq=False, slots=True)
+class Load:
+    out: Reg
+    view: View
+
+
+@dataclass(eq=False, slots=True)
+class Store:
+    view: View
+    value: Value
+
+
+@dataclass(eq=False, slots=True)
+class Copy:
+    """All elements of `source` into `target`, which do not overlap."""
+
+    target: View
+    source: View
+
+
+@dataclass(eq=False, slots=True)
+class Get:
+    out: Reg
+    cell: Cell
+
+
+@dataclass(eq=False, slots=True)
+class Put:
+    cell: Cell
+    value: Value
+
+
+@dataclass(eq=False, slots=True)
+class Carry:
+    reg: Reg
+    init: Value
+    next: Value
+    out: Reg
+
+
+@dataclass(eq=False, slots=True)
+class For:
+    index: Reg
+    low: Value
+    high: Value
+    body: list[Stmt]
+    carries: list[Carry] = field(default_factory=list)
+    tag: str = "seq"
+
+
+@dataclass(eq=False, slots=True)
+class While:
+    carries: list[Carry]
+    cond: list[Stmt]
+    test: Value
+    body: list[Stmt]
+
+
+@dataclass(eq=False, slots=True)
+class Join:
+    out: Reg
+    then: Value
+    orelse: Value
+
+
+@dataclass(eq=False, slots=True)
+class If:
+    pred: Value
+    then: list[Stmt]
+    orelse: list[Stmt]
+    joins: list[Join] = field(default_factory=list)
+
+
+@dataclass(eq=False, slots=True)
+class Alloc:
+    """Memory for a buffer: from the heap, or (`stack`) a fixed place in the frame."""
+
+    buffer: Buffer
+    stack: bool = False
+    when: Value | None = None  # where it is false no element will be used, so the extents may be nonsense
+
+
+@dataclass(eq=False, slots=True)
+class Free:
+    buffer: Buffer
+
+
+@dataclass(eq=False, slots=True)
+class Own:
+    """The buffer's pointer, which came out of a loop or a branch, is what its owner frees."""
+
+    buffer: Buffer
+
+
+@dataclass(eq=False, slots=True)
+class Grow:
+    """The block a cell points to, `old` elements long, becomes `new` elements long."""
+
+    cell: Cell
+    dtype: DType
+    old: Value | None  # None: the cell has no block yet
+    new: Value
+    slot: Owner
+
+
+@dataclass(eq=False, slots=True)
+class Require:
+    pred: Value
+    site: int
+    details: tuple[Value, ...] = ()
+
+
+@dataclass(eq=False, slots=True)
+class Bound:
+    index: Value
+    extent: Value
+    site: int
+
+
+@dataclass(eq=False, slots=True)
+class Call:
+    """A C function that gets every argument by value and returns an i32 or nothing."""
+
+    symbol: str
+    args: tuple[Value, ...]
+    out: Reg | None = None
+
+
+Stmt: TypeAlias = (
+    Argument | Result | Compute | Combine | Load | Store | Copy | Get | Put | For | While | If
+    | Alloc | Free | Own | Grow | Require | Bound | Call
+)  # fmt: skip
+
+
+@dataclass(eq=False, slots=True)
+class Program:
+    name: str
+    body: list[Stmt]
+    sites: list[ErrorSite]
+
+
+def integer(value: int) -> Literal:
+    return Literal(value, I64)
+
+
+def blocks(stmt: Stmt) -> list[list[Stmt]]:
+    """The statement lists inside a statement."""
+    match stmt:
+        case For():
+            return [stmt.body]
+        case While():
+            return [stmt.cond, stmt.body]
+        case If():
+            return [stmt.then, stmt.orelse]
+        case _:
+            return []
+
+
+def walk(body: list[Stmt]) -> Iterator[Stmt]:
+    """Every statement, an outer one before what it holds."""
+    for stmt in body:
+        yield stmt
+        for inner in blocks(stmt):
+            yield from walk(inner)
+
+
+def defined(stmt: Stmt) -> list[Reg]:
+    """The registers a statement itself assigns, for the code behind it."""
+    match stmt:
+        case Argument() | Compute() | Combine() | Load() | Get():
+            return [stmt.out]
+        case For() | While():
+            return [c.out for c in stmt.carries]
+        case If():
+            return [j.out for j in stmt.joins]
+        case Alloc():
+            return [stmt.buffer.pointer]
+        case Call():
+            return [stmt.out] if stmt.out is not None else []
+        case _:
+            return []
+
+
+def entered(stmt: Stmt) -> list[Reg]:
+    """The registers a loop assigns inside its body on entry of each turn."""
+    match stmt:
+        case For():
+            return [stmt.index, *(c.reg for c in stmt.carries)]
+        case While():
+            return [c.reg for c in stmt.carries]
+        case _:
+            return []
+
+
+# --- printing ---------------------------------------------------------------------------------------------------------
+
+
+def show(program: Program) -> str:
+    """The program as text; registers are numbered by hint in order of appearance."""
+    return _Printer().program(program)
+
+
+class _Printer:
+    def __init__(self) -> None:
+        self.names: dict[object, str] = {}
+        self.counts: dict[str, int] = {}
+        self.lines: list[str] = []
+
+    def name(self, x: Value | Cell | Buffer) -> str:
+        if isinstance(x, Literal):
+            return repr(x.value)
+        if isinstance(x, Buffer):
+            return self.name(x.pointer)
+        if x not in self.names:
+            n = self.counts.get(x.hint, 0)
+            self.counts[x.hint] = n + 1
+            self.names[x] = f"{x.hint}{n}" if n else x.hint
+        return self.names[x]
+
+    def list(self, values: Sequence[Value]) -> str:
+        return ", ".join(map(self.name, values))
+
+    def view(self, v: View) -> str:
+        return f"{self.name(v.buffer)}[{self.list(v.prefix)}]"
+
+    def program(self, program: Program) -> str:
+        self.block(program.body, 1)
+        return "\n".join([f"kernel {program.name}", *self.lines])
+
+    def block(self, body: Sequence[Stmt], depth: int) -> None:
+        for stmt in body:
+            self.lines.append("  " * depth + self.head(stmt))
+            match stmt:
+                case For() | While():
+                    if isinstance(stmt, While):
+                        self.block(stmt.cond, depth + 2)
+                        self.lines.append("  " * (depth + 1) + f"test {self.name(stmt.test)}")
+                    self.block(stmt.body, depth + 1)
+                    if stmt.carries:
+                        nexts = ", ".join(f"{self.name(c.reg)} <- {self.name(c.next)}" for c in stmt.carries)
+                        outs = ", ".join(f"{self.name(c.out)}" for c in stmt.carries)
+                        self.lines.append("  " * (depth + 1) + f"next {nexts}; out {outs}")
+                case If():
+                    self.block(stmt.then, depth + 1)
+                    if stmt.orelse:
+                        self.lines.append("  " * depth + "else")
+                        self.block(stmt.orelse, depth + 1)
+                    for j in stmt.joins:
+                        text = f"{self.name(j.out)} <- {self.name(j.then)} | {self.name(j.orelse)}"
+                        self.lines.append("  " * (depth + 1) + text)
+
+    def head(self, stmt: Stmt) -> str:
+        name = self.name
+        match stmt:
+            case Argument(out, slot):
+                return f"{name(out)} = args[{slot}]"
+            case Result(slot, value):
+                return f"results[{slot}] = {name(value)}"
+            case Compute(out, prim, args):
+                return f"{name(out)} = {prim}({self.list(args)})"
+            case Combine(out, monoid, left, right):
+                return f"{name(out)} = {name(left)} <{monoid}> {name(right)}"
+            case Load(out, view):
+                return f"{name(out)} = {self.view(view)}"
+            case Store(view, value):
+                return f"{self.view(view)} = {name(value)}"
+            case Copy(target, source):
+                return f"copy {self.view(target)} = {self.view(source)}"
+            case Get(out, cell):
+                return f"{name(out)} = {name(cell)}"
+            case Put(cell, value):
+                return f"{name(cell)} := {name(value)}"
+            case For(index, low, high, _, carries, tag):
+                inits = "".join(f"; {name(c.reg)} = {name(c.init)}" for c in carries)
+                return f"for {name(index)} in {name(low)}..{name(high)} {tag}{inits}"
+            case While(carries):
+                return "while " + "; ".join(f"{name(c.reg)} = {name(c.init)}" for c in carries)
+            case If(pred):
+                return f"if {name(pred)}"
+            case Alloc(buffer, stack):
+                where = "stack" if stack else "alloc"
+                return f"{name(buffer)} = {where} {buffer.dtype!r}[{self.list(buffer.extents)}]"
+            case Free(buffer):
+                return f"free {name(buffer)}"
+            case Own(buffer):
+                return f"own {name(buffer)} = {name(buffer.pointer)}"
+            case Grow(cell, dtype, old, new):
+                return f"{name(cell)} := grow {dtype!r}[{'' if old is None else name(old)} -> {name(new)}]"
+            case Require(pred, site, details):
+                return f"require {name(pred)} else {site}({self.list(details)})"
+            case Bound(index, extent, site):
+                return f"bound {name(index)} < {name(extent)} else {site}"
+            case Call(symbol, args):
+                return f"call {symbol}({self.list(args)})"
