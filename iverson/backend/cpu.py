@@ -45,12 +45,10 @@ class CompileError(RuntimeError):
 
 
 @cache
-def _features() -> str:
-    features = llvm.get_host_cpu_features()
-    text = features.flatten() if features else ""
-    if features.get("avx512f"):
-        text += ",+prefer-256-bit"
-    return text
+def features() -> str:
+    """The host's instruction sets, as LLVM writes them."""
+    found = llvm.get_host_cpu_features()
+    return ",".join([found.flatten(), "+prefer-256-bit"]) if found.get("avx512f") else str(found.flatten())
 
 
 @cache
@@ -64,7 +62,7 @@ def _machine(level: int) -> llvm.TargetMachine:
     _initialise()
     return llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(),
-        features=_features(),
+        features=features(),
         opt=level,
         reloc="pic",
         codemodel="default",
@@ -81,7 +79,7 @@ def _jit() -> llvm.LLJIT:
 @cache
 def target_key() -> str:
     """What makes an object fit this machine: a digest of triple, CPU, features and LLVM's version."""
-    parts = (llvm.get_process_triple(), llvm.get_host_cpu_name(), _features(), str(llvm.llvm_version_info))
+    parts = (llvm.get_process_triple(), llvm.get_host_cpu_name(), features(), str(llvm.llvm_version_info))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

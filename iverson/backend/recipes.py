@@ -212,14 +212,19 @@ _INLINE: dict[str, Callable[..., Value]] = {
 
 # --- functions --------------------------------------------------------------------------------------------------------
 
-_UNARY = {**elementary.UNARY, "cbrt": power.cbrt, "trigamma": special.trigamma, **trigonometric.INVERSE}
+_UNARY = {
+    **elementary.UNARY,
+    "cbrt": power.cbrt,
+    "trigamma": special.trigamma,
+    "erfinv": special.erfinv,
+    **trigonometric.INVERSE,
+}
 _BINARY: dict[str, Callable[..., Value]] = {
     "pow": power.pow, "atan2": trigonometric.atan2, "hypot": power.hypot,
 }  # fmt: skip
 _FOREIGN = {
     **{name: name for name in ("erf", "erfc", "j0", "j1", "y0", "y1")},
     "digamma": "iv_scipy_digamma",
-    "erfinv": "iv_scipy_erfinv",
 }
 _LIBM = ("exp", "exp2", "log", "log2", "log10", "pow", "sin", "cos", "tan", "atan", "asin", "acos")
 # libm's lesser functions are slower than the polynomials even alone

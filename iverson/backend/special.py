@@ -111,6 +111,12 @@ out:
 """
 
 
+def erfinv(code: Code, x: Value) -> Value:
+    """SciPy's, but for the sign of zero."""
+    y = code.let(f"call double @iv_scipy_erfinv(double {x.text}, i32 0)", "double")
+    return code.select(x.equals(0.0), x, y)
+
+
 # B_2j / (2j)!, j = 1, 2, ...
 _EULER_MACLAURIN = (
     1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000, 1 / 74724249600,
@@ -119,8 +125,13 @@ _EULER_MACLAURIN = (
 _DIRECT = 12
 
 
-def hurwitz(code: Code, s: Value, q: Value, negative_power: Callable[[Value], Value]) -> Value:
-    """zeta(s, q) = sum of (q + k)^-s for q >= 1/2 and s >= 2, by Euler and Maclaurin; negative_power(z) = z^-s."""
+def hurwitz(
+    code: Code, s: Value, q: Value, negative_power: Callable[[Value], Value], lead: Callable[[Value], Value]
+) -> Value:
+    """zeta(s, q) = sum of (q + k)^-s for q >= 1/2 and s >= 2, by Euler and Maclaurin.
+
+    negative_power(z) = z^-s and lead(z) = z^(1-s), which may be in range where z^-s isn't.
+    """
     w = q + float(_DIRECT)
     at_w = negative_power(w)
     inverse = 1.0 / (w * w)
@@ -129,7 +140,7 @@ def hurwitz(code: Code, s: Value, q: Value, negative_power: Callable[[Value], Va
     for j, c in enumerate(_EULER_MACLAURIN):
         total = code.fma(term, c, total)
         term = term * (s + (2.0 * j + 1.0)) * (s + (2.0 * j + 2.0)) * inverse
-    total = total + at_w * w / (s - 1.0)
+    total = total + lead(w) / (s - 1.0)
     for k in reversed(range(_DIRECT)):
         total = total + negative_power(q + float(k))
     infinite = q.equals(float("inf"))
@@ -139,14 +150,16 @@ def hurwitz(code: Code, s: Value, q: Value, negative_power: Callable[[Value], Va
 def pole_sum(
     code: Code, s: Value, x: Value, odd: Value, zeta: Callable[[Value], Value], power: Callable[[Value], Value]
 ) -> Value:
-    """The sum of (x + k)^-s over k >= 0 for any x.
+    """The sum of (x + k)^-s over k >= 0 for any x; at poles with two signs NaN, but at 0 that of the zero.
 
     Left of 1/2, with w = x - round(x): from the pole next to x, those to its right, and the j = -round(x) to its left.
     """
-    w = x - x.call("roundeven")
+    w = code.select(x.equals(0.0), x, x - x.call("roundeven"))
     left = x < 0.5
     others = zeta(1.0 - w) - zeta(code.select(left, 1.0 - x, 1.0))
     reflected = power(w) + (zeta(w + 1.0) + code.select(odd, -others, others))
+    two_signed = odd & w.equals(0.0) & (x < 0.0)
+    reflected = code.select(two_signed, float("nan"), reflected)
     return code.select(left, reflected, zeta(code.select(left, 1.0, x)))
 
 
@@ -158,14 +171,17 @@ def trigamma(code: Code, x: Value) -> Value:
         return 1.0 / (z * z)
 
     def zeta(q: Value) -> Value:
-        return hurwitz(code, s, q, power)
+        return hurwitz(code, s, q, power, lambda z: 1.0 / z)
 
     y = pole_sum(code, s, x, code.number("i1", False), zeta, power)
     return code.select(x.compare("uno", x), x, y)
 
 
 def hurwitz_function(code: Code, s: Value, q: Value) -> Value:
-    return hurwitz(code, s, q, lambda z: code.invoke("pow", "double", z, -s))
+    def power(exponent: Value) -> Callable[[Value], Value]:
+        return lambda z: code.invoke("pow", "double", z, exponent)
+
+    return hurwitz(code, s, q, power(-s), power(1.0 - s))
 
 
 def polygamma(code: Code, n: Value, x: Value) -> Value:
