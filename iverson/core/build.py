@@ -294,11 +294,11 @@ class Builder:
         atoms = tuple(as_atom(v, d) for v, d in zip(values, t.dtypes, strict=True))
         self.emit(Contribute(acc, tuple(map(as_index, index)), atoms, safe))
 
-    def set(self, array: Atom, index: Sequence[Operand], value: Operand) -> Var:
+    def set(self, array: Atom, index: Sequence[Operand], value: Operand, safe: bool = False) -> Var:
         """array with one element replaced: consumes `array`."""
 
         def body(acc: Var) -> Outs:
-            self.contribute(acc, index, value)
+            self.contribute(acc, index, value, safe=safe)
             return ()
 
         return self.accumulate([("set", [array])], body)[0]
