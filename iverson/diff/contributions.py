@@ -1,0 +1,50 @@
+"""Rewriting what a block contributes to the accumulators outside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from iverson.core.rewrite import blocks, map_op, statements
+from iverson.core.syntax import Accumulate, Block, Check, Contribute, Let, Op, Var
+
+Change = Callable[[Let, Contribute], Sequence[Let]]
+
+
+def contributed(op: Op) -> dict[Var, None]:
+    """The accumulators from outside that an op contributes to, at any depth."""
+    found: dict[Var, None] = {}
+    bound: set[Var] = set()
+    whole = Block((Let((), op),), ())
+    for let in statements(whole):
+        if isinstance(let.op, Accumulate):
+            bound.update(let.op.accs)
+        elif isinstance(let.op, Contribute) and let.op.acc not in bound:
+            found.setdefault(let.op.acc)
+    return found
+
+
+def change(block: Block, by: Change, bound: Iterable[Var] = ()) -> Block:
+    """A block with each contribution to an outside accumulator replaced, and its checks, which held, dropped."""
+    inside = frozenset(bound)
+    lets: list[Let] = []
+    for let in block:
+        if isinstance(let.op, Check):
+            continue
+        if isinstance(let.op, Contribute):
+            lets += [let] if let.op.acc in inside else by(let, let.op)
+        else:
+            lets.append(change_let(let, by, inside))
+    return Block(tuple(lets), block.outs)
+
+
+def change_let(let: Let, by: Change, bound: Iterable[Var] = ()) -> Let:
+    """The same for the blocks of one statement."""
+    if not blocks(let.op):
+        return let
+    inside = frozenset((*bound, *(let.op.accs if isinstance(let.op, Accumulate) else ())))
+    return Let(let.vars, map_op(let.op, lambda a: a, lambda b: change(b, by, inside)), let.site)
+
+
+def strip(let: Let) -> Let:
+    """A statement without its contributions to outside accumulators: what is left when it is run again."""
+    return change_let(let, lambda _, __: ())

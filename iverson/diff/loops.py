@@ -1,0 +1,129 @@
+"""Return sweeps of Loop and While: a Loop over the recorded turns, from the last.
+
+    turn i:   start of the turn    recorded carries are read, derived ones undone: their buffers are carried back
+              enter and sweep      seeded with the adjoints of the next carries and of what the turn emitted
+              leave                the adjoints of the carries at the start, and the restored buffers
+
+Adjoints of carries are values, so that a turn that writes one element hands the rest on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from iverson.core.rewrite import free
+from iverson.core.syntax import Atom, Loop, Var, While
+from iverson.diff.adjoints import Frame
+from iverson.diff.contributions import contributed
+from iverson.diff.logs import undo
+from iverson.diff.residuals import AppendLog, LoopRecord, Step, Updates
+from iverson.diff.sweep import Sweep
+
+
+def loop(s: Sweep, frame: Frame, step: Step) -> None:
+    op, record = step.let.op, step.record
+    assert isinstance(op, Loop | While)
+    if not isinstance(record, LoopRecord):
+        _restore_only(s, frame, step)
+        return
+    grads = [s.take(frame, v) for v in step.let.vars]
+    if step.chained or any(g is not None for g in grads) or s.reached(frame, op):
+        _Reversed(s, frame, step, op, record).sweep(grads)
+
+
+def _restore_only(s: Sweep, frame: Frame, step: Step) -> None:
+    """No derivative passes through: only undo what was overwritten."""
+    if step.record is not None:
+        for x, (last, log) in getattr(step.record, "undo", {}).items():
+            s.restore(frame, x, s.undone(frame, log, frame.at(last)))
+
+
+class _Reversed:
+    def __init__(self, s: Sweep, frame: Frame, step: Step, op: Loop | While, record: LoopRecord) -> None:
+        self.s, self.frame, self.step, self.op, self.record = s, frame, step, op, record
+        self.active = [k for k, c in enumerate(op.carry) if c in s.active]
+        self.derived = list(record.permutation.items())
+        self.appended = [j for j, log in record.logs.items() if isinstance(log, AppendLog)]
+        self.outer = [acc for acc in contributed(op) if acc in frame.cursors]
+
+    def sweep(self, grads: Sequence[Atom | None]) -> None:
+        s, frame, op = self.s, self.frame, self.op
+        results = self.step.let.vars
+        coming = {k: grads[k] for k in self.active}
+        adjoints = [s.zeros(frame, results[k]) if g is None else g for k, g in coming.items()]
+        buffers = [frame.at(results[k]) for k, _ in self.derived]
+        cursors = [frame.at(self._log(j).length) for j in self.appended]
+        inits = [*adjoints, *buffers, *cursors, *(frame.cursors[a] for a in self.outer)]
+        turns = frame.at(self.record.turns)
+        last = s.b.o.sub(turns, 1)
+        emits = grads[len(op.carry) :]
+        binders = (*op.carry, op.index) if isinstance(op, Loop) else op.carry
+
+        def backwards(child: Frame) -> tuple[Atom, ...]:
+            return s.b.loop(turns, inits, lambda r, *state: self.turn(child, s.b.o.sub(last, r), state, emits))
+
+        state = iter(s.within(frame, free(op.body, binders), backwards))
+        final = {k: next(state) for k in self.active}
+        for k, _ in self.derived:
+            buffer = next(state)
+            x = op.inits[k]
+            if isinstance(x, Var) and s.derivation.source(results[k]) is x:
+                s.restore(frame, x, buffer)
+        for _ in self.appended:
+            next(state)
+        frame.cursors.update(zip(self.outer, state, strict=True))
+        for k, a in final.items():
+            s.add(frame, op.inits[k], a)
+
+    def turn(self, child: Frame, i: Atom, state: Sequence[Atom], emits: Sequence[Atom | None]) -> list[Atom]:
+        s, op, record = self.s, self.op, self.record
+        turn = child.inside({})
+        coming = iter(state)
+        adjoints = {k: next(coming) for k in self.active}
+        cursors = self._start(turn, i, coming)
+        turn.cursors.update(zip(self.outer, coming, strict=True))
+        s.enter(turn, record.plan, record.slots, (i,))
+        for k, g in adjoints.items():
+            s.add(turn, op.body.outs[k], g)
+        for out, g in zip(op.body.outs[len(op.carry) :], emits, strict=True):
+            if g is not None:
+                s.add(turn, out, s.b.read(g, i, safe=True))
+        s.block(turn, record.plan)
+        return [
+            *(s.value(turn, op.carry[k]) for k in self.active),
+            *(turn.at(op.carry[k]) for k, _ in self.derived),
+            *cursors,
+            *(turn.cursors[a] for a in self.outer),
+        ]
+
+    def _start(self, turn: Frame, i: Atom, coming: Iterator[Atom]) -> list[Atom]:
+        """Bind the carries as they were at the start of turn i; give the log cursors there."""
+        s, op, record = self.s, self.op, self.record
+        if isinstance(op, Loop):
+            turn.env[op.index] = i
+        for c in op.carry:
+            if c in record.slots:
+                turn.env[c] = record.slots[c].read(s.b, turn, (i,))
+        buffers = {j: next(coming) for _, j in self.derived}
+        left = {j: next(coming) for j in self.appended}
+        for j, buffer in buffers.items():
+            log = record.logs[j]
+            if isinstance(log, AppendLog):
+                turn.env[op.carry[j]], left[j] = undo(s.b, turn, log, buffer, left[j], i)
+            else:
+                turn.env[op.carry[j]] = self._undo_updates(turn, i, log, buffer)
+        return list(left.values())
+
+    def _undo_updates(self, turn: Frame, i: Atom, log: Updates, buffer: Atom) -> Atom:
+        def now(a: Atom) -> Atom:
+            slot = self.record.slots.get(a) if isinstance(a, Var) else None
+            return turn.at(a) if slot is None else slot.read(self.s.b, turn, (i,))
+
+        for index, old in reversed(log.entries):
+            buffer = self.s.b.set(buffer, [now(a) for a in index], now(old))
+        return buffer
+
+    def _log(self, j: int) -> AppendLog:
+        log = self.record.logs[j]
+        assert isinstance(log, AppendLog)
+        return log

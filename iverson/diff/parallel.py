@@ -1,0 +1,143 @@
+"""Return sweeps of For: one For over the same indices whose body enters, seeds and sweeps.
+
+y = For i yields Map e                 ē_i += ȳ[i]
+y = For i yields Reduce add e          ē_i += ȳ
+y = For i yields Reduce min e          ē_w += ȳ at the winner w alone: one body is swept
+y = For i yields Reduce mul e          with p the product of the non-zeros: no zero  ē_i += ȳ p / e_i;
+                                       one zero  ē_i += ȳ p where e_i = 0;  more: nothing
+y = For i yields Scan add e            ē_i += r_i,  r = reverse Scan add of ȳ
+y = For i yields Scan min e            ē_w += ȳ_i for each i at its winner w(i)
+y = For i yields Scan mul e            ē_i += r_i y_{i-1},  r_i = ȳ_i + e_{i+1} r_{i+1}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from iverson.core.build import dtype_of, extents_of, literal
+from iverson.core.rewrite import free
+from iverson.core.syntax import I64, Atom, For, Literal, Map, Reduce, Var, Yield, width
+from iverson.diff.adjoints import Frame, product, unflatten
+from iverson.diff.residuals import ForRecord, Step
+from iverson.diff.sweep import Sweep
+
+Index: TypeAlias = Sequence[Atom]
+Seed: TypeAlias = Callable[[Frame, Index], Atom]  # in the body, the adjoint of one of its outs
+
+
+def for_(s: Sweep, frame: Frame, step: Step) -> None:
+    op, record = step.let.op, step.record
+    assert isinstance(op, For)
+    if not isinstance(record, ForRecord):
+        return
+    seeds: list[tuple[int, Seed]] = []
+    winners: list[tuple[int, Atom, Atom]] = []
+    at = 0
+    for y in op.yields:
+        g = s.take(frame, step.let.vars[at])
+        for v in step.let.vars[at + 1 : at + width(y)]:
+            s.take(frame, v)
+        if g is not None and at in record.winners and isinstance(y, Reduce):
+            winners.append((at, g, frame.at(record.winners[at])))
+        elif g is not None:
+            seeds.append((at, _seed(s, frame, step, record, y, at, g)))
+        at += width(y)
+    if seeds or s.reached(frame, op):
+        _everywhere(s, frame, op, record, seeds)
+    for k, g, winner in winners:
+        _at_winner(s, frame, op, record, k, g, winner)
+
+
+def _everywhere(s: Sweep, frame: Frame, op: For, record: ForRecord, seeds: Sequence[tuple[int, Seed]]) -> None:
+    """Sweep the body at all indices."""
+
+    def sweep(child: Frame) -> tuple[Atom, ...]:
+        def body(*index: Var) -> tuple[Atom, ...]:
+            child.env.update(zip(op.index, index, strict=True))
+            s.enter(child, record.plan, record.slots, index)
+            for k, seed in seeds:
+                s.add(child, op.body.outs[k], seed(child, index))
+            s.block(child, record.plan)
+            return ()
+
+        s.b.for_([frame.at(e) for e in op.extent], body, ())
+        return ()
+
+    s.within(frame, free(op.body, op.index), sweep)
+
+
+def _at_winner(s: Sweep, frame: Frame, op: For, record: ForRecord, k: int, g: Atom, winner: Atom) -> None:
+    """Sweep the body at one index; there is none if the For is empty."""
+    extents = [frame.at(e) for e in op.extent]
+
+    def won(child: Frame) -> None:
+        index = unflatten(s.b, winner, extents)
+        child.env.update(zip(op.index, index, strict=True))
+        s.enter(child, record.plan, record.slots, index)
+        s.add(child, op.body.outs[k], g)
+        s.block(child, record.plan)
+
+    s.branches(frame, s.b.o.lt(winner, product(s.b, extents)), (won, lambda child: None))
+
+
+def _seed(s: Sweep, frame: Frame, step: Step, record: ForRecord, y: Yield, at: int, g: Atom) -> Seed:
+    op = step.let.op
+    assert isinstance(op, For)
+    out = op.body.outs[at]
+    if isinstance(y, Map):
+        return lambda child, index: s.b.read(g, *index, safe=True)
+    if not isinstance(y.monoid, str):
+        raise NotImplementedError("the derivative of a reduction or scan with a user's operator is not defined")
+    if isinstance(y, Reduce):
+        return _product(s, frame, record, at, g, out) if y.monoid == "mul" else lambda child, index: g
+    n = frame.at(op.extent[0])
+    if y.monoid == "add":
+        return _suffix_sums(s, n, g)
+    if y.monoid == "mul":
+        return _cumulative_product(s, frame, op, record, at, frame.var(step.let.vars[at]), g)
+    return _at_winners(s, frame.var(record.winners[at]), n, g)
+
+
+def _product(s: Sweep, frame: Frame, record: ForRecord, at: int, g: Atom, out: Atom) -> Seed:
+    o, zero = s.b.o, literal(0.0, dtype_of(g))
+    rest, zeros = map(frame.at, record.products[at])
+    share = o.mul(g, rest)
+    alone, none = o.eq(zeros, 1), o.eq(zeros, 0)
+
+    def seed(child: Frame, index: Index) -> Atom:
+        e = child.at(out)
+        is_zero = o.eq(e, 0.0)
+        at_zero = o.select(alone, share, zero)
+        elsewhere = o.select(none, o.div(share, o.select(is_zero, 1.0, e)), zero)
+        return o.select(is_zero, at_zero, elsewhere)
+
+    return seed
+
+
+def _suffix_sums(s: Sweep, n: Atom, g: Atom) -> Seed:
+    o = s.b.o
+    last = o.sub(n, 1)
+    sums = s.b.scan("add", n, lambda i: s.b.read(g, o.sub(last, i), safe=True))
+    return lambda child, index: s.b.read(sums, o.sub(last, index[0]), safe=True)
+
+
+def _at_winners(s: Sweep, winners: Var, n: Atom, g: Atom) -> Seed:
+    def body(acc: Var) -> tuple[Atom, ...]:
+        def one(i: Var) -> tuple[Atom, ...]:
+            s.b.contribute(acc, [s.b.read(winners, i, safe=True)], s.b.read(g, i, safe=True), safe=True)
+            return ()
+
+        s.b.for_(n, one, ())
+        return ()
+
+    received = s.b.accumulate([("add", [s.b.zeros([n], dtype_of(g))])], body)[0]
+    return lambda child, index: s.b.read(received, *index, safe=True)
+
+
+def _cumulative_product(s: Sweep, frame: Frame, op: For, record: ForRecord, at: int, y: Var, g: Atom) -> Seed:
+    """r is carried from the end; its factors e_{i+1} are had by entering the body there."""
+    raise NotImplementedError("the derivative of a cumulative product is not defined")
+
+
+_ = (I64, Literal, extents_of)

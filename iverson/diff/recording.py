@@ -1,0 +1,362 @@
+"""The forward sweep: every statement extended by the residuals that its return sweep needs.
+
+For         yields what its body keeps as well; min and max also yield the winner, mul its non-zeros and zeros
+Loop        emits what its body keeps, the scalar carries and the carries that no next value derives from;
+            derived carries are logged: old values emitted where a turn makes single updates, else appended
+While       the same, appended to a log with one entry a turn, and the turns counted
+If          each branch gives what it keeps, the other side zeros; arrays are had again by running again
+Accumulate  its block gives what it keeps
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from iverson.core.build import Builder, dtype_of, extents_of, literal
+from iverson.core.syntax import (
+    I64,
+    Accumulate,
+    Array,
+    Atom,
+    Block,
+    Builtin,
+    Check,
+    Contribute,
+    For,
+    If,
+    Let,
+    Library,
+    Literal,
+    Loop,
+    Map,
+    Op,
+    Prim,
+    Read,
+    Reduce,
+    Scalar,
+    Scan,
+    Var,
+    While,
+    Yield,
+    width,
+)
+from iverson.diff.activity import finals_of
+from iverson.diff.adjoints import flatten
+from iverson.diff.contributions import contributed
+from iverson.diff.derivation import Derivation
+from iverson.diff.logs import Logger, OpenLog, wrap
+from iverson.diff.residuals import (
+    AppendLog,
+    BranchRecord,
+    ForRecord,
+    LoopRecord,
+    Plan,
+    Record,
+    Slot,
+    Step,
+    Updates,
+)
+
+_WINNER = {"min": "argmin", "max": "argmax", "argmin": "argmin", "argmax": "argmax"}
+
+
+def single_update(op: Op) -> Contribute | None:
+    """The contribution of an Accumulate that makes exactly one, and nothing else."""
+    if isinstance(op, Accumulate) and len(op.accs) == 1 and len(op.body.lets) == 1 and not op.body.outs:
+        c = op.body.lets[0].op
+        if isinstance(c, Contribute) and c.acc is op.accs[0] and len(c.values) == 1 and c.index:
+            return c
+    return None
+
+
+class _Yields:
+    """The yields of a For under construction."""
+
+    def __init__(self, op: For) -> None:
+        self.op = op
+        self.b = Builder()
+        self.outs: list[Atom] = []
+        self.yields: list[Yield] = []
+        self.vars: list[Var] = []
+
+    def add(self, y: Yield, outs: Sequence[Atom], vs: Sequence[Var]) -> None:
+        self.outs += outs
+        self.yields.append(y)
+        self.vars += vs
+
+    def product(self, factor: Atom) -> tuple[Var, Var]:
+        """The product of the non-zero factors, and how many zeros there are."""
+        product, zeros = Var(factor.type, "product"), Var(Scalar(I64), "zeros")
+        zero = self.b.o.eq(factor, 0.0)
+        self.add(Reduce("mul"), [self.b.o.select(zero, 1.0, factor)], [product])
+        self.add(Reduce("add"), [self.b.cast(zero, I64)], [zeros])
+        return product, zeros
+
+
+class Planner:
+    def __init__(self, active: set[Var], derivation: Derivation) -> None:
+        self.active = active
+        self.derivation = derivation
+
+    # --- blocks -------------------------------------------------------------------------------------------------------
+
+    def top(self, block: Block) -> Plan:
+        """The plan of a block whose forward and return sweep share one scope."""
+        plan = self.block(block, {})
+        for step in plan.steps:
+            step.forward = step.again
+        return plan
+
+    def block(self, block: Block, logs: dict[Var, OpenLog | None]) -> Plan:
+        """Plan a block that updates the arrays in `logs` in place; None: by single updates, which need no log."""
+        tracked = dict(logs)
+        return Plan(block, [self.step(let, tracked) for let in block])
+
+    def step(self, let: Let, tracked: dict[Var, OpenLog | None]) -> Step:
+        if isinstance(let.op, Prim | Read | Check | Contribute):
+            return Step(let, (let,), (let,), scalar=True)
+        sources = {v: self.derivation.source(v) for v in let.vars}
+        chains = {v: x for v, x in sources.items() if x is not None and x in tracked}
+        again, record = self.augment(let, chains)
+        forward: tuple[Let, ...] = (let,)
+        if chains:
+            logs = {x: log for x, log in tracked.items() if log is not None}
+            forward = Logger(self.derivation).forward(let, logs) if any(x in logs for x in chains.values()) else again
+            tracked.update({v: tracked[x] for v, x in chains.items()})
+        return Step(let, again, forward, record, chained=bool(chains))
+
+    def matters(self, let: Let) -> bool:
+        """Does any derivative pass through a statement?"""
+        return any(v in self.active for v in (*let.vars, *contributed(let.op)))
+
+    def augment(self, let: Let, chains: dict[Var, Var]) -> tuple[tuple[Let, ...], Record | None]:
+        """The statement with its residuals.  `chains`: results that are updates of arrays to be undone."""
+        update = single_update(let.op)
+        if update is not None and isinstance(let.op, Accumulate):
+            return self.update(let, let.op, update)
+        if not self.matters(let):
+            return self.inactive(let, chains)
+        match let.op:
+            case For():
+                return self.for_(let, let.op)
+            case Loop() | While():
+                return self.loop(let, let.op)
+            case If():
+                return self.if_(let, let.op, chains)
+            case Accumulate():
+                return self.accumulate(let, let.op, chains)
+            case Library(name):
+                raise NotImplementedError(f"the derivative of the library operation {name!r} is not defined")
+            case _:
+                raise AssertionError(let.op)
+
+    def inactive(self, let: Let, chains: dict[Var, Var]) -> tuple[tuple[Let, ...], Record | None]:
+        """No derivative: only what it overwrites is recorded."""
+        if not chains:
+            return (let,), None
+        logs = {x: OpenLog.of(x, None) for x in chains.values()}
+        lets = Logger(self.derivation).forward(let, dict(logs))
+        return self.undoable(lets, logs, chains, BranchRecord((), ()))
+
+    def undoable(
+        self, lets: Sequence[Let], logs: dict[Var, OpenLog], chains: dict[Var, Var], record: BranchRecord
+    ) -> tuple[tuple[Let, ...], BranchRecord]:
+        """Statements, the last with logs to be opened around all of them, as one statement."""
+        *before, let = lets
+        whole, closed = wrap(let, list(logs.values()), before)
+        last = {x: v for v, x in chains.items()}
+        record.undo = {x: (last[x], log) for x, log in zip(logs, closed, strict=True)}
+        return (whole,), record
+
+    def update(self, let: Let, op: Accumulate, c: Contribute) -> tuple[tuple[Let, ...], BranchRecord]:
+        array = op.inits[0][0]
+        assert isinstance(array, Var)
+        old = Var(Scalar(dtype_of(array)), "old")
+        record = BranchRecord((self.block(op.body, {}),), ({},))
+        if self.derivation.source(let.vars[0]) is array:
+            record.undo[array] = (let.vars[0], Updates(((c.index, old),)))
+        return (Let((old,), Read(array, c.index, c.safe), let.site), let), record
+
+    # --- For ----------------------------------------------------------------------------------------------------------
+
+    def for_(self, let: Let, op: For) -> tuple[tuple[Let, ...], ForRecord]:
+        plan = self.block(op.body, {})
+        names = plan.keep(op.index)
+        record = ForRecord(plan, {})
+        new = _Yields(op)
+        with new.b.scope() as tail:
+            at = 0
+            for y in op.yields:
+                self.yield_(new, y, at, let.vars[at : at + width(y)], record)
+                at += width(y)
+        for name in names:
+            stack = Var(Array(dtype_of(name), (*op.extent, *extents_of(name))), name.hint)
+            record.slots[name] = Slot(stack, stacked=True)
+            new.add(Map(), [name], [stack])
+        body = Block((*plan.forward(), *tail), tuple(new.outs))
+        return (Let(tuple(new.vars), For(op.index, op.extent, body, tuple(new.yields)), let.site),), record
+
+    def yield_(self, new: _Yields, y: Yield, at: int, vs: tuple[Var, ...], record: ForRecord) -> None:
+        """One yield and its residuals."""
+        outs = new.op.body.outs[at : at + len(vs)]
+        if isinstance(y, Map) or vs[0] not in self.active or not isinstance(y.monoid, str) or y.monoid == "add":
+            new.add(y, outs, vs)
+            return
+        if isinstance(outs[0].type, Array):
+            raise NotImplementedError(f"the derivative of a {y.monoid} of arrays, elementwise, is not defined")
+        if y.monoid == "mul":
+            new.add(y, outs, vs)
+            if isinstance(y, Reduce):
+                record.products[at] = new.product(outs[0])
+            return
+        arg: Builtin = "argmin" if y.monoid in ("min", "argmin") else "argmax"
+        kind: Yield = Scan(arg) if isinstance(y, Scan) else Reduce(arg)
+        winner = Var(Array(I64, new.op.extent) if isinstance(y, Scan) else Scalar(I64), "winner")
+        record.winners[at] = winner
+        best = vs[0]
+        if len(vs) == 2:
+            new.add(y, outs, vs)
+            best = Var(vs[0].type, "best")
+        new.add(kind, [outs[0], flatten(new.b, new.op.index, new.op.extent)], [best, winner])
+
+    # --- blocks that run at most once ---------------------------------------------------------------------------------
+
+    def if_(self, let: Let, op: If, chains: dict[Var, Var]) -> tuple[tuple[Let, ...], BranchRecord]:
+        logs = {x: OpenLog.of(x, None) for x in chains.values()}
+        logger = Logger(self.derivation)
+        plans, names, lets = [], [], []
+        for branch in (op.then, op.orelse):
+            plan = self.block(branch, dict(logs))
+            names.append(plan.keep((), scalars_only=True))
+            with logger.b.scope() as given_up:
+                logger.given_up(let, branch, chains, logs)
+            plans.append(plan)
+            lets.append((*given_up, *plan.forward()))
+        kept = [*names[0], *names[1]]
+        stored = tuple(Var(v.type, v.hint) for v in kept)
+        split = len(names[0])
+        blanks = [literal(0, dtype_of(v)) for v in kept]
+        then = Block(lets[0], (*op.then.outs, *names[0], *blanks[split:]))
+        orelse = Block(lets[1], (*op.orelse.outs, *blanks[:split], *names[1]))
+        slots = [{v: Slot(w) for v, w in zip(kept, stored, strict=True)}] * 2
+        record = BranchRecord(tuple(plans), tuple(slots))
+        new = Let((*let.vars, *stored), If(op.pred, then, orelse), let.site)
+        return self.undoable([new], logs, chains, record) if chains else ((new,), record)
+
+    def accumulate(self, let: Let, op: Accumulate, chains: dict[Var, Var]) -> tuple[tuple[Let, ...], BranchRecord]:
+        logs = {x: OpenLog.of(x, None) for x in chains.values()}
+        logger = Logger(self.derivation)
+        with logger.b.scope() as before:
+            for acc, vs in zip(op.accs, finals_of(let), strict=True):
+                for v in vs:
+                    if v in chains:
+                        logger.before(op, acc, chains[v], logs[chains[v]])
+        plan = self.block(op.body, dict(logs))
+        names = plan.keep(op.accs)
+        stored = tuple(Var(v.type, v.hint) for v in names)
+        record = BranchRecord((plan,), ({v: Slot(w) for v, w in zip(names, stored, strict=True)},))
+        body = Block(plan.forward(), (*op.body.outs, *names))
+        new = Let((*let.vars, *stored), Accumulate(op.accs, op.inits, body), let.site)
+        return self.undoable([*before, new], logs, chains, record) if chains else ((new,), record)
+
+    # --- loops --------------------------------------------------------------------------------------------------------
+
+    def loop(self, let: Let, op: Loop | While) -> tuple[tuple[Let, ...], LoopRecord]:
+        turn = op.index if isinstance(op, Loop) else Var(Scalar(I64), "turn")
+        permutation = self.derivation.permutation(op)
+        derived = {op.carry[j]: j for j in permutation.values()}
+        chains = {c: self.single_updates(op.body, c) for c in derived}
+        logs = {c: OpenLog.of(c, turn) if chains[c] is None else None for c in derived}
+        plan = self.block(op.body, logs)
+        record = LoopRecord(plan, {}, Literal(0, I64), permutation, {})
+        names = [c for c in op.carry if c not in derived]
+        names += plan.keep((turn, *op.carry), scalars_only=isinstance(op, While))
+        local = {v for step in plan.steps for v in step.results}
+        for c, chain in chains.items():
+            if chain is not None:
+                updates = _updates(plan, chain)
+                record.logs[derived[c]] = updates
+                names += [v for v in updates.names() if v in local]
+        names = list(dict.fromkeys(names))
+        opened = [log for log in logs.values() if log is not None]
+        if isinstance(op, Loop):
+            whole, closed = wrap(self.emitting(let, op, names, record), opened)
+        else:
+            whole, closed = self.counting(let, op, turn, names, record, opened)
+        appended = [j for c, j in derived.items() if logs[c] is not None]
+        record.logs |= zip(appended, closed, strict=False)
+        return (whole,), record
+
+    def single_updates(self, body: Block, carry: Var) -> list[Let] | None:
+        """The statements that update a carry in a turn, if each makes one contribution."""
+        versions, chain = {carry}, []
+        for let in body:
+            derived = [v for v in let.vars if self.derivation.source(v) in versions]
+            if derived and single_update(let.op) is None:
+                return None
+            if derived:
+                versions.update(derived)
+                chain.append(let)
+        return chain
+
+    def emitting(self, let: Let, op: Loop, names: Sequence[Var], record: LoopRecord) -> Let:
+        """The Loop that also emits the named values of each turn."""
+        stacks = [Var(Array(dtype_of(v), (op.extent, *extents_of(v))), v.hint) for v in names]
+        record.turns = op.extent
+        record.slots |= {v: Slot(w, stacked=True) for v, w in zip(names, stacks, strict=True)}
+        body = Block(record.plan.forward(), (*op.body.outs, *names))
+        return Let((*let.vars, *stacks), Loop(op.index, op.extent, op.carry, op.inits, body), let.site)
+
+    def counting(
+        self,
+        let: Let,
+        op: While,
+        turn: Var,
+        names: Sequence[Var],
+        record: LoopRecord,
+        logs: list[OpenLog],
+    ) -> tuple[Let, list[AppendLog]]:
+        """The While that also counts its turns and logs the named values of each; and what the logs become."""
+        turns = Var(Scalar(I64), "turns")
+        record.turns = turns
+        scalars = [v for v in names if isinstance(v.type, Scalar)]
+        arrays = [v for v in names if isinstance(v.type, Array)]
+        b = Builder()
+        rows = OpenLog.row(scalars)
+        with b.scope() as head:
+            flat = [OpenLog.row([v]) for v in arrays]
+            for v, log in zip(arrays, flat, strict=True):
+                _append_all(b, v, log)
+        with b.scope() as tail:
+            if scalars:
+                b.contribute(rows.acc, (), *scalars)
+            following = b.o.add(turn, 1)
+        body = Block((*head, *record.plan.forward(), *tail), (*op.body.outs, following))
+        inner = While((*op.carry, turn), (*op.inits, Literal(0, I64)), op.cond, body)
+        opened = [*logs, *flat, *([rows] if scalars else [])]
+        whole, closed = wrap(Let((*let.vars, turns), inner, let.site), opened)
+        for v, array_log in zip(arrays, closed[len(logs) :], strict=False):
+            record.slots[v] = Slot(array_log.old, stacked=True, extents=extents_of(v))
+        if scalars:
+            record.slots |= {v: Slot(w, stacked=True) for v, w in zip(scalars, closed[-1].columns, strict=True)}
+        return whole, closed
+
+
+def _updates(plan: Plan, chain: Sequence[Let]) -> Updates:
+    """The log of a chain of single updates."""
+    entries: list[tuple[tuple[Atom, ...], Var]] = []
+    for step in plan.steps:
+        if any(step.let is let for let in chain):
+            assert isinstance(step.record, BranchRecord)
+            for _, log in step.record.undo.values():
+                assert isinstance(log, Updates)
+                entries += log.entries
+    return Updates(tuple(entries))
+
+
+def _append_all(b: Builder, array: Var, log: OpenLog) -> None:
+    def entry(*i: Var) -> tuple[Atom, ...]:
+        b.contribute(log.acc, (), b.read(array, *i, safe=True))
+        return ()
+
+    b.for_(extents_of(array), entry, ())

@@ -1,0 +1,177 @@
+"""Reverse mode: `vjp` and `gradient`, core to core.
+
+A direct transformation, statement by statement, with no tape of operations: the forward sweep is the program with its
+residuals recorded (recording.py), the return sweep walks each block backwards and re-runs the scalars of the scope it
+enters (sweep.py).  The rules of the constructs, ȳ being the adjoint of y:
+
+    y = Prim(a, b)       ā += ȳ ∂y/∂a,  b̄ += ȳ ∂y/∂b: the primitive's row          here
+    y = Read x[e]        x̄[e] += ȳ                                                 here
+    If                   the same predicate, each side swept                       here
+    For                  Map, Reduce, Scan                                         parallel.py
+    Loop, While          reversed, carries recorded or undone                      loops.py
+    Accumulate           add, set, append; the others are made sequential first    accumulate.py, ordered.py
+
+The work of value and gradient is at most a constant times the primal's, plus inputs and outputs: adjoints are
+contributed to where they are, arrays updated in place are undone element by element, nothing is re-run from the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from iverson.core import prims
+from iverson.core.build import Builder, dtype_of, extents_of, literal
+from iverson.core.dce import dce
+from iverson.core.rewrite import rename_function
+from iverson.core.syntax import (
+    I64,
+    Accumulate,
+    Array,
+    Atom,
+    Contribute,
+    For,
+    Function,
+    If,
+    Loop,
+    Op,
+    Prim,
+    Read,
+    Scalar,
+    Var,
+    While,
+)
+from iverson.diff.accumulate import accumulate, contribute
+from iverson.diff.activity import active, is_float
+from iverson.diff.adjoints import Frame
+from iverson.diff.derivation import Derivation
+from iverson.diff.loops import loop
+from iverson.diff.ordered import ordered
+from iverson.diff.parallel import for_
+from iverson.diff.recording import Planner
+from iverson.diff.residuals import BranchRecord, Step
+from iverson.diff.sweep import Rule, Sweep
+
+
+def vjp(function: Function, wrt: Sequence[int]) -> Function:
+    """The function that also pulls cotangents back.
+
+    Parameters: the primal's, then a cotangent per float out (preceded, where an extent of the out is neither a
+    parameter nor a literal, by that extent).  Outs: the primal's, then the adjoint of each parameter in `wrt`.
+    """
+    return _reverse(function, wrt, seeded=False)
+
+
+def gradient(function: Function, wrt: Sequence[int]) -> Function:
+    """Value and gradient of a function whose first out is a float scalar: the outs, then the adjoints of `wrt`."""
+    first = function.body.outs[0].type if function.body.outs else None
+    if not isinstance(first, Scalar) or not first.dtype.is_float:
+        raise TypeError(f"the gradient of {function.name} needs a float scalar as the first result")
+    return _reverse(function, wrt, seeded=True)
+
+
+def _reverse(function: Function, wrt: Sequence[int], seeded: bool) -> Function:
+    primal = dce(ordered(dce(rename_function(function))))
+    inputs = [primal.params[k] for k in wrt]
+    for p in inputs:
+        if not is_float(p):
+            raise TypeError(f"parameter {p.hint} of {function.name} has no derivative: it is {dtype_of(p)!r}")
+    derivation = Derivation(primal.body)
+    names = active(primal.body, inputs)
+    plan = Planner(names, derivation).top(primal.body)
+    b = Builder()
+    for let in plan.forward():
+        b.let(let)
+    sweep = Sweep(b, names, derivation, RULES)
+    frame = Frame({})
+    for step in plan.steps:
+        if isinstance(step.let.op, Read) and isinstance(step.let.vars[0].type, Array):
+            sweep.view(frame, step.let.vars[0], step.let.op)
+    outs = primal.body.outs
+    if seeded:
+        more: list[Var] = []
+        sweep.add(frame, outs[0], literal(1.0, dtype_of(outs[0])))
+    else:
+        more = _cotangents(primal, sweep, frame)
+    sweep.block(frame, plan)
+    adjoints = [sweep.value(frame, p) for p in inputs]
+    return dce(
+        replace(b.function((*primal.params, *more), (*outs, *adjoints), f"{primal.name}_vjp"), donated=primal.donated)
+    )
+
+
+def _cotangents(primal: Function, sweep: Sweep, frame: Frame) -> list[Var]:
+    """Parameters for the cotangents of the float outs, added to the outs' adjoints."""
+    params: list[Var] = []
+    for out in primal.body.outs:
+        if not is_float(out):
+            continue
+        extents: list[Atom] = []
+        for e in extents_of(out):
+            if isinstance(e, Var) and e not in primal.params:
+                e = Var(Scalar(I64), e.hint)
+                params.append(e)
+            extents.append(e)
+        ct = Var(Array(dtype_of(out), tuple(extents)) if extents else Scalar(dtype_of(out)), "ct")
+        params.append(ct)
+        sweep.add(frame, out, ct)
+    return params
+
+
+def prim(s: Sweep, frame: Frame, step: Step) -> None:
+    op, (y,) = step.let.op, step.let.vars
+    assert isinstance(op, Prim)
+    g = s.take(frame, y)
+    if g is None:
+        return
+    args = [frame.at(a) for a in op.args]
+    for a, rule in zip(op.args, prims.TABLE[op.name].linear, strict=True):
+        if rule is not None and s.is_active(a):
+            s.add(frame, a, s.b.cast(rule(s.b.o, g, *args, frame.at(y)), dtype_of(a)))
+
+
+def read(s: Sweep, frame: Frame, step: Step) -> None:
+    op, (y,) = step.let.op, step.let.vars
+    assert isinstance(op, Read)
+    if y in frame.views:
+        return
+    g = s.take(frame, y)
+    if g is not None and s.is_active(op.array):
+        s.add_element(frame, op.array, [frame.at(i) for i in op.index], g)
+
+
+def if_(s: Sweep, frame: Frame, step: Step) -> None:
+    op, record = step.let.op, step.record
+    assert isinstance(op, If)
+    if not isinstance(record, BranchRecord):
+        return
+    grads = [s.take(frame, v) for v in step.let.vars]
+    for x, (last, log) in record.undo.items():
+        s.restore(frame, x, s.undone(frame, log, frame.at(last)))
+    if not any(g is not None for g in grads) and not s.reached(frame, op):
+        return
+
+    def side(k: int) -> Callable[[Frame], None]:
+        block = (op.then, op.orelse)[k]
+
+        def sweep(child: Frame) -> None:
+            s.enter(child, record.plans[k], record.slots[k])
+            for out, g in zip(block.outs, grads, strict=True):
+                s.add(child, out, g)
+            s.block(child, record.plans[k])
+
+        return sweep
+
+    s.branches(frame, frame.at(op.pred), (side(0), side(1)), tuple(record.undo))
+
+
+RULES: Mapping[type[Op], Rule] = {
+    Prim: prim,
+    Read: read,
+    If: if_,
+    For: for_,
+    Loop: loop,
+    While: loop,
+    Accumulate: accumulate,
+    Contribute: contribute,
+}

@@ -1,0 +1,127 @@
+"""The return sweep over a block: the skeleton that the rules of the constructs share.
+
+enter a scope       bind what is kept, run Prims and Reads again, and statements that are not kept
+seed                the adjoints of the block's outs
+sweep               each statement from the last to the first: its rule, which ends by restoring what it overwrote
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from iverson.core.build import Builder
+from iverson.core.rewrite import rename_let
+from iverson.core.syntax import Array, Atom, Block, Check, Contribute, If, Op, Read, Var
+from iverson.diff.adjoints import Adjoints, Frame
+from iverson.diff.contributions import contributed, strip
+from iverson.diff.derivation import Derivation
+from iverson.diff.logs import undo
+from iverson.diff.residuals import AppendLog, Log, Plan, Slots, Step
+
+Rule: TypeAlias = Callable[["Sweep", Frame, Step], None]
+
+
+class Sweep(Adjoints):
+    def __init__(
+        self, builder: Builder, active: set[Var], derivation: Derivation, rules: Mapping[type[Op], Rule]
+    ) -> None:
+        super().__init__(builder, active)
+        self.derivation = derivation
+        self.rules = rules
+
+    # --- scopes -------------------------------------------------------------------------------------------------------
+
+    def enter(self, frame: Frame, plan: Plan, slots: Slots, position: Sequence[Atom] = ()) -> None:
+        """Have the block's values again: kept ones from their slots at `position`, the others by running again."""
+        for step in plan.steps:
+            if isinstance(step.let.op, Check | Contribute):
+                continue
+            if step.kept:
+                for v in step.results:
+                    frame.env[v] = slots[v].read(self.b, frame, position)
+                continue
+            for let in step.again:
+                self.b.let(rename_let(strip(let), frame.env))
+            if isinstance(step.let.op, Read) and isinstance(step.let.vars[0].type, Array):
+                self.view(frame, step.let.vars[0], step.let.op)
+
+    def view(self, frame: Frame, row: Var, op: Read) -> None:
+        base, prefix = frame.base(op.array)
+        frame.views[row] = base, (*prefix, *map(frame.at, op.index))
+
+    def block(self, frame: Frame, plan: Plan) -> None:
+        """Sweep back over the statements of a block whose outs are seeded."""
+        for step in reversed(plan.steps):
+            rule = self.rules.get(type(step.let.op))
+            if rule is not None:
+                rule(self, frame, step)
+
+    def visit(
+        self,
+        frame: Frame,
+        plan: Plan,
+        slots: Slots,
+        position: Sequence[Atom],
+        seeds: Callable[[Frame], None],
+    ) -> None:
+        """Enter, seed and sweep."""
+        self.enter(frame, plan, slots, position)
+        seeds(frame)
+        self.block(frame, plan)
+
+    def reached(self, frame: Frame, op: Op) -> bool:
+        """Does an op contribute to accumulators whose finals have adjoints?"""
+        return any(any(g is not None for g in frame.finals.get(acc, ())) for acc in contributed(op))
+
+    # --- restoring ----------------------------------------------------------------------------------------------------
+
+    def restore(self, frame: Frame, x: Var, atom: Atom) -> None:
+        """x was overwritten; from here back it is `atom`, and its rows are rows of that."""
+        frame.env[x] = atom
+        for row, (base, prefix) in frame.views.items():
+            if base is x:
+                frame.env[row] = self.b.read(atom, *prefix, safe=True)
+
+    def undone(self, frame: Frame, log: Log, buffer: Atom) -> Atom:
+        """The buffer before all logged updates."""
+        if isinstance(log, AppendLog):
+            return undo(self.b, frame, log, buffer, frame.at(log.length), None)[0]
+        for index, old in reversed(log.entries):
+            buffer = self.b.set(buffer, [frame.at(i) for i in index], frame.at(old))
+        return buffer
+
+    # --- bodies that run at most once ---------------------------------------------------------------------------------
+
+    def branches(
+        self,
+        frame: Frame,
+        pred: Atom,
+        sides: Sequence[Callable[[Frame], None]],
+        restored: Sequence[Var] = (),
+    ) -> None:
+        """Emit an If whose sides sweep; adjoints held as values, restored arrays and cursors enter and leave it."""
+        ends: list[tuple[Frame, Block]] = []
+        for side in sides:
+            child = frame.branch()
+            with self.b.scope() as lets:
+                side(child)
+            ends.append((child, Block(tuple(lets), ())))
+        children = [child for child, _ in ends]
+        names = dict.fromkeys(v for child in children for v in child.values)
+        changed = [v for v in names if any(c.values.get(v) is not frame.values.get(v) for c in children)]
+        moved = [a for a in frame.cursors if any(c.cursors[a] is not frame.cursors[a] for c in children)]
+        bodies = []
+        for child, block in ends:
+            with self.b.scope() as more:
+                outs = (
+                    *(self.value(child, v) for v in changed),
+                    *map(child.at, restored),
+                    *(child.cursors[a] for a in moved),
+                )
+            bodies.append(Block((*block.lets, *more), outs))
+        results = self.b.emit(If(pred, bodies[0], bodies[1]))
+        frame.values.update(zip(changed, results, strict=False))
+        for x, v in zip(restored, results[len(changed) :], strict=False):
+            self.restore(frame, x, v)
+        frame.cursors.update(zip(moved, results[len(changed) + len(restored) :], strict=True))

@@ -1,0 +1,96 @@
+"""What the derivative tests share: programs as data, and the oracles their derivatives are held against.
+
+    complex step           J x, by the evaluator on complex inputs; exact to rounding for analytic programs
+    transpose identity     <Jᵀ ȳ, ẋ> = <ȳ, J ẋ>
+    counts                 work and copied elements of value and gradient beside those of the primal
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from iverson.core.build import Builder
+from iverson.core.dce import dce
+from iverson.core.evaluate import evaluate
+from iverson.core.syntax import F64, I64, Array, Function, Literal, Scalar, Var
+from iverson.diff.activity import is_float
+from iverson.diff.reverse import gradient, vjp
+
+STEP = 1e-30
+
+
+def size(hint: str = "n") -> Var:
+    return Var(Scalar(I64), hint)
+
+
+def real(hint: str = "x") -> Var:
+    return Var(Scalar(F64), hint)
+
+
+def array(*extents: Any, hint: str = "x", dtype: Any = F64) -> Var:
+    return Var(Array(dtype, tuple(e if isinstance(e, Var | Literal) else Literal(e, I64) for e in extents)), hint)
+
+
+def program(params: Sequence[Var], body: Callable[[Builder], Any], name: str = "f") -> Function:
+    b = Builder()
+    return b.function(params, body(b), name)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    work: float
+    copied: int
+
+
+def float_params(f: Function) -> list[int]:
+    return [k for k, p in enumerate(f.params) if is_float(p)]
+
+
+def tangents(values: Sequence[Any], wrt: Sequence[int], seed: int = 0) -> dict[int, Any]:
+    rng = np.random.default_rng(seed)
+    return {k: rng.standard_normal(np.shape(values[k])) for k in wrt}
+
+
+def along(f: Function, values: Sequence[Any], direction: dict[int, Any]) -> list[Any]:
+    """J ẋ for each out, by the complex step."""
+    stepped = [v + 1j * STEP * direction[k] if k in direction else v for k, v in enumerate(values)]
+    return [np.imag(y) / STEP for y in evaluate(f, stepped).values]
+
+
+def dot(xs: Sequence[Any], ys: Sequence[Any]) -> float:
+    return float(sum(np.sum(np.asarray(x) * np.asarray(y)) for x, y in zip(xs, ys, strict=True)))
+
+
+def check_gradient(f: Function, values: Sequence[Any], wrt: Sequence[int] | None = None, rtol: float = 1e-9) -> Ratio:
+    """Value and gradient against the program and the complex step; the ratio of their costs."""
+    wrt = float_params(f) if wrt is None else wrt
+    g = gradient(f, wrt)
+    primal, got = evaluate(dce(f), values), evaluate(g, values)
+    count = len(primal.values)
+    for a, b in zip(primal.values, got.values[:count], strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-10, atol=1e-12)
+    adjoints = got.values[count:]
+    for seed in range(2):
+        direction = tangents(values, wrt, seed)
+        want = along(f, values, direction)[0]
+        have = dot(adjoints, [direction[k] for k in wrt])
+        np.testing.assert_allclose(have, want, rtol=rtol, atol=1e-10)
+    return Ratio(got.cost.work / max(1, primal.cost.work), got.cost.copied)
+
+
+def check_vjp(f: Function, values: Sequence[Any], extents: Sequence[Any] = (), rtol: float = 1e-9) -> None:
+    """The transpose identity, for all float inputs and outs at once."""
+    wrt = float_params(f)
+    outs = evaluate(f, values).values
+    floats = [k for k, o in enumerate(f.body.outs) if is_float(o)]
+    rng = np.random.default_rng(1)
+    cotangents = [rng.standard_normal(np.shape(outs[k])) for k in floats]
+    got = evaluate(vjp(f, wrt), [*values, *extents, *cotangents]).values[len(outs) :]
+    direction = tangents(values, wrt, 2)
+    forward = along(f, values, direction)
+    want = dot(cotangents, [forward[k] for k in floats])
+    np.testing.assert_allclose(dot(got, [direction[k] for k in wrt]), want, rtol=rtol, atol=1e-10)
