@@ -72,7 +72,7 @@ class Row:
         return self.domain not in ("int", "bool")
 
 
-_DOMAINS: dict[str, frozenset[DType]] = {
+DOMAINS: dict[str, frozenset[DType]] = {
     "float": frozenset(d for d in DType if d.is_float),
     "int": frozenset(d for d in DType if d.is_int),
     "bool": frozenset({DType.BOOL}),
@@ -97,7 +97,7 @@ def argument_dtypes(name: str, dtypes: Sequence[DType | None]) -> tuple[DType, .
     if not shared:
         raise TypeError(f"{name} of Python numbers alone has no dtype")
     (dtype,) = shared
-    if dtype not in _DOMAINS[row.domain]:
+    if dtype not in DOMAINS[row.domain]:
         raise TypeError(f"{name} takes {row.domain} arguments, not {dtype!r}")
     return (*(() if row.first is None else (row.first,)), *(dtype for _ in rest))
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from iverson.backend import cpu
-from iverson.core.prims import _DOMAINS, TABLE
+from iverson.core.prims import DOMAINS, TABLE
 from iverson.core.syntax import F64, DType
 from tests.backend.harness import Loop, loop, loop_text
 
@@ -16,7 +16,7 @@ FLOATS = [0.0, 1.0, 0.5, 2.0, 3.0, 2.5, 7.0, 1e-300, 1e300, 5e-324, 1e10, np.inf
 INTEGERS = [0, 1, 2, 3, 7, 31, 32, 63, 64, 65, 100, 2**31 - 1, 2**31, 2**40, 2**63 - 1]
 # compared with other libraries' implementations, which err themselves, near zeros relatively
 SPECIAL = {"lgamma", "digamma", "trigamma", "polygamma", "erfc", "erfinv", "j0", "j1", "y0", "y1"}
-CASES = [(name, d) for name, row in TABLE.items() for d in DType if d in _DOMAINS[row.domain]]
+CASES = [(name, d) for name, row in TABLE.items() for d in DType if d in DOMAINS[row.domain]]
 
 
 def samples(dtype: DType) -> np.ndarray:
