@@ -1,9 +1,9 @@
 """In-place chains: which result lives in the memory of which earlier array.
 
 Ownership (core/ownership.py) says that an array is moved; this says where it arrives.  A final of Accumulate is its
-moved init, updated; so is the final carry of a Loop or While whose turns leave that carry in its place; an If's out lives
-where its branches leave it.  `origin` follows such a chain through a block to an array from outside, or to none: a fresh
-one.
+moved init, updated; so is the final carry of a Loop or While whose turns leave that carry in its place; an If's out
+lives where its branches leave it.  `origin` follows such a chain through a block to an array from outside, or to none:
+a fresh one.
 
 A carry that isn't left in place by a turn *rotates* between buffers, unless it is small: then it is copied back.
 """

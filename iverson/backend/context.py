@@ -16,6 +16,7 @@ from iverson.backend import loopir as ir
 from iverson.backend.chains import Chains
 from iverson.backend.loopir import Buffer, Cell, Reg, Stmt, Value, View, integer
 from iverson.core.syntax import (
+    BOOL,
     I64,
     Array,
     Atom,
@@ -63,6 +64,7 @@ class Frame:
 
     owned: dict[Buffer, set[Var]] = field(default_factory=dict)  # its live buffers, each with the names that mean it
     wants: dict[Var, View] = field(default_factory=dict)
+    sizes: set[Value] = field(default_factory=set)  # known not to be negative from here on
 
 
 class Context:
@@ -117,8 +119,12 @@ class Context:
         self.emit(ir.Store(view, value))
 
     def copy(self, target: View, source: View) -> None:
+        """All elements; the two do not overlap."""
         target.buffer.stored = True
-        self.emit(ir.Copy(target, source))
+        if target.buffer.strides is None and source.buffer.strides is None:
+            self.emit(ir.Copy(target, source))
+        else:
+            self.each(target.extents, lambda index: self.store(target.at(index), self.load(source.at(index))))
 
     def each(self, extents: Sequence[Value], body: Callable[[tuple[Reg, ...]], None]) -> None:
         """A nest of loops over all indices, the last innermost."""
@@ -144,6 +150,15 @@ class Context:
     def require(self, pred: Value, error: str, message: str, details: Sequence[Value], site: Site | None) -> None:
         dtypes = [dtype_of(d) for d in details]
         self.emit(ir.Require(pred, self.site(error, message, dtypes, site), tuple(details)))
+
+    def counts(self, extents: Sequence[Value], site: Site | None) -> None:
+        """Leave the program if a dimension of a new array is negative."""
+        for n in extents:
+            if any(n in f.sizes for f in self.frames) or (isinstance(n, Literal) and n.value >= 0):
+                continue
+            message = "negative dimensions are not allowed"
+            self.require(self.compute("ge", BOOL, n, integer(0)), "ValueError", message, (), site)
+            self.frames[-1].sizes.add(n)
 
     def bounds(self, let: Let, index: Sequence[Value], extents: Sequence[Value], safe: bool) -> None:
         """Leave the program unless every index is in bounds."""

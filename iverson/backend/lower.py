@@ -153,6 +153,7 @@ def _arguments(ctx: Context, function: Function, layouts: Sequence[Layout]) -> d
         if layout is Layout.ANY:
             strides = tuple(ctx.argument(slot + 1 + axis) for axis in range(var.type.rank))
         extents = ctx.values(var.type.extents)
+        ctx.frames[-1].sizes.update(extents)
         homes[var] = View(Buffer(var.type.dtype, extents, pointer, strides, var.hint))
         ctx.bind(var, homes[var])
     return homes

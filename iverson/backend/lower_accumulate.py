@@ -153,6 +153,7 @@ def _columns(ctx: Context, log: Log, extent: Value) -> list[Buffer]:
 
 def _bind_log(ctx: Context, log: Log, length: Var, columns: Sequence[Var]) -> None:
     final = ctx.get(log.length)
+    ctx.frames[-1].sizes.add(final)
     ctx.env[length] = final
     for var, buffer in zip(columns, _columns(ctx, log, final), strict=True):
         ctx.own(buffer)

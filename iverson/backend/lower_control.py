@@ -172,8 +172,10 @@ def lower_loop(ctx: Context, let: Let) -> None:
     carries = _Carries(ctx, let, op)
     carries.open()
     emits = let.vars[width:]
-    stacks = [ctx.destination(v) for v in emits]
     index, extent = ctx.scalar(op.index), ctx.value(op.extent)
+    if emits:
+        ctx.counts([extent], let.site)
+    stacks = [ctx.destination(v) for v in emits]
     wants = carries.wants()
     for stack, atom in zip(stacks, op.body.outs[width:], strict=True):
         wants.append(stack.at([index]) if isinstance(atom.type, Array) else None)

@@ -101,6 +101,8 @@ def lower_for(ctx: Context, let: Let) -> None:
     op = let.op
     assert isinstance(op, For)
     extents = ctx.values(op.extent)
+    if not all(isinstance(y, Reduce) for y in op.yields):
+        ctx.counts(extents, let.site)
     nest = _Nest(len(extents))
     yields = _open(ctx, let, op, nest)
     body: list[ir.Stmt] = []
