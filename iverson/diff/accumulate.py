@@ -41,8 +41,8 @@ def accumulate(s: Sweep, frame: Frame, step: Step) -> None:
     grads = [s.take(frame, v) for v in results]
     if any(g is not None for g in grads) or s.reached(frame, op) or any(_reached(frame, a) for a in op.accs):
         s.enter(frame, record.plans[0], record.slots[0])
-        for out, g in zip(op.body.outs, grads, strict=True):
-            s.add(frame, out, g)
+        for a, g in zip(op.body.outs, grads, strict=True):
+            s.add(frame, a, g)
         s.block(frame, record.plans[0])
     for acc, inits in zip(op.accs, op.inits, strict=True):
         for x, g in zip(inits, frame.finals.pop(acc), strict=False):

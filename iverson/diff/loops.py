@@ -85,9 +85,9 @@ class _Reversed:
         s.enter(turn, record.plan, record.slots, (i,))
         for k, g in adjoints.items():
             s.add(turn, op.body.outs[k], g)
-        for out, g in zip(op.body.outs[len(op.carry) :], emits, strict=True):
-            if g is not None:
-                s.add(turn, out, s.b.read(g, i, safe=True))
+        for out, emitted in zip(op.body.outs[len(op.carry) :], emits, strict=True):
+            if emitted is not None:
+                s.add(turn, out, s.b.read(emitted, i, safe=True))
         s.block(turn, record.plan)
         return [
             *(s.value(turn, op.carry[k]) for k in self.active),

@@ -7,15 +7,20 @@
 
     For i { Contribute log v }  ->  Loop i { Contribute log v }                             log is an append
 
-Sequential forms see the order that the derivative depends on; what a For also yields stays a For of its own.
+    For i yields Scan m e  ->  For i yields Map e;  Loop i [y] { m(y, e_i) } emits y        m an operator, or mul;
+                                                                                            Reduce likewise
+
+Only what carries derivatives is changed.  Sequential forms see the order that the derivative depends on; what a For
+also yields stays a For of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from iverson.core.build import Builder
+from iverson.core.build import Builder, dtype_of, extents_of, literal, stacked
+from iverson.core.monoids import identity
 from iverson.core.rewrite import lookup, map_op, rename
 from iverson.core.syntax import (
     Accumulate,
@@ -29,19 +34,24 @@ from iverson.core.syntax import (
     Let,
     Literal,
     Loop,
+    Map,
     Monoid,
     Op,
     Operator,
     Prim,
+    Reduce,
+    Scan,
     Var,
     While,
+    Yield,
+    width,
 )
 from iverson.diff.contributions import change_let, contributed
 
 
-def ordered(function: Function) -> Function:
-    """The same function, every float Accumulate in a form that accumulate.py sweeps."""
-    return replace(function, body=_Ordered().block(function.body))
+def ordered(function: Function, active: set[Var]) -> Function:
+    """The same function, every active Accumulate and For in a form that the rules know."""
+    return replace(function, body=_Ordered(active).block(function.body))
 
 
 def _type(acc: Var) -> Accumulator:
@@ -49,12 +59,9 @@ def _type(acc: Var) -> Accumulator:
     return acc.type
 
 
-def _has_floats(acc: Var) -> bool:
-    return any(d.is_float for d in _type(acc).dtypes)
-
-
 class _Ordered:
-    def __init__(self) -> None:
+    def __init__(self, active: set[Var]) -> None:
+        self.active = active
         self.b = Builder()
         self.env: dict[Var, Atom] = {}  # results that have become other atoms
 
@@ -72,13 +79,58 @@ class _Ordered:
         if isinstance(op, Accumulate):
             self.accumulate(let, self.hoisted(op))
         elif isinstance(op, For):
-            logs = [a for a in contributed(op) if _type(a).monoid == "append" and _has_floats(a)]
+            logs = [a for a in contributed(op) if _type(a).monoid == "append" and a in self.active]
             if logs:
-                _Sequential(self.b).for_(let, op, {}, logs)
+                _Sequential(self.b).for_(let, op, {}, logs, self.for_)
             else:
-                self.b.let(let)
+                self.for_(let)
         else:
             self.b.let(let)
+
+    def for_(self, let: Let) -> None:
+        """A For, the yields that only have a sequential derivative taken out of it."""
+        op = let.op
+        assert isinstance(op, For)
+        vs: list[Var] = []
+        yields: list[Yield] = []
+        folds: list[tuple[Reduce | Scan, list[Var], tuple[Var, ...]]] = []
+        at = 0
+        for y in op.yields:
+            outs, names = op.body.outs[at : at + width(y)], let.vars[at : at + width(y)]
+            at += width(y)
+            if isinstance(y, Map) or not self.is_sequential(y, names):
+                vs += names
+                yields.append(y)
+                continue
+            elements = [Var(stacked(op.extent, o.type), "e") for o in outs]
+            vs += elements
+            yields += [Map()] * len(elements)
+            folds.append((y, elements, names))
+        self.b.let(Let(tuple(vs), replace(op, yields=tuple(yields)), let.site))
+        for y, elements, names in folds:
+            self.fold(op.extent, y, elements, names)
+
+    def is_sequential(self, y: Reduce | Scan, names: Sequence[Var]) -> bool:
+        if not any(v in self.active for v in names):
+            return False
+        if not isinstance(y.monoid, str):
+            return True
+        rank = len(extents_of(names[0])) - isinstance(y, Scan)
+        return y.monoid != "add" and (rank > 0 or (y.monoid == "mul" and isinstance(y, Scan)))
+
+    def fold(self, extents: Sequence[Atom], y: Reduce | Scan, elements: Sequence[Var], names: Sequence[Var]) -> None:
+        """names = the elements combined in sequence."""
+        b = self.b
+        unit = _identity(b, y.monoid, names, isinstance(y, Scan))
+        run = _Sequential(b)
+
+        def nest(index: tuple[Var, ...], carry: Sequence[Atom]) -> tuple[Atom, ...]:
+            if len(index) < len(extents):
+                return b.loop(extents[len(index)], carry, lambda i, *inner: nest((*index, i), inner))
+            following = run.combine(y.monoid, carry, [b.read(e, *index, safe=True) for e in elements])
+            return (*following, *following) if isinstance(y, Scan) else following
+
+        self.env.update(zip(names, nest((), unit)[-len(names) :], strict=True))
 
     def hoisted(self, op: Accumulate) -> Accumulate:
         """The block without the statements that contribute to none of its accumulators, which go before it."""
@@ -94,7 +146,7 @@ class _Ordered:
         return replace(op, body=Block(tuple(kept), op.body.outs))
 
     def accumulate(self, let: Let, op: Accumulate) -> None:
-        late = [a for a in op.accs if _has_floats(a) and not _unordered(a, op.body)]
+        late = [a for a in op.accs if a in self.active and not _unordered(a, op.body)]
         if not late:
             self.b.let(Let(let.vars, op, let.site))
             return
@@ -165,17 +217,30 @@ class _Sequential:
         if isinstance(monoid, Operator):
             env = dict(zip((*monoid.left, *monoid.right), (*old, *new), strict=True))
             return b.splice(rename(monoid.body, env))
+        if extents_of(old[0]):
+            return self.elementwise(monoid, old, new)
         if monoid in ("argmin", "argmax"):
             better = b.o.le if monoid == "argmin" else b.o.ge
             stays = b.prim("or", better(old[0], new[0]), b.o.isnan(old[0]))
             return tuple(b.o.select(stays, x, y) for x, y in zip(old, new, strict=True))
         return (b.prim(monoid, old[0], new[0]),)
 
+    def elementwise(self, monoid: Monoid, old: Sequence[Atom], new: Sequence[Atom]) -> tuple[Atom, ...]:
+        """Arrays combined element by element."""
+        b = self.b
+
+        def one(*i: Var) -> tuple[Atom, ...]:
+            return self.combine(
+                monoid, [b.read(x, *i, safe=True) for x in old], [b.read(x, *i, safe=True) for x in new]
+            )
+
+        return b.for_(extents_of(old[0]), one, [Map()] * len(old))
+
     def nested(self, let: Let, state: dict[Var, tuple[Atom, ...]]) -> None:
         op = let.op
         touched = {a: c for a, c in state.items() if a in contributed(op)}
         if isinstance(op, For):
-            self.for_(let, op, touched, ())
+            self.for_(let, op, touched, (), self.b.let)
         else:
             fresh = {a: tuple(Var(c.type, "acc") for c in columns) for a, columns in touched.items()}
             self.b.let(Let(*self.carrying(let, op, touched, fresh), let.site))
@@ -206,12 +271,19 @@ class _Sequential:
             case _:
                 raise AssertionError(op)
 
-    def for_(self, let: Let, op: For, state: dict[Var, tuple[Atom, ...]], logs: Sequence[Var]) -> None:
+    def for_(
+        self,
+        let: Let,
+        op: For,
+        state: dict[Var, tuple[Atom, ...]],
+        logs: Sequence[Var],
+        emit: Callable[[Let], None],
+    ) -> None:
         """The For without these contributions, and a Loop nest that makes them; `state` becomes its results."""
         moved = {*state, *logs}
         stay = change_let(let, lambda one, c: () if c.acc in moved else (one,))
         if let.vars or contributed(stay.op):
-            self.b.let(stay)
+            emit(stay)
         only = change_let(let, lambda one, c: (one,) if c.acc in moved else ())
         assert isinstance(only.op, For)
         body, index = only.op.body, op.index
@@ -231,6 +303,15 @@ class _Sequential:
 def _regroup(state: Mapping[Var, tuple[Atom, ...]], columns: Sequence[Atom]) -> dict[Var, tuple[Atom, ...]]:
     rest = iter(columns)
     return {a: tuple(next(rest) for _ in old) for a, old in state.items()}
+
+
+def _identity(b: Builder, monoid: Monoid, names: Sequence[Var], scan: bool) -> Sequence[Atom]:
+    """The identity of a monoid for results of these types."""
+    if isinstance(monoid, Operator):
+        return monoid.identity
+    values = identity(monoid, dtype_of(names[0]))
+    extents = [extents_of(v)[scan:] for v in names]
+    return [b.full(e, literal(x, dtype_of(v))) for e, x, v in zip(extents, values, names, strict=True)]
 
 
 # --- where the order doesn't matter -----------------------------------------------------------------------------------

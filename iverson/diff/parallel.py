@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from iverson.core.build import dtype_of, extents_of, literal
+from iverson.core.build import dtype_of, literal
 from iverson.core.rewrite import free
-from iverson.core.syntax import I64, Atom, For, Literal, Map, Reduce, Var, Yield, width
+from iverson.core.syntax import I64, Atom, For, Map, Reduce, Var, Yield, width
 from iverson.diff.adjoints import Frame, product, unflatten
 from iverson.diff.residuals import ForRecord, Step
 from iverson.diff.sweep import Sweep
@@ -33,6 +33,7 @@ def for_(s: Sweep, frame: Frame, step: Step) -> None:
         return
     seeds: list[tuple[int, Seed]] = []
     winners: list[tuple[int, Atom, Atom]] = []
+    products: list[tuple[int, Atom, Atom]] = []
     at = 0
     for y in op.yields:
         g = s.take(frame, step.let.vars[at])
@@ -40,6 +41,8 @@ def for_(s: Sweep, frame: Frame, step: Step) -> None:
             s.take(frame, v)
         if g is not None and at in record.winners and isinstance(y, Reduce):
             winners.append((at, g, frame.at(record.winners[at])))
+        elif g is not None and isinstance(y, Reduce) and y.monoid == "mul":
+            products.append((at, frame.at(step.let.vars[at]), g))
         elif g is not None:
             seeds.append((at, _seed(s, frame, step, record, y, at, g)))
         at += width(y)
@@ -47,6 +50,8 @@ def for_(s: Sweep, frame: Frame, step: Step) -> None:
         _everywhere(s, frame, op, record, seeds)
     for k, g, winner in winners:
         _at_winner(s, frame, op, record, k, g, winner)
+    for k, value, g in products:
+        _product(s, frame, op, record, k, value, g)
 
 
 def _everywhere(s: Sweep, frame: Frame, op: For, record: ForRecord, seeds: Sequence[tuple[int, Seed]]) -> None:
@@ -84,35 +89,53 @@ def _at_winner(s: Sweep, frame: Frame, op: For, record: ForRecord, k: int, g: At
 def _seed(s: Sweep, frame: Frame, step: Step, record: ForRecord, y: Yield, at: int, g: Atom) -> Seed:
     op = step.let.op
     assert isinstance(op, For)
-    out = op.body.outs[at]
     if isinstance(y, Map):
         return lambda child, index: s.b.read(g, *index, safe=True)
-    if not isinstance(y.monoid, str):
-        raise NotImplementedError("the derivative of a reduction or scan with a user's operator is not defined")
     if isinstance(y, Reduce):
-        return _product(s, frame, record, at, g, out) if y.monoid == "mul" else lambda child, index: g
+        return lambda child, index: g
     n = frame.at(op.extent[0])
     if y.monoid == "add":
         return _suffix_sums(s, n, g)
-    if y.monoid == "mul":
-        return _cumulative_product(s, frame, op, record, at, frame.var(step.let.vars[at]), g)
     return _at_winners(s, frame.var(record.winners[at]), n, g)
 
 
-def _product(s: Sweep, frame: Frame, record: ForRecord, at: int, g: Atom, out: Atom) -> Seed:
+def _product(s: Sweep, frame: Frame, op: For, record: ForRecord, k: int, y: Atom, g: Atom) -> None:
+    """Sweep a product: by division where no factor is zero, else from the product of the others."""
     o, zero = s.b.o, literal(0.0, dtype_of(g))
-    rest, zeros = map(frame.at, record.products[at])
-    share = o.mul(g, rest)
-    alone, none = o.eq(zeros, 1), o.eq(zeros, 0)
+    out = op.body.outs[k]
 
-    def seed(child: Frame, index: Index) -> Atom:
-        e = child.at(out)
-        is_zero = o.eq(e, 0.0)
-        at_zero = o.select(alone, share, zero)
-        elsewhere = o.select(none, o.div(share, o.select(is_zero, 1.0, e)), zero)
-        return o.select(is_zero, at_zero, elsewhere)
+    def regular(child: Frame) -> None:
+        share = o.mul(g, y)
+        _everywhere(s, child, op, record, [(k, lambda inner, index: o.div(share, inner.at(out)))])
 
-    return seed
+    def with_zeros(child: Frame) -> None:
+        rest, zeros = _nonzeros(s, child, op, record, out)
+        share = o.mul(g, rest)
+        alone, none = o.eq(zeros, 1), o.eq(zeros, 0)
+
+        def seed(inner: Frame, index: Index) -> Atom:
+            e = inner.at(out)
+            is_zero = o.eq(e, 0.0)
+            elsewhere = o.select(none, o.div(share, o.select(is_zero, 1.0, e)), zero)
+            return o.select(is_zero, o.select(alone, share, zero), elsewhere)
+
+        _everywhere(s, child, op, record, [(k, seed)])
+
+    s.branches(frame, o.ne(y, 0.0), (regular, with_zeros))
+
+
+def _nonzeros(s: Sweep, frame: Frame, op: For, record: ForRecord, out: Atom) -> tuple[Atom, Atom]:
+    """The product of the non-zero factors, and how many are zero: the body run once more."""
+
+    def body(*index: Var) -> tuple[Atom, ...]:
+        child = frame.branch()
+        child.env.update(zip(op.index, index, strict=True))
+        s.enter(child, record.plan, record.slots, index)
+        zero = s.b.o.eq(child.at(out), 0.0)
+        return s.b.o.select(zero, 1.0, child.at(out)), s.b.cast(zero, I64)
+
+    rest, zeros = s.b.for_([frame.at(e) for e in op.extent], body, [Reduce("mul"), Reduce("add")])
+    return rest, zeros
 
 
 def _suffix_sums(s: Sweep, n: Atom, g: Atom) -> Seed:
@@ -133,11 +156,3 @@ def _at_winners(s: Sweep, winners: Var, n: Atom, g: Atom) -> Seed:
 
     received = s.b.accumulate([("add", [s.b.zeros([n], dtype_of(g))])], body)[0]
     return lambda child, index: s.b.read(received, *index, safe=True)
-
-
-def _cumulative_product(s: Sweep, frame: Frame, op: For, record: ForRecord, at: int, y: Var, g: Atom) -> Seed:
-    """r is carried from the end; its factors e_{i+1} are had by entering the body there."""
-    raise NotImplementedError("the derivative of a cumulative product is not defined")
-
-
-_ = (I64, Literal, extents_of)

@@ -1,6 +1,6 @@
 """The forward sweep: every statement extended by the residuals that its return sweep needs.
 
-For         yields what its body keeps as well; min and max also yield the winner, mul its non-zeros and zeros
+For         yields what its body keeps as well; min and max also yield the winner
 Loop        emits what its body keeps, the scalar carries and the carries that no next value derives from;
             derived carries are logged: old values emitted where a turn makes single updates, else appended
 While       the same, appended to a log with one entry a turn, and the turns counted
@@ -57,7 +57,7 @@ from iverson.diff.residuals import (
     Updates,
 )
 
-_WINNER = {"min": "argmin", "max": "argmax", "argmin": "argmin", "argmax": "argmax"}
+_EXTREMA = ("min", "max", "argmin", "argmax")
 
 
 def single_update(op: Op) -> Contribute | None:
@@ -83,14 +83,6 @@ class _Yields:
         self.outs += outs
         self.yields.append(y)
         self.vars += vs
-
-    def product(self, factor: Atom) -> tuple[Var, Var]:
-        """The product of the non-zero factors, and how many zeros there are."""
-        product, zeros = Var(factor.type, "product"), Var(Scalar(I64), "zeros")
-        zero = self.b.o.eq(factor, 0.0)
-        self.add(Reduce("mul"), [self.b.o.select(zero, 1.0, factor)], [product])
-        self.add(Reduce("add"), [self.b.cast(zero, I64)], [zeros])
-        return product, zeros
 
 
 class Planner:
@@ -199,15 +191,8 @@ class Planner:
     def yield_(self, new: _Yields, y: Yield, at: int, vs: tuple[Var, ...], record: ForRecord) -> None:
         """One yield and its residuals."""
         outs = new.op.body.outs[at : at + len(vs)]
-        if isinstance(y, Map) or vs[0] not in self.active or not isinstance(y.monoid, str) or y.monoid == "add":
+        if isinstance(y, Map) or vs[0] not in self.active or y.monoid not in _EXTREMA:
             new.add(y, outs, vs)
-            return
-        if isinstance(outs[0].type, Array):
-            raise NotImplementedError(f"the derivative of a {y.monoid} of arrays, elementwise, is not defined")
-        if y.monoid == "mul":
-            new.add(y, outs, vs)
-            if isinstance(y, Reduce):
-                record.products[at] = new.product(outs[0])
             return
         arg: Builtin = "argmin" if y.monoid in ("min", "argmin") else "argmax"
         kind: Yield = Scan(arg) if isinstance(y, Scan) else Reduce(arg)

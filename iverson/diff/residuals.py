@@ -130,7 +130,6 @@ class ForRecord:
     plan: Plan
     slots: Slots
     winners: dict[int, Var] = field(default_factory=dict)  # body out -> position of the winner (Scan: positions)
-    products: dict[int, tuple[Var, Var]] = field(default_factory=dict)  # body out -> product of non-zeros, zeros
 
 
 @dataclass

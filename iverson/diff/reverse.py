@@ -71,11 +71,12 @@ def gradient(function: Function, wrt: Sequence[int]) -> Function:
 
 
 def _reverse(function: Function, wrt: Sequence[int], seeded: bool) -> Function:
-    primal = dce(ordered(dce(rename_function(function))))
+    primal = dce(rename_function(function))
     inputs = [primal.params[k] for k in wrt]
     for p in inputs:
         if not is_float(p):
             raise TypeError(f"parameter {p.hint} of {function.name} has no derivative: it is {dtype_of(p)!r}")
+    primal = dce(ordered(primal, active(primal.body, inputs)))
     derivation = Derivation(primal.body)
     names = active(primal.body, inputs)
     plan = Planner(names, derivation).top(primal.body)
