@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from iverson.core import dce
+from iverson.core.dce import dce
 from iverson.core.rewrite import atoms, blocks, lookup, map_op, rename, statements, type_atoms
 from iverson.core.syntax import (
     Accumulate,
@@ -39,7 +39,7 @@ from iverson.core.syntax import (
 
 def run(f: Function) -> Function:
     """Every producer that qualifies, innermost blocks first, inlined where it is read."""
-    return dce.dce(Function(f.params, _Fuser(f).block(f.body), f.name, f.donated))
+    return dce(Function(f.params, _Fuser(f).block(f.body), f.name, f.donated))
 
 
 @dataclass

@@ -18,8 +18,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from iverson.core import dce
 from iverson.core.build import Builder, literal
+from iverson.core.dce import dce
 from iverson.core.rewrite import free, fresh_all, lookup, map_op, rename_type, retype
 from iverson.core.syntax import (
     Accumulate,
@@ -48,7 +48,7 @@ COMMUTATIVE = frozenset({"add", "mul", "and", "or", "xor", "eq", "ne", "bit_and"
 
 def run(f: Function) -> Function:
     """The function with every equation applied, once through."""
-    return dce.dce(Function(f.params, _Simplifier().block(f.body), f.name, f.donated))
+    return dce(Function(f.params, _Simplifier().block(f.body), f.name, f.donated))
 
 
 class _Simplifier:
