@@ -91,7 +91,7 @@ def _optimised(text: str, options: Options) -> llvm.ModuleRef:
         module.data_layout = str(machine.target_data)
         module.verify()
     except RuntimeError as error:
-        raise CompileError(f"{error}\n\n{text}") from None
+        raise CompileError(str(error)) from None
     tuning = llvm.create_pipeline_tuning_options(speed_level=options.level)
     tuning.loop_interleaving = options.interleave
     tuning.loop_vectorization = options.vectorise and options.level >= 2
