@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from iverson.backend import cpu, loopir, special
+from iverson.backend import cpu, loopir, memory, special
 from iverson.backend.abi import OUT_OF_MEMORY, Layout
 from iverson.backend.context import Unsupported
 from iverson.backend.emit import emit
@@ -85,6 +85,7 @@ def compile(
     are, unless said otherwise).  `committed`: out -> donated parameter in whose memory its final value is left.
     """
     program = lower(function, layouts=layouts, committed=committed)
+    memory.run(program)
     text, imports = emit(program, symbol=SYMBOL, reassociate=reassociate)
     return Compiled(function, loopir.show(program), text, tuple(program.sites), imports, level)
 

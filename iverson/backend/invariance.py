@@ -1,0 +1,56 @@
+"""What a loop doesn't change, and how to compute it outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from iverson.backend import loopir as ir
+from iverson.backend.loopir import Reg, Stmt, Value
+from iverson.core.syntax import Literal
+
+# primitives that neither fail nor trap, so that they may run where the program wouldn't have
+PURE = frozenset(
+    ["add", "sub", "mul", "neg", "min", "max", "floordiv", "mod", "select", "int64"]
+    + ["lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not"]
+)
+
+
+def inner_registers(stmt: Stmt) -> set[Reg]:
+    """Every register that is assigned inside a loop."""
+    found = set(ir.entered(stmt))
+    for block in ir.blocks(stmt):
+        for inner in ir.walk(block):
+            found.update(ir.entered(inner))
+            found.update(ir.defined(inner))
+    return found
+
+
+class Definitions:
+    """The statements of a loop's body that compute registers from what is invariant in it."""
+
+    def __init__(self, body: Iterable[Stmt], inside: set[Reg]) -> None:
+        self.inside = inside
+        self.by: dict[Reg, ir.Compute] = {s.out: s for s in body if isinstance(s, ir.Compute) and s.name in PURE}
+        self._moved: set[Reg] = set()
+
+    def invariant(self, value: Value) -> bool:
+        return isinstance(value, Literal) or value not in self.inside
+
+    def outside(self, values: Iterable[Value]) -> list[Stmt] | None:
+        """The statements that must move out for the values to be known there, in order; None if that's impossible."""
+        moved: list[Stmt] = []
+        pending: set[Reg] = set()
+        if not all(self._collect(v, moved, pending) for v in values):
+            return None
+        self._moved |= pending
+        return moved
+
+    def _collect(self, value: Value, moved: list[Stmt], pending: set[Reg]) -> bool:
+        if isinstance(value, Literal) or value not in self.inside or value in self._moved or value in pending:
+            return True
+        definition = self.by.get(value)
+        if definition is None or not all(self._collect(a, moved, pending) for a in definition.args):
+            return False
+        pending.add(value)
+        moved.append(definition)
+        return True

@@ -1,0 +1,141 @@
+"""Where buffers live: small ones of static size on the stack, others allocated once, outside the loops that use them.
+
+    for i: b = alloc [n]; ...; free b    ->    b = alloc [n] when the loop turns; for i: ...; free b
+
+A buffer leaves a loop if it is allocated and freed in the same turn and its extents are known outside.  Then a turn
+finds in it what an earlier turn left, so this relies on turns writing what they read, which all lowered code does.  Out
+of a branch or a While it moves only if its extents are sane even where it isn't needed: literals, or arguments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from iverson.backend import loopir as ir
+from iverson.backend.abi import ITEM_SIZE
+from iverson.backend.invariance import Definitions, inner_registers
+from iverson.backend.loopir import Alloc, Owner, Program, Reg, Stmt
+from iverson.core.syntax import BOOL, Literal
+
+STACK = 4096  # bytes: larger arrays are allocated
+STACK_TOTAL = 65536
+
+
+def run(program: Program) -> None:
+    """Rewrite a program in place."""
+    _to_stack(program)
+    arguments = {s.out for s in program.body if isinstance(s, ir.Argument)}
+    program.body[:] = _hoisted(program.body, arguments)
+
+
+# --- the stack --------------------------------------------------------------------------------------------------------
+
+
+def _to_stack(program: Program) -> None:
+    pinned = _pinned(program)
+    left, owners = STACK_TOTAL, set()
+    for stmt in ir.walk(program.body):
+        if isinstance(stmt, Alloc) and stmt.buffer.pointer not in pinned:
+            size = _static_bytes(stmt)
+            if size is not None and size <= min(STACK, left):
+                left -= size
+                stmt.stack = True
+                owners.add(stmt.buffer.slot)
+    _drop_frees(program.body, owners)
+
+
+def _pinned(program: Program) -> set[Reg]:
+    """Pointers that are results, or change places with others: their memory stays where it is."""
+    found: set[Reg] = set()
+    for stmt in ir.walk(program.body):
+        match stmt:
+            case ir.Result(_, Reg() as value):
+                found.add(value)
+            case ir.For() | ir.While():
+                found |= {c.init for c in stmt.carries if isinstance(c.init, Reg)}
+    return found
+
+
+def _static_bytes(stmt: Alloc) -> int | None:
+    size = ITEM_SIZE[stmt.buffer.dtype]
+    for e in stmt.buffer.extents:
+        if not isinstance(e, Literal):
+            return None
+        size *= int(e.value)
+    return size
+
+
+def _drop_frees(body: list[Stmt], owners: set[Owner | None]) -> None:
+    body[:] = [s for s in body if not (isinstance(s, ir.Free) and s.buffer.slot in owners)]
+    for stmt in body:
+        for inner in ir.blocks(stmt):
+            _drop_frees(inner, owners)
+
+
+# --- out of loops -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Lifetime:
+    """A buffer that a list of statements allocates and frees, and what it takes to know its size earlier."""
+
+    alloc: Alloc
+    sizes: list[Stmt]
+
+
+def _hoisted(body: list[Stmt], sane: set[Reg]) -> list[Stmt]:
+    out: list[Stmt] = []
+    for stmt in body:
+        match stmt:
+            case ir.For():
+                stmt.body = _hoisted(stmt.body, sane)
+                turns = Reg(BOOL, "turns")
+                taken = _taken(stmt.body, sane, inner_registers(stmt))
+                if taken:
+                    out.append(ir.Compute(turns, "lt", (stmt.low, stmt.high)))
+                _raise_all(out, stmt, taken, turns)
+            case ir.While() | ir.If():
+                for inner in ir.blocks(stmt):
+                    inner[:] = _hoisted(inner, sane)
+                _raise_all(out, stmt, [t for inner in ir.blocks(stmt) for t in _taken(inner, sane)])
+            case _:
+                out.append(stmt)
+    return out
+
+
+def _raise_all(out: list[Stmt], stmt: Stmt, taken: list[_Lifetime], turns: Reg | None = None) -> None:
+    for lifetime in taken:
+        alloc = lifetime.alloc
+        out += lifetime.sizes
+        if turns is not None and alloc.when is not None:
+            both = Reg(BOOL, "turns")
+            out.append(ir.Compute(both, "and", (turns, alloc.when)))
+            alloc.when = both
+        else:
+            alloc.when = turns
+        out.append(alloc)
+    out.append(stmt)
+    out += [ir.Free(lifetime.alloc.buffer) for lifetime in taken]
+
+
+def _taken(body: list[Stmt], sane: set[Reg], inside: set[Reg] | None = None) -> list[_Lifetime]:
+    """Take the buffers that can be allocated outside from a body; without `inside`, only those of sane extents."""
+    definitions = Definitions(body, inside or set())
+    freed = {s.buffer.slot for s in body if isinstance(s, ir.Free)}
+    taken: list[_Lifetime] = []
+    for stmt in body:
+        if isinstance(stmt, Alloc) and not stmt.stack and stmt.buffer.slot in freed:
+            if all(isinstance(e, Literal) or e in sane for e in stmt.buffer.extents):
+                stmt.when = None
+                taken.append(_Lifetime(stmt, []))
+            elif inside is not None:
+                needed = (*stmt.buffer.extents, *(() if stmt.when is None else (stmt.when,)))
+                sizes = definitions.outside(needed)
+                if sizes is not None:
+                    taken.append(_Lifetime(stmt, sizes))
+    owners = {t.alloc.buffer.slot for t in taken}
+    gone: set[int] = {id(t.alloc) for t in taken} | {id(s) for t in taken for s in t.sizes}
+    body[:] = [
+        s for s in body if id(s) not in gone and not (isinstance(s, ir.Free | ir.Own) and s.buffer.slot in owners)
+    ]
+    return taken
