@@ -307,6 +307,7 @@ class _Checker:
 
     def monoid(self, let: Let, m: Monoid, elements: Sequence[Type]) -> None:
         """A monoid combines elements of these types."""
+        self.expect(len(elements) == arity(m), "a monoid has other columns")
         if isinstance(m, Operator):
             self.agree_all(m.identity, elements, "the identity")
             self.agree_all(m.left, elements, "left operand")
@@ -340,7 +341,6 @@ class _Checker:
                 self.expect(len(columns) == 1, "set has one column")
             else:
                 self.monoid(let, t.monoid, [Scalar(d) for d in t.dtypes])
-                self.expect(len(columns) == arity(t.monoid), f"{t.monoid} has other columns")
         self.inner(let, op.body, op.accs)
 
     def contribute(self, op: Contribute) -> None:
