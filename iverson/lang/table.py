@@ -22,7 +22,22 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 METHODS: dict[str, Callable[..., Any]] = {}
 UFUNC_METHODS: dict[str, Callable[..., Any]] = {}  # how -> implementation(ufunc, *inputs, **kwargs); "__call__" too
 
-_MODULES = ("builtin", "numpy_ufuncs", "numpy_reductions", "numpy_creation", "numpy_shapes", "numpy_linalg", "random")
+_MODULES = (
+    "builtin",
+    "numpy_ufuncs",
+    "numpy_reductions",
+    "numpy_creation",
+    "numpy_shapes",
+    "numpy_joins",
+    "numpy_searching",
+    "numpy_sequences",
+    "numpy_linalg",
+    "numpy_refused",
+    "scipy_special",
+    "mathtable",
+    "functional",
+    "random",
+)
 
 
 @cache

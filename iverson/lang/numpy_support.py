@@ -1,0 +1,125 @@
+"""What the implementations of NumPy's names share: arguments as NumPy reads them, and a lazy choice of elements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from iverson.core.syntax import Block, If, Map, Scan
+from iverson.lang.dtypes import BOOL_, core_dtype, promote
+from iverson.lang.errors import error
+from iverson.lang.num import Num, as_kind, cast, constant, is_scalar, known, select
+from iverson.lang.shapes import Extent, axis_of
+from iverson.lang.staging import builder
+from iverson.lang.values import Arr, element, in_parallel, lift, owned
+
+NO_VALUE: Any = np._NoValue  # NumPy's own mark of an argument that wasn't given
+
+
+def given(value: Any, default: Any) -> Any:
+    """An argument, or its default where the caller left it out."""
+    return default if value is NO_VALUE else value
+
+
+def normal_axes(axis: Any, rank: int) -> tuple[int, ...]:
+    """The axis argument of a reduction: None is all of them; negative ones count from the end."""
+    if axis is None or axis is NO_VALUE:
+        return tuple(range(rank))
+    axes = tuple(axis_of(known(a), rank) for a in (axis if isinstance(axis, tuple | list) else (axis,)))
+    if len(set(axes)) != len(axes):
+        raise error(ValueError, "duplicate value in 'axis'")
+    return tuple(sorted(axes))
+
+
+def static_int(value: Any, what: str) -> int:
+    """An integer that must be known while the program is staged."""
+    value = known(value)
+    if isinstance(value, Num | Arr):
+        raise error(TypeError, f"{what} must be known when the program is staged: make it a static argument")
+    return int(value)
+
+
+def store(result: Any, out: Any) -> Any:
+    """The result, written into `out` if that was given."""
+    target = out[0] if isinstance(out, tuple) else out
+    if target is None or target is NO_VALUE:
+        return result
+    if not isinstance(target, Arr):
+        raise error(TypeError, "out= must be an array of the staged program")
+    have = lift(result)
+    dtype = have.dtype if isinstance(have, Num | Arr) else np.asarray(have).dtype
+    if not np.can_cast(dtype, target.dtype, "same_kind"):
+        raise error(TypeError, f"Cannot cast output from {dtype} to {target.dtype} with casting rule 'same_kind'")
+    if isinstance(have, Arr) and have.ndim > target.ndim:
+        raise error(ValueError, f"out= has {target.ndim} axes, the result has {have.ndim}")
+    target[...] = have
+    return target
+
+
+def lazily(p: Any, then: Callable[[], Any], orelse: Callable[[], Any]) -> Num:
+    """The scalar `then()` where p holds, else `orelse()`; only the taken side is computed."""
+    p = known(p)
+    if not isinstance(p, Num):
+        return constant(then() if p else orelse())
+    p = cast(p, BOOL_)
+    b = builder()
+    with b.scope() as left:
+        x = constant(then())
+    with b.scope() as right:
+        y = constant(orelse())
+    if not left and not right:
+        return select(p, x, y)
+    kind = promote((x.kind, y.kind))
+    with b.into(left):
+        x = as_kind(x, kind)
+    with b.into(right):
+        y = as_kind(y, kind)
+    sides = [(n.atom,) if n.im is None else (n.atom, n.im) for n in (x, y)]
+    outs = b.emit(If(p.atom, Block(tuple(left), sides[0]), Block(tuple(right), sides[1])))
+    return Num(outs[0], kind.weak, outs[1] if len(outs) > 1 else None)
+
+
+def scan(monoid: Any, length: Extent, fn: Callable[[Any], Any], dtype: np.dtype[Any]) -> Arr:
+    """The inclusive scan of fn(i), cast to dtype."""
+
+    def body(i: Num) -> Any:
+        x = cast(fn(i), dtype)
+        if x.im is not None:
+            raise error(TypeError, "cumulative functions of complex numbers are not available")
+        return (x.atom,)
+
+    return owned(in_parallel((length,), body, (Scan(monoid),))[0], dtype)
+
+
+def stacked(length: Extent, fn: Callable[[Any], Any], dtypes: Sequence[np.dtype[Any]]) -> tuple[Arr, ...]:
+    """Several arrays over one index."""
+
+    def body(i: Num) -> Any:
+        return tuple(element(v, d) for v, d in zip(fn(i), dtypes, strict=True))
+
+    outs = in_parallel((length,), body, tuple(Map() for _ in dtypes))
+    return tuple(owned(v, d) for v, d in zip(outs, dtypes, strict=True))
+
+
+def sequence(value: Any) -> list[Any]:
+    """A tuple or list of arrays; the rows of an array, if their number is known."""
+    if isinstance(value, Arr):
+        return [value[k] for k in range(static_int(value.length, "the number of arrays"))]
+    if isinstance(value, tuple | list):
+        return list(value)
+    raise error(TypeError, f"a sequence of arrays is needed, not {type(value).__name__}")
+
+
+def expect_scalar(value: Any, what: str) -> Any:
+    x = lift(value)
+    if isinstance(x, Arr):
+        if x.ndim:
+            raise error(TypeError, f"{what} must be a number, not an array")
+        return x.read(())
+    assert is_scalar(x)
+    return x
+
+
+__all__ = ["core_dtype"]
