@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 
-from iverson.backend import elementary, power, runtime, special, trigonometric
+from iverson.backend import elementary, gaussian, power, runtime, special, trigonometric
 from iverson.backend.abi import LLVM_TYPE
 from iverson.backend.special import PURE
 from iverson.backend.text import BITS, SUFFIX, Code, Value, constant, function
@@ -212,22 +212,23 @@ _INLINE: dict[str, Callable[..., Value]] = {
 
 # --- functions --------------------------------------------------------------------------------------------------------
 
-_UNARY = {
+_UNARY: dict[str, Callable[..., Value]] = {
     **elementary.UNARY,
+    **trigonometric.INVERSE,
+    **gaussian.UNARY,
     "cbrt": power.cbrt,
     "trigamma": special.trigamma,
     "erfinv": special.erfinv,
-    **trigonometric.INVERSE,
 }
 _BINARY: dict[str, Callable[..., Value]] = {
     "pow": power.pow, "atan2": trigonometric.atan2, "hypot": power.hypot,
 }  # fmt: skip
 _FOREIGN = {
-    **{name: name for name in ("erf", "erfc", "j0", "j1", "y0", "y1")},
+    **{name: name for name in ("j0", "j1", "y0", "y1")},
     "digamma": "iv_scipy_digamma",
 }
-_LIBM = ("exp", "exp2", "log", "log2", "log10", "pow", "sin", "cos", "tan", "atan", "asin", "acos")
-# libm's lesser functions are slower than the polynomials even alone
+# libm's are faster alone, by their shorter chains of dependent instructions; its others aren't
+_LIBM = ("exp", "exp2", "log", "log2", "log10", "pow", "sin", "cos", "asin", "acos")
 # vector widths for which a guarded function has a variant of its own
 _WIDTHS = (2, 4, 8)
 

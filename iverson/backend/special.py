@@ -16,8 +16,8 @@ from iverson.backend.text import Code, Value
 PURE = "nounwind willreturn memory(none)"
 
 # those of which single precision is used too
-LIBM_BOTH = ("exp", "exp2", "log", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan")
-LIBM_DOUBLE = ("erf", "erfc", "j0", "j1", "y0", "y1", "tgamma")
+LIBM_BOTH = ("exp", "exp2", "log", "log2", "log10", "sin", "cos", "asin", "acos")
+LIBM_DOUBLE = ("tan", "j0", "j1", "y0", "y1", "tgamma")
 LIBM_BINARY = ("pow", "fmod")
 # SciPy's, for what libm lacks: the capsule's name in scipy.special.cython_special, called with a trailing 0
 SCIPY = {"iv_scipy_digamma": "__pyx_fuse_1psi", "iv_scipy_erfinv": "__pyx_fuse_0erfinv"}

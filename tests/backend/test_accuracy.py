@@ -34,7 +34,8 @@ UNARY = {
     "acos": (mpmath.acos, 1.2, (-1.0, 1.0)),
     "atan": (mpmath.atan, 1.2, (-np.inf, np.inf)),
     "cbrt": (lambda x: mpmath.sign(x) * mpmath.cbrt(abs(x)), 0.6, (-np.inf, np.inf)),
-    "erf": (mpmath.erf, 1.5, (-10.0, 10.0)),
+    "erf": (mpmath.erf, 1.2, (-10.0, 10.0)),
+    "erfc": (mpmath.erfc, 4.0, (-6.0, 26.5)),
 }
 
 
