@@ -8,9 +8,9 @@
     } s
 
 Names come from hints, numbered where they repeat, so the text depends on the program alone: golden tests compare it and
-the disk cache can be keyed by it (with `types`, nothing is left to infer).  A consumed array that ownership copies is marked `copy x`; a moved one is bare.  What a
-block gives follows its brace.  With `sites`, a statement ends with the line it comes from; with `types`, every binder
-has its type.
+the disk cache can be keyed by it (with `types`, nothing is left to infer).  A consumed array that ownership copies is
+marked `copy x`; a moved one is bare.  What a block gives follows its brace.  With `sites`, a statement ends with the
+line it comes from; with `types`, every binder has its type.
 """
 
 from __future__ import annotations
