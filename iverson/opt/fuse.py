@@ -1,27 +1,28 @@
-"""fuse: producers into their one consumer.
+"""fuse: producers into their consumers.
 
     let a = For [i < n] {e(i)} yields [Map]
     ... let c = ... Read a[k] ...                ->   ... let c = ... e(k) ...
 
-where the elements of `a` are used nowhere else, and each at most once (or `e` costs no more than the read did), nothing
-between the two consumes an array that `e` reads, and the read was in bounds.
+where the elements of `a` are used nowhere else, and each at most once, or `e` costs no more than the read did; k is in
+bounds; nothing between the two consumes an array that `e` reads; and if `e` may raise, every element is read and
+nothing between the two raises or trusts what `e` checks.
 
-Invariant: the count of the cost model never rises; it falls by the array that is no longer made.
+Invariant: the count of the cost model never rises; it falls by the array that is no longer made.  No copy is added.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
+from iverson.core import prims
 from iverson.core.dce import dce
-from iverson.core.rewrite import atoms, blocks, lookup, map_op, rename, statements, type_atoms
+from iverson.core.rewrite import atoms, blocks, free, map_op, rename, statements, type_atoms
 from iverson.core.syntax import (
-    Accumulate,
     Array,
     Atom,
     Block,
-    Check,
-    Contribute,
     For,
     Function,
     If,
@@ -35,106 +36,123 @@ from iverson.core.syntax import (
     Var,
     While,
 )
+from iverson.opt.effects import Effects, contributed, extents
+from iverson.opt.substitute import Substitution
+
+Crossed: TypeAlias = tuple[Var, ...]
 
 
 def run(f: Function) -> Function:
     """Every producer that qualifies, innermost blocks first, inlined where it is read."""
-    return dce(Function(f.params, _Fuser(f).block(f.body), f.name, f.donated))
+    return dce(replace(f, body=_Fuser(f).block(f.body)))
 
 
-@dataclass
-class _Site:
-    """One read of an array, and what lies between the array's block and it."""
+@dataclass(frozen=True)
+class _Place:
+    """What lies between a block and something nested in it."""
 
-    read: Read
-    loops: tuple[tuple[Var, Atom], ...]  # the For indices crossed, with their extents
-    repeated: bool  # inside a Loop, While or operator: read once a turn
-    conditional: bool
+    at: int  # the statement of the block that holds it
+    crossed: Crossed = ()  # the indices of the Fors around it
+    repeated: bool = False  # inside a Loop, While or operator: run once a turn
+    conditional: bool = False
+
+
+_Site: TypeAlias = tuple[_Place, Read]
 
 
 @dataclass
 class _Uses:
-    """How the statements after a binding use the arrays bound there."""
+    """How the statements of a block use the arrays bound there."""
 
-    reads: dict[Var, list[tuple[int, _Site]]] = field(default_factory=dict)
+    reads: dict[Var, list[_Site]] = field(default_factory=dict)
     otherwise: set[Var] = field(default_factory=set)
-    consumed: dict[int, set[Var]] = field(default_factory=dict)  # by statement: arrays it consumes
+    consumed: list[dict[Var, None]] = field(default_factory=list)  # by statement
+    guards: list[bool] = field(default_factory=list)  # by statement: it may raise, or trusts an earlier check
 
 
 class _Fuser:
     def __init__(self, f: Function) -> None:
+        self.effects = Effects(f)
         self.templates: dict[Var, For] = {}
-        self.rows = {
-            let.vars[0]: let.op.array
-            for let in statements(f.body)
-            if isinstance(let.op, Read) and isinstance(let.vars[0].type, Array)
-        }
-
-    def root(self, array: Var) -> Var:
-        while array in self.rows:
-            array = self.rows[array]
-        return array
+        self.params = set(f.params)
+        self.defined = {let.vars[0]: let.op for let in statements(f.body) if isinstance(let.op, Prim)}
 
     # --- rewriting ----------------------------------------------------------------------------------------------------
 
     def block(self, block: Block) -> Block:
         """Inner blocks first, then this one's producers in order, so that chains of them inline as one."""
-        inner = Block(tuple(Let(let.vars, self.op(let.op), let.site) for let in block), block.outs)
+        inner = Block(tuple(Let(let.vars, map_op(let.op, _same, self.block), let.site) for let in block), block.outs)
         uses = self.uses(inner)
         kept = []
         for at, let in enumerate(inner):
-            if isinstance(let.op, For) and self.qualifies(at, let.vars[0], let.op, uses):
-                self.templates[let.vars[0]] = let.op
+            if isinstance(let.op, For) and let.vars and self.qualifies(at, let.vars[0], let.op, uses):
+                self.templates[let.vars[0]] = replace(let.op, body=self.vouched(let.op.body))
+                if self.fails(let.op.body):
+                    uses.guards[uses.reads[let.vars[0]][0][0].at] = True
             else:
                 kept.append(let)
-        return self.inline(Block(tuple(kept), block.outs), {})
+        if len(kept) == len(inner.lets):
+            return inner
+        return Substitution({}, self.inline).block(Block(tuple(kept), inner.outs))
 
-    def op(self, op: Op) -> Op:
-        return map_op(op, lambda a: a, self.block)
+    def inline(self, let: Let, sub: Substitution) -> Sequence[Let] | None:
+        """A read of a fused producer becomes the producer's body at that index."""
+        if not isinstance(let.op, Read) or let.op.array not in self.templates:
+            return None
+        producer = self.templates[let.op.array]
+        body = rename(producer.body, dict(zip(producer.index, let.op.index, strict=True)))
+        if not let.op.safe and not self.effects.evident(let.op.index, producer.extent):
+            body = _checked(body)
+        lets = sub.lets(body.lets)
+        sub.env[let.vars[0]] = sub.atom(body.outs[0])
+        return lets
 
-    def inline(self, block: Block, env: dict[Var, Atom]) -> Block:
-        """Reads of fused producers become the producer's body at that index."""
-        if not self.templates:
-            return block
-        lets: list[Let] = []
-        for let in block:
-            op = map_op(let.op, lambda a: lookup(a, env), lambda b: self.inline(b, env))
-            if isinstance(op, Read) and op.array in self.templates:
-                producer = self.templates[op.array]
-                copy = rename(producer.body, dict(zip(producer.index, op.index, strict=True)))
-                lets += self.inline(copy, env).lets
-                env[let.vars[0]] = lookup(copy.outs[0], env)
-            else:
-                lets.append(Let(let.vars, op, let.site))
-        return Block(tuple(lets), tuple(lookup(a, env) for a in block.outs))
+    def vouched(self, block: Block) -> Block:
+        """A producer's body at an index known to be in bounds: so are the accesses at it."""
+
+        def mark(let: Let) -> Let:
+            op = map_op(let.op, _same, self.vouched)
+            if isinstance(op, Read) and self.effects.evident(op.index, extents(op.array.type)):
+                op = replace(op, safe=True)
+            return Let(let.vars, op, let.site)
+
+        return Block(tuple(map(mark, block)), block.outs)
 
     # --- what may be inlined ------------------------------------------------------------------------------------------
 
     def qualifies(self, at: int, array: Var, op: For, uses: _Uses) -> bool:
-        if op.yields != (Map(),) or isinstance(op.body.outs[0].type, Array):
+        if op.yields != (Map(),) or isinstance(op.body.outs[0].type, Array) or contributed(op):
             return False
         sites = uses.reads.get(array, [])
         if not sites or array in uses.otherwise:
             return False
-        if any(len(s.read.index) != len(op.index) or not _in_bounds(s, op) for _, s in sites):
+        if any(len(read.index) != len(op.index) or not self.in_bounds(read, op) for _, read in sites):
             return False
-        if self.cost(op.body) > 1 and (len(sites) > 1 or not _once(sites[0][1])):
+        if self.cost(op.body) > 1 and (len(sites) > 1 or not self.once(*sites[0])):
             return False
-        if _can_fail(op) and not (len(sites) == 1 and _covers(sites[0][1], op)):
+        between = range(at + 1, max(place.at for place, _ in sites) + 1)
+        if self.fails(op.body) and not (
+            len(sites) == 1 and self.covers(*sites[0], op) and not any(uses.guards[k] for k in between)
+        ):
             return False
-        needed, last = self.needed(op.body), max(k for k, _ in sites)
-        return not any(
-            needed & {self.root(v) for v in consumed} for k, consumed in uses.consumed.items() if at < k <= last
-        )
+        needed = self.needed(op.body)
+        return not any(v in needed for k in between for v in uses.consumed[k])
 
     def needed(self, body: Block) -> set[Var]:
         """The arrays a body reads once the producers it reads are inlined."""
         found: set[Var] = set()
-        for let in statements(body):
-            if isinstance(let.op, Read):
-                producer = self.templates.get(let.op.array)
-                found |= self.needed(producer.body) if producer else {self.root(let.op.array)}
+        for v in free(body):
+            producer = self.templates.get(v)
+            found |= self.needed(producer.body) if producer else {self.effects.root(v)}
         return found
+
+    def fails(self, body: Block) -> bool:
+        """May computing an element raise, the producers it reads inlined?"""
+        for let in statements(body):
+            producer = self.templates.get(let.op.array) if isinstance(let.op, Read) else None
+            if self.fails(producer.body) if producer else self.effects.fails(let.op):
+                return True
+        return False
 
     def cost(self, body: Block) -> int:
         """Primitives and reads of one element, the producers it reads inlined; anything nested is dear."""
@@ -142,61 +160,83 @@ class _Fuser:
         for let in body:
             if isinstance(let.op, Read) and let.op.array in self.templates:
                 total += self.cost(self.templates[let.op.array].body)
+            elif isinstance(let.op, Prim):
+                total += prims.TABLE[let.op.name].cost
             else:
-                total += 1 if isinstance(let.op, Prim | Read) else 10
+                total += 1 if isinstance(let.op, Read) else 10
         return total
+
+    def in_bounds(self, read: Read, producer: For) -> bool:
+        """The index surely lies within the producer's extents, or the producer's own read will check it as well."""
+        return read.safe or self.effects.evident(read.index, producer.extent) or _is_copy(producer)
+
+    def once(self, place: _Place, read: Read) -> bool:
+        """Each element is read at most once: each loop index crossed is, but for a shift, an index of the read."""
+        shown = {self.shifted(i, place.crossed) for i in read.index}
+        return not place.repeated and shown.issuperset(place.crossed)
+
+    def shifted(self, index: Atom, crossed: Crossed) -> Atom | None:
+        """The loop index that this index is, plus or minus what is the same in every turn."""
+        if isinstance(index, Literal) or index in crossed:
+            return index
+        op = self.defined.get(index)
+        if op is None or op.name not in ("add", "sub"):
+            return None
+        varying = [a for a in op.args if not isinstance(a, Literal) and a not in self.params]
+        return self.shifted(varying[0], crossed) if len(varying) == 1 else None
+
+    def covers(self, place: _Place, read: Read, producer: For) -> bool:
+        """All of the producer's elements are read, whenever the consumer runs."""
+        return not place.conditional and not place.repeated and self.effects.evident(read.index, producer.extent)
+
+    # --- how arrays are used ------------------------------------------------------------------------------------------
 
     def uses(self, block: Block) -> _Uses:
         found = _Uses()
         for at, let in enumerate(block):
-            _collect(let.op, at, (), False, False, found)
+            found.consumed.append(self.effects.consumed(let.op))
+            found.guards.append(self.effects.fails(let.op) or self.effects.trusts(let.op))
+            _collect(let.op, _Place(at), found)
             _note(found, let.vars)
         found.otherwise |= {a for a in block.outs if isinstance(a, Var)}
         return found
 
 
-def _note(found: _Uses, bound: tuple[Var, ...]) -> None:
+def _same(a: Atom) -> Atom:
+    return a
+
+
+def _note(found: _Uses, bound: Iterable[Var]) -> None:
     for v in bound:
         found.otherwise |= {a for a in type_atoms(v.type) if isinstance(a, Var)}
 
 
-def _collect(
-    op: Op, at: int, loops: tuple[tuple[Var, Atom], ...], repeated: bool, conditional: bool, found: _Uses
-) -> None:
-    consumed = found.consumed.setdefault(at, set())
+def _collect(op: Op, where: _Place, found: _Uses) -> None:
     if isinstance(op, Read):
-        found.reads.setdefault(op.array, []).append((at, _Site(op, loops, repeated, conditional)))
+        found.reads.setdefault(op.array, []).append((where, op))
         found.otherwise |= {a for a in op.index if isinstance(a, Var)}
         return
     found.otherwise |= {a for a in atoms(op) if isinstance(a, Var)}
-    if isinstance(op, Loop | While):
-        consumed |= {a for a in op.inits if isinstance(a, Var)}
-    elif isinstance(op, Accumulate):
-        consumed |= {a for init in op.inits for a in init if isinstance(a, Var)}
-    elif isinstance(op, For):
-        loops = (*loops, *zip(op.index, op.extent, strict=True))
     for binders, inner in blocks(op):
-        again = repeated or isinstance(op, Loop | While) or (isinstance(op, For) and inner is not op.body)
+        own = isinstance(op, For) and inner is op.body
+        here = replace(
+            where,
+            crossed=(*where.crossed, *op.index) if isinstance(op, For) and own else where.crossed,
+            repeated=where.repeated or isinstance(op, Loop | While) or (isinstance(op, For) and not own),
+            conditional=where.conditional or isinstance(op, If),
+        )
         _note(found, binders)
         for let in inner:
-            _collect(let.op, at, loops, again, conditional or isinstance(op, If), found)
+            _collect(let.op, here, found)
             _note(found, let.vars)
-        outs = {a for a in inner.outs if isinstance(a, Var)}
-        found.otherwise |= outs
-        consumed |= {a for a in outs if isinstance(a.type, Array)}
+        found.otherwise |= {a for a in inner.outs if isinstance(a, Var)}
 
 
-def _once(site: _Site) -> bool:
-    """Each element is read at most once: the index is made of all the loop indices crossed, each by itself."""
-    crossed = {i for i, _ in site.loops}
-    return not site.repeated and crossed <= set(site.read.index)
-
-
-def _in_bounds(site: _Site, producer: For) -> bool:
-    """The index surely lies within the producer's extents, or the producer's own read will check it as well."""
-    if site.read.safe:
-        return True
-    return _spans(site.read.index, producer.extent, dict(site.loops)) or _is_copy(producer)
+def _checked(copy: Block) -> Block:
+    """A producer that only copies an array, read where nobody knows the index to be in bounds."""
+    (let,) = copy.lets
+    assert isinstance(let.op, Read)
+    return Block((Let(let.vars, replace(let.op, safe=False), let.site),), copy.outs)
 
 
 def _is_copy(producer: For) -> bool:
@@ -208,38 +248,5 @@ def _is_copy(producer: For) -> bool:
         isinstance(let.op, Read)
         and producer.body.outs == let.vars
         and let.op.index == producer.index
-        and isinstance(let.op.array.type, Array)
-        and let.op.array.type.extents == producer.extent
+        and extents(let.op.array.type) == producer.extent
     )
-
-
-def _covers(site: _Site, producer: For) -> bool:
-    """All of the producer's elements are read, whenever the consumer runs."""
-    return not site.conditional and _spans(site.read.index, producer.extent, dict(site.loops))
-
-
-def _spans(index: tuple[Atom, ...], extents: tuple[Atom, ...], loops: dict[Var, Atom]) -> bool:
-    """Each index is a loop index that runs over that very extent."""
-    return all(isinstance(i, Var) and loops.get(i) == n for i, n in zip(index, extents, strict=False))
-
-
-def _can_fail(producer: For) -> bool:
-    """Whether computing an element may raise."""
-    extent = dict(zip(producer.index, producer.extent, strict=True))
-    for let in statements(producer.body):
-        match let.op:
-            case For(index, bounds):
-                extent |= dict(zip(index, bounds, strict=True))
-            case Loop(index, bound):
-                extent[index] = bound
-            case Read(array, index, safe):
-                assert isinstance(array.type, Array)
-                if not safe and not _spans(index, array.type.extents, extent):
-                    return True
-            case Check() | Contribute() | While():
-                return True
-            case Prim(name, args) if name in ("floordiv", "mod") and not isinstance(args[-1], Literal):
-                return True
-            case _:
-                pass
-    return False

@@ -1,0 +1,56 @@
+"""What every pass is held to: the same values, a well-formed program, no more work and no more copies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from iverson.core.check import check
+from iverson.core.evaluate import Result, evaluate
+from iverson.core.show import show
+from iverson.core.syntax import Function
+
+Pass = Callable[[Function], Function]
+
+
+def outcome(f: Function, args: Sequence[Any]) -> Result | type[BaseException]:
+    """What a program gives, or the error it raises."""
+    try:
+        return evaluate(f, args)
+    except (IndexError, ZeroDivisionError, ValueError) as error:
+        return type(error)
+
+
+def same(a: Any, b: Any, exact: bool = True) -> bool:
+    a, b = np.asarray(a), np.asarray(b)
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return False
+    if exact:
+        return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+    return np.allclose(a, b, rtol=1e-9, atol=1e-12, equal_nan=True)
+
+
+def assert_kept(
+    f: Function, run: Pass, *arguments: Sequence[Any], exact: bool = True, slack: float = 0.0, extra: int = 0
+) -> Function:
+    """The pass's result on f, after asserting that it means and costs what it should on each list of arguments.
+
+    `slack` and `extra` are by how much work may rise (a part of it, and a number), where a pass states that it may.
+    """
+    check(f)
+    g = run(f)
+    check(g)
+    for args in arguments:
+        before, after = outcome(f, args), outcome(g, args)
+        text = f"{show(f)}\nbecame\n{show(g)}\non {args}"
+        if isinstance(before, type):
+            assert before is after or not isinstance(after, type), f"{before} became {after}\n{text}"
+            continue
+        assert not isinstance(after, type), f"raises {after}\n{text}"
+        for a, b in zip(before.values, after.values, strict=True):
+            assert same(a, b, exact), f"{a} became {b}\n{text}"
+        assert after.cost.work <= before.cost.work * (1 + slack) + extra, f"{before.cost} became {after.cost}\n{text}"
+        assert after.cost.copied <= before.cost.copied, f"{before.cost} became {after.cost}\n{text}"
+    return g
