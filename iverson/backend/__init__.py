@@ -8,14 +8,14 @@ The kernel's calling convention is backend/abi.py; loading an object is `cpu.loa
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
-from iverson.backend import cpu, loopir, memory, special
+from iverson.backend import checks, cpu, loopir, memory, special
 from iverson.backend.abi import OUT_OF_MEMORY, Layout
 from iverson.backend.context import Unsupported
 from iverson.backend.emit import emit
@@ -36,6 +36,12 @@ class Compiled:
     sites: tuple[ErrorSite, ...]  # status s > 0 of the kernel is site s - 1
     imports: tuple[str, ...]  # the foreign symbols the object needs
     level: int
+    _exact: Callable[[], Compiled]
+
+    @cached_property
+    def exact(self) -> Compiled:
+        """The same kernel with all checks in place: what to call where this one says abi.RERUN."""
+        return self._exact()
 
     @cached_property
     def object(self) -> bytes:
@@ -78,16 +84,29 @@ def compile(
     reassociate: bool = True,
     layouts: Sequence[Layout] | None = None,
     committed: Mapping[int, int] | None = None,
+    exact: bool = False,
 ) -> Compiled:
     """Compile a core function.
 
     `reassociate=False` keeps every reduction in order.  `layouts` says of each parameter whether it is contiguous (all
     are, unless said otherwise).  `committed`: out -> donated parameter in whose memory its final value is left.
+    `exact` keeps every check where the program has it (see backend/checks.py).
     """
     program = lower(function, layouts=layouts, committed=committed)
+    if not exact:
+        program.exact = not checks.run(program)
     memory.run(program)
     text, imports = emit(program, symbol=SYMBOL, reassociate=reassociate)
-    return Compiled(function, loopir.show(program), text, tuple(program.sites), imports, level)
+    again = partial(
+        compile,
+        function,
+        level=min(level, 1),
+        reassociate=reassociate,
+        layouts=layouts,
+        committed=committed,
+        exact=True,
+    )
+    return Compiled(function, loopir.show(program), text, tuple(program.sites), imports, level, again)
 
 
 __all__ = ["SYMBOL", "Compiled", "Layout", "Unsupported", "compile"]

@@ -34,6 +34,8 @@ Arrays that are written (donated) overlap no other array; arrays that are only r
                       own type as in args
     OUT_OF_MEMORY     an allocation failed
     GUARD             an assumption of this specialisation does not hold; nothing was written; the caller respecialises
+    RERUN             some check failed, this kernel does not know which: the exact kernel (`Compiled.exact`), called with
+                      the same arguments, does, and gives its status and details (or OK)
 
 Unless the status is OK the kernel has freed everything it allocated, and has written no donated array.
 
@@ -52,6 +54,7 @@ from iverson.core.syntax import Array, DType, Function, Scalar
 OK = 0
 OUT_OF_MEMORY = -1
 GUARD = -2
+RERUN = -3
 ERROR_SLOTS = 8
 SLOT = 8  # bytes
 

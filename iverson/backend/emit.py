@@ -147,6 +147,7 @@ class _Emitter:
     # --- the module -------------------------------------------------------------------------------------------------
 
     def module(self, program: Program, symbol: str) -> tuple[str, tuple[str, ...]]:
+        self.exact = program.exact
         self._alias_scopes(program)
         self.block(program.body)
         self.line(f"ret i64 {abi.OK}")
@@ -354,7 +355,18 @@ class _Emitter:
 
     # --- leaving ----------------------------------------------------------------------------------------------------
 
-    def _leave_unless(self, pred: str, site: int, details: Sequence[Value]) -> None:
+    def _leave_unless(self, pred: str, site: int, details: Sequence[Value], when: Value | None) -> None:
+        if when is not None:
+            spared, needless = self.fresh("ok"), self.fresh("ok")
+            self.line(f"{needless} = xor i1 {self.text(when)}, true")
+            self.line(f"{spared} = or i1 {pred}, {needless}")
+            pred = spared
+        if not self.exact:
+            (on,) = self.labels("on")
+            self.branch(pred, on, "fail", f", !prof {self.unlikely}")
+            self.exits.append((str(abi.RERUN), self.label))
+            self.open(on)
+            return
         on, leave = self.labels("on", "leave")
         self.branch(pred, on, leave, f", !prof {self.unlikely}")
         self.open(leave)
@@ -365,12 +377,12 @@ class _Emitter:
         self.open(on)
 
     def require(self, stmt: loopir.Require) -> None:
-        self._leave_unless(self.text(stmt.pred), stmt.site, stmt.details)
+        self._leave_unless(self.text(stmt.pred), stmt.site, stmt.details, stmt.when)
 
     def bound(self, stmt: loopir.Bound) -> None:
         inside = self.fresh("in")
         self.line(f"{inside} = icmp ult i64 {self.text(stmt.index)}, {self.text(stmt.extent)}")
-        self._leave_unless(inside, stmt.site, (stmt.index, stmt.extent))
+        self._leave_unless(inside, stmt.site, (stmt.index, stmt.extent), stmt.when)
 
     # --- arithmetic -------------------------------------------------------------------------------------------------
 

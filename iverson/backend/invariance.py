@@ -10,8 +10,10 @@ from iverson.core.syntax import Literal
 
 # primitives that neither fail nor trap, so that they may run where the program wouldn't have
 PURE = frozenset(
-    ["add", "sub", "mul", "neg", "min", "max", "floordiv", "mod", "select", "int64"]
-    + ["lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not"]
+    [
+        *("add", "sub", "mul", "neg", "min", "max", "floordiv", "mod", "select", "int64"),
+        *("lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not"),
+    ]
 )
 
 

@@ -249,6 +249,7 @@ class Require:
     pred: Value
     site: int
     details: tuple[Value, ...] = ()
+    when: Value | None = None  # checked only if this holds
 
 
 @dataclass(eq=False, slots=True)
@@ -256,6 +257,8 @@ class Bound:
     index: Value
     extent: Value
     site: int
+    when: Value | None = None
+    weight: int = 1  # how many checks like this one stand for one of the program
 
 
 @dataclass(eq=False, slots=True)
@@ -278,6 +281,7 @@ class Program:
     name: str
     body: list[Stmt]
     sites: list[ErrorSite]
+    exact: bool = True  # each check is where the program has it; else the sites are not told apart
 
 
 def integer(value: int) -> Literal:
@@ -361,6 +365,9 @@ class _Printer:
     def list(self, values: Sequence[Value]) -> str:
         return ", ".join(map(self.name, values))
 
+    def when(self, value: Value | None) -> str:
+        return "" if value is None else f" when {self.name(value)}"
+
     def view(self, v: View) -> str:
         return f"{self.name(v.buffer)}[{self.list(v.prefix)}]"
 
@@ -428,8 +435,8 @@ class _Printer:
             case Grow(cell, dtype, old, new):
                 return f"{name(cell)} := grow {dtype!r}[{'' if old is None else name(old)} -> {name(new)}]"
             case Require(pred, site, details):
-                return f"require {name(pred)} else {site}({self.list(details)})"
+                return f"require {name(pred)} else {site}({self.list(details)}){self.when(stmt.when)}"
             case Bound(index, extent, site):
-                return f"bound {name(index)} < {name(extent)} else {site}"
+                return f"bound {name(index)} < {name(extent)} else {site}{self.when(stmt.when)}"
             case Call(symbol, args):
                 return f"call {symbol}({self.list(args)})"

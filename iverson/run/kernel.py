@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from iverson.backend import SYMBOL, Compiled
-from iverson.backend.abi import ERROR_SLOTS, ITEM_SIZE, OK, SLOT, param_offsets, result_offsets
+from iverson.backend.abi import ERROR_SLOTS, ITEM_SIZE, OK, RERUN, SLOT, param_offsets, result_offsets
 from iverson.core.build import dtype_of
 from iverson.core.syntax import Array, DType
 
@@ -35,6 +35,7 @@ class Kernel:
 
     def __init__(self, compiled: Compiled, committed: Mapping[int, int]) -> None:
         self.compiled = compiled
+        self._committed = committed
         self.library = compiled.load()
         self.address = self.library.address(SYMBOL)
         self._run = _KERNEL(self.address)
@@ -59,6 +60,8 @@ class Kernel:
         results = (ctypes.c_int64 * max(self._result_slots, 1))()
         error = (ctypes.c_int64 * ERROR_SLOTS)()
         status = self._run(base, ctypes.addressof(results), ctypes.addressof(error))
+        if status == RERUN:
+            return Kernel(self.compiled.exact, self._committed)(values)
         if status != OK:
             raise self.failure(status, ctypes.addressof(error))
         return [_result(ctypes.addressof(results) + at * SLOT, dtype, t) for dtype, t, at in self._results]

@@ -52,6 +52,7 @@ class Native:
 
     def __init__(self, function: Function, level: int = 0, count: bool = True, **options: Any) -> None:
         self.function = function
+        self.options = options
         self.compiled = backend.compile(function, level=level, **options)
         self.committed: dict[int, int] = options.get("committed") or {}
         self.layouts = options.get("layouts") or [Layout.C] * len(function.params)
@@ -87,6 +88,8 @@ class Native:
         offsets = abi.result_offsets(self.function, frozenset(self.committed))
         results, error = np.zeros(offsets[-1] + 1, np.int64), np.zeros(abi.ERROR_SLOTS, np.int64)
         status = self.kernel(slots.ctypes.data, results.ctypes.data, error.ctypes.data)
+        if status == abi.RERUN:
+            return Native(self.function, exact=True, **self.options)(*args)
         if status != abi.OK:
             details = self.compiled.sites[status - 1].details if status > 0 else ()
             raise self.compiled.error(status, [_scalar(error, k, d.value) for k, d in enumerate(details)])
