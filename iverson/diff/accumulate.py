@@ -10,8 +10,6 @@ written twice, are made sequential before (ordered.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from iverson.core.build import dtype_of, extents_of, literal
 from iverson.core.rewrite import rename
 from iverson.core.syntax import Accumulate, Accumulator, Atom, Contribute, Let, Var
@@ -45,9 +43,9 @@ def accumulate(s: Sweep, frame: Frame, step: Step) -> None:
             s.add(frame, a, g)
         s.block(frame, record.plans[0])
     for acc, inits in zip(op.accs, op.inits, strict=True):
-        for x, g in zip(inits, frame.finals.pop(acc), strict=False):
-            if g is not None and s.is_active(x):
-                s.add(frame, x, g if _monoid(acc) == "add" else _cleared(s, frame, op, acc, g))
+        for init, final in zip(inits, frame.finals.pop(acc), strict=False):
+            if final is not None and s.is_active(init):
+                s.add(frame, init, final if _monoid(acc) == "add" else _cleared(s, frame, op, acc, final))
         frame.cursors.pop(acc, None)
 
 
@@ -55,11 +53,10 @@ def contribute(s: Sweep, frame: Frame, step: Step) -> None:
     op = step.let.op
     assert isinstance(op, Contribute)
     columns = frame.finals.get(op.acc, ())
+    index = tuple(map(frame.at, op.index))
     if _is_append(op.acc):
-        index: Sequence[Atom] = (s.b.o.sub(frame.cursors[op.acc], 1),)
-        frame.cursors[op.acc] = index[0]
-    else:
-        index = [frame.at(i) for i in op.index]
+        frame.cursors[op.acc] = s.b.o.sub(frame.cursors[op.acc], 1)
+        index = (frame.cursors[op.acc],)
     for v, g in zip(op.values, columns, strict=False):
         if g is not None and s.is_active(v):
             s.add(frame, v, s.b.read(g, *index, safe=True) if index else g)

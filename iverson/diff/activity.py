@@ -7,7 +7,7 @@ Loops and accumulators make it a least fixed point; the program is visited until
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from iverson.core import prims
 from iverson.core.syntax import (
@@ -22,6 +22,8 @@ from iverson.core.syntax import (
     Library,
     Loop,
     Map,
+    Monoid,
+    Operator,
     Prim,
     Read,
     Var,
@@ -81,7 +83,8 @@ class _Activity:
             case Accumulate(accs, inits, body):
                 self.accumulate(let, accs, inits, body)
             case Contribute(acc, _, values):
-                self.mark(acc, any(map(self.has, values)))
+                assert isinstance(acc.type, Accumulator)
+                self.mark(acc, any(map(self.has, values)) or self.monoid(acc.type.monoid, values))
             case Loop(_, _, carry, inits, body) | While(carry, inits, _, body):
                 self.marks(carry, inits)
                 self.block(body)
@@ -101,9 +104,22 @@ class _Activity:
         for y in op.yields:
             group = slice(at, at + width(y))
             some = any(map(self.has, op.body.outs[group]))
+            if not isinstance(y, Map):
+                some = self.monoid(y.monoid, op.body.outs[group]) or some
             for v, o in zip(let.vars[group], op.body.outs[group], strict=True):
                 self.mark(v, self.has(o) if isinstance(y, Map) else some)
             at += width(y)
+
+    def monoid(self, m: Monoid, elements: Sequence[Atom]) -> bool:
+        """Does combining these give something active?  An operator may bring its own, by free variables."""
+        if not isinstance(m, Operator):
+            return False
+        for operands in (m.left, m.right):
+            self.marks(operands, elements)
+            self.marks(operands, m.identity)
+            self.marks(operands, m.body.outs)
+        self.block(m.body)
+        return any(map(self.has, (*m.identity, *m.body.outs)))
 
     def accumulate(self, let: Let, accs: tuple[Var, ...], inits: tuple[tuple[Atom, ...], ...], body: Block) -> None:
         for acc, columns in zip(accs, inits, strict=True):

@@ -21,7 +21,7 @@ from dataclasses import replace
 
 from iverson.core.build import Builder, dtype_of, extents_of, literal, stacked
 from iverson.core.monoids import identity
-from iverson.core.rewrite import lookup, map_op, rename
+from iverson.core.rewrite import free, lookup, map_op, rename
 from iverson.core.syntax import (
     Accumulate,
     Accumulator,
@@ -39,6 +39,7 @@ from iverson.core.syntax import (
     Op,
     Operator,
     Prim,
+    Read,
     Reduce,
     Scan,
     Var,
@@ -134,13 +135,13 @@ class _Ordered:
 
     def hoisted(self, op: Accumulate) -> Accumulate:
         """The block without the statements that contribute to none of its accumulators, which go before it."""
-        accs, kept, stuck = set(op.accs), [], set[Var]()
+        accs, stuck = set(op.accs), set[Var]()
+        kept: list[Let] = []
         for let in op.body:
-            if accs & contributed(let.op).keys():
+            stays = accs & contributed(let.op).keys() or stuck & free(Block((let,), ())).keys()
+            if stays or (kept and not isinstance(let.op, Prim | Read | For)):  # never a consumer past a reader
                 kept.append(let)
                 stuck.update(let.vars)
-            elif stuck:
-                kept.append(let)
             else:
                 self.b.let(let)
         return replace(op, body=Block(tuple(kept), op.body.outs))

@@ -17,8 +17,8 @@ from typing import TypeAlias
 
 from iverson.core.build import dtype_of, literal
 from iverson.core.rewrite import free
-from iverson.core.syntax import I64, Atom, For, Map, Reduce, Var, Yield, width
-from iverson.diff.adjoints import Frame, product, unflatten
+from iverson.core.syntax import Atom, For, Map, Reduce, Var, Yield, width
+from iverson.diff.adjoints import Frame, flatten, product, unflatten
 from iverson.diff.residuals import ForRecord, Step
 from iverson.diff.sweep import Sweep
 
@@ -101,41 +101,52 @@ def _seed(s: Sweep, frame: Frame, step: Step, record: ForRecord, y: Yield, at: i
 
 def _product(s: Sweep, frame: Frame, op: For, record: ForRecord, k: int, y: Atom, g: Atom) -> None:
     """Sweep a product: by division where no factor is zero, else from the product of the others."""
-    o, zero = s.b.o, literal(0.0, dtype_of(g))
-    out = op.body.outs[k]
+    o, out = s.b.o, op.body.outs[k]
 
     def regular(child: Frame) -> None:
         share = o.mul(g, y)
         _everywhere(s, child, op, record, [(k, lambda inner, index: o.div(share, inner.at(out)))])
 
     def with_zeros(child: Frame) -> None:
-        rest, zeros = _nonzeros(s, child, op, record, out)
-        share = o.mul(g, rest)
-        alone, none = o.eq(zeros, 1), o.eq(zeros, 0)
+        others = _others(s, child, op, record, out)
+        extents = [child.at(e) for e in op.extent]
 
         def seed(inner: Frame, index: Index) -> Atom:
-            e = inner.at(out)
-            is_zero = o.eq(e, 0.0)
-            elsewhere = o.select(none, o.div(share, o.select(is_zero, 1.0, e)), zero)
-            return o.select(is_zero, o.select(alone, share, zero), elsewhere)
+            return o.mul(g, s.b.read(others, flatten(s.b, index, extents), safe=True))
 
         _everywhere(s, child, op, record, [(k, seed)])
 
     s.branches(frame, o.ne(y, 0.0), (regular, with_zeros))
 
 
-def _nonzeros(s: Sweep, frame: Frame, op: For, record: ForRecord, out: Atom) -> tuple[Atom, Atom]:
-    """The product of the non-zero factors, and how many are zero: the body run once more."""
+def _others(s: Sweep, frame: Frame, op: For, record: ForRecord, out: Atom) -> Atom:
+    """For each factor the product of all others: the exclusive scans from both sides, multiplied."""
+    o = s.b.o
+    extents = [frame.at(e) for e in op.extent]
+    total = product(s.b, extents)
+    last = o.sub(total, 1)
 
-    def body(*index: Var) -> tuple[Atom, ...]:
+    def factor(*index: Var) -> Atom:
         child = frame.branch()
         child.env.update(zip(op.index, index, strict=True))
         s.enter(child, record.plan, record.slots, index)
-        zero = s.b.o.eq(child.at(out), 0.0)
-        return s.b.o.select(zero, 1.0, child.at(out)), s.b.cast(zero, I64)
+        return child.at(out)
 
-    rest, zeros = s.b.for_([frame.at(e) for e in op.extent], body, [Reduce("mul"), Reduce("add")])
-    return rest, zeros
+    factors = s.b.map(extents, factor)
+
+    def at(k: Atom) -> Atom:
+        return s.b.read(factors, *unflatten(s.b, k, extents), safe=True)
+
+    before = s.b.scan("mul", total, at)
+    after = s.b.scan("mul", total, lambda k: at(o.sub(last, k)))
+    one = literal(1.0, dtype_of(out))
+
+    def others(k: Atom) -> Atom:
+        left = s.b.if_(o.gt(k, 0), lambda: s.b.read(before, o.sub(k, 1), safe=True), lambda: one)[0]
+        right = s.b.if_(o.lt(k, last), lambda: s.b.read(after, o.sub(o.sub(last, k), 1), safe=True), lambda: one)[0]
+        return o.mul(left, right)
+
+    return s.b.map(total, others)
 
 
 def _suffix_sums(s: Sweep, n: Atom, g: Atom) -> Seed:

@@ -19,7 +19,6 @@ from iverson.core.syntax import (
     Array,
     Atom,
     Block,
-    Builtin,
     Check,
     Contribute,
     For,
@@ -32,16 +31,12 @@ from iverson.core.syntax import (
     Op,
     Prim,
     Read,
-    Reduce,
     Scalar,
-    Scan,
     Var,
     While,
-    Yield,
     width,
 )
 from iverson.diff.activity import finals_of
-from iverson.diff.adjoints import flatten
 from iverson.diff.contributions import contributed
 from iverson.diff.derivation import Derivation
 from iverson.diff.logs import Logger, OpenLog, wrap
@@ -56,8 +51,7 @@ from iverson.diff.residuals import (
     Step,
     Updates,
 )
-
-_EXTREMA = ("min", "max", "argmin", "argmax")
+from iverson.diff.yields import EXTREMA, Yields
 
 
 def single_update(op: Op) -> Contribute | None:
@@ -67,22 +61,6 @@ def single_update(op: Op) -> Contribute | None:
         if isinstance(c, Contribute) and c.acc is op.accs[0] and len(c.values) == 1 and c.index:
             return c
     return None
-
-
-class _Yields:
-    """The yields of a For under construction."""
-
-    def __init__(self, op: For) -> None:
-        self.op = op
-        self.b = Builder()
-        self.outs: list[Atom] = []
-        self.yields: list[Yield] = []
-        self.vars: list[Var] = []
-
-    def add(self, y: Yield, outs: Sequence[Atom], vs: Sequence[Var]) -> None:
-        self.outs += outs
-        self.yields.append(y)
-        self.vars += vs
 
 
 class Planner:
@@ -175,34 +153,21 @@ class Planner:
         plan = self.block(op.body, {})
         names = plan.keep(op.index)
         record = ForRecord(plan, {})
-        new = _Yields(op)
-        with new.b.scope() as tail:
+        b, new = Builder(), Yields(op)
+        with b.scope() as tail:
             at = 0
             for y in op.yields:
-                self.yield_(new, y, at, let.vars[at : at + width(y)], record)
+                outs, vs = op.body.outs[at : at + width(y)], let.vars[at : at + width(y)]
+                if isinstance(y, Map) or vs[0] not in self.active or y.monoid not in EXTREMA:
+                    new.add(y, outs, vs)
+                else:
+                    record.winners[at] = new.extremum(b, y, outs, vs)
                 at += width(y)
         for name in names:
             stack = Var(Array(dtype_of(name), (*op.extent, *extents_of(name))), name.hint)
             record.slots[name] = Slot(stack, stacked=True)
             new.add(Map(), [name], [stack])
-        body = Block((*plan.forward(), *tail), tuple(new.outs))
-        return (Let(tuple(new.vars), For(op.index, op.extent, body, tuple(new.yields)), let.site),), record
-
-    def yield_(self, new: _Yields, y: Yield, at: int, vs: tuple[Var, ...], record: ForRecord) -> None:
-        """One yield and its residuals."""
-        outs = new.op.body.outs[at : at + len(vs)]
-        if isinstance(y, Map) or vs[0] not in self.active or y.monoid not in _EXTREMA:
-            new.add(y, outs, vs)
-            return
-        arg: Builtin = "argmin" if y.monoid in ("min", "argmin") else "argmax"
-        kind: Yield = Scan(arg) if isinstance(y, Scan) else Reduce(arg)
-        winner = Var(Array(I64, new.op.extent) if isinstance(y, Scan) else Scalar(I64), "winner")
-        record.winners[at] = winner
-        best = vs[0]
-        if len(vs) == 2:
-            new.add(y, outs, vs)
-            best = Var(vs[0].type, "best")
-        new.add(kind, [outs[0], flatten(new.b, new.op.index, new.op.extent)], [best, winner])
+        return (new.let((*plan.forward(), *tail), let.site),), record
 
     # --- blocks that run at most once ---------------------------------------------------------------------------------
 
