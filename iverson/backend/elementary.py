@@ -62,7 +62,7 @@ def reduce_ln2(code: Code, x: Value, bias: Value | float) -> tuple[Value, Value]
 def expm1_near(code: Code, r: Value) -> Value:
     """e^r - 1 on |r| <= ln(2)/2."""
     square = r * r
-    return code.fma(square, code.even_odd(r, square, _EXP), r)
+    return code.fma(square, code.polynomial(r, square, _EXP), r)
 
 
 def _unscaled(code: Code, x: Value) -> tuple[Value, Value]:
@@ -109,7 +109,7 @@ def _log_tail(code: Code, f: Value) -> tuple[Value, Value]:
     s = f / (f + 2.0)
     z = s * s
     h = f * f * 0.5
-    return h, s * code.fma(z, code.even_odd(z, z * z, _LOG), h)
+    return h, s * code.fma(z, code.polynomial(z, z * z, _LOG), h)
 
 
 def log_edges(code: Code, x: Value, y: Value, pole: float = 0.0) -> Value:

@@ -26,7 +26,7 @@ _FAR = (
 def _near(code: Code, x: Value) -> Value:
     """erf(x) for |x| <= 1."""
     z = x * x
-    return code.fma(x, code.even_odd(z, z * z, _NEAR), x)
+    return code.fma(x, code.polynomial(z, z * z, _NEAR), x)
 
 
 def _far(code: Code, a: Value) -> Value:
@@ -35,7 +35,7 @@ def _far(code: Code, a: Value) -> Value:
     t = (a - 4.0) / (a + 4.0)
     square = a * a
     gaussian = exp(code, -square, -code.fma(a, a, -square))
-    return gaussian * code.even_odd(t, t * t, _FAR) / code.fma(a, 2.0, 1.0)
+    return gaussian * code.polynomial(t, t * t, _FAR) / code.fma(a, 2.0, 1.0)
 
 
 def erf(code: Code, x: Value) -> Value:

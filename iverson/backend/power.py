@@ -29,7 +29,7 @@ def _log_pair(code: Code, a: Value) -> tuple[Value, Value]:
     s_low = (code.fma(-s, d, f) - s * d_low) * inverse
     z = s * s
     z_low = code.fma(s, s, -z) + (s + s) * s_low
-    p = z * code.even_odd(z, z * z, _LOG_TAIL)
+    p = z * code.polynomial(z, z * z, _LOG_TAIL)
     t = p + TWO_THIRDS
     t_low = (TWO_THIRDS - t) + p + TWO_THIRDS_LOW
     cube = s * z
@@ -86,7 +86,7 @@ def cbrt(code: Code, x: Value) -> Value:
     rest = k - third * 3.0
     up, down = rest > 0.5, rest < -0.5
     m = (f + 1.0) * code.select(up, code.number("double", 2.0), code.either(down, 0.5, 1.0))
-    t = code.even_odd(f, f * f, _CBRT)
+    t = code.polynomial(f, f * f, _CBRT)
     t = t * code.select(up, code.number("double", CBRT_2), code.either(down, 1 / CBRT_2, 1.0))
     t = t - code.fma(t * t, t, -m) / (t * t * 3.0)
     square = t * t

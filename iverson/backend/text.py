@@ -169,10 +169,18 @@ class Code:
             total = self.fma(total, x, c)
         return total
 
-    def even_odd(self, x: Value, square: Value, coefficients: Sequence[float]) -> Value:
-        """The same polynomial as E(x^2) + x O(x^2): two independent chains for the price of one."""
-        even, odd = self.horner(square, coefficients[::2]), self.horner(square, coefficients[1::2])
-        return self.fma(odd, x, even)
+    def polynomial(self, x: Value, square: Value, coefficients: Sequence[float]) -> Value:
+        """The same, given x^2, as E(x^2) + x O(x^2), and longer ones by fours likewise: short chains of dependent
+        instructions for next to no more of them."""
+        if len(coefficients) < 4:
+            return self.horner(x, coefficients)
+        if len(coefficients) < 8:
+            even, odd = (self.horner(square, coefficients[k::2]) for k in range(2))
+            return self.fma(odd, x, even)
+        fourth = square * square
+        quarters = [self.horner(fourth, coefficients[k::4]) for k in range(4)]
+        low, high = self.fma(quarters[1], x, quarters[0]), self.fma(quarters[3], x, quarters[2])
+        return self.fma(high, square, low)
 
 
 def counter(prefix: str = "%t") -> Callable[[], str]:

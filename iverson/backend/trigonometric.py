@@ -39,7 +39,7 @@ _ASIN = (
 
 def _in_square(code: Code, r: Value, coefficients: Sequence[float]) -> tuple[Value, Value]:
     z = r * r
-    return z, code.even_odd(z, z * z, coefficients)
+    return z, code.polynomial(z, z * z, coefficients)
 
 
 def _quadrant(code: Code, x: Value) -> tuple[Value, Value]:
@@ -53,7 +53,7 @@ def _quadrant(code: Code, x: Value) -> tuple[Value, Value]:
 
 def _sin_cos(code: Code, r: Value) -> tuple[Value, Value]:
     z, s = _in_square(code, r, _SIN)
-    c = code.fma(z, code.even_odd(z, z * z, _COS), -0.5)
+    c = code.fma(z, code.polynomial(z, z * z, _COS), -0.5)
     return code.fma(z * r, s, r), code.fma(z, c, 1.0)
 
 
