@@ -13,8 +13,8 @@ clamps.
 from __future__ import annotations
 
 from iverson.backend import loopir as ir
-from iverson.backend.invariance import Definitions, inner_registers
-from iverson.backend.loopir import Bound, For, Reg, Require, Stmt, Value, View, integer
+from iverson.backend.invariance import PURE, Definitions, drop_unused, inner_registers
+from iverson.backend.loopir import Bound, For, Reg, Require, Stmt, Type, Value, View, integer
 from iverson.core.syntax import BOOL, I64, Literal
 
 FAR = 1 << 40  # turns, and coefficients times turns: below this an affine index cannot wrap around
@@ -27,7 +27,45 @@ def run(program: ir.Program) -> bool:
     """Move what can be moved, in place; was anything?"""
     mover = _Mover()
     program.body[:] = mover.block(program.body)
+    drop_unused(program.body)
     return mover.moved
+
+
+class _List:
+    """A list of statements in the making, which knows what has been computed and checked in it already."""
+
+    def __init__(self) -> None:
+        self.statements: list[Stmt] = []
+        self._values: dict[tuple[str, tuple[Value, ...]], Value] = {}
+        self._checks: set[tuple[object, ...]] = set()
+
+    def append(self, stmt: Stmt) -> None:
+        match stmt:
+            case ir.Compute(out, name, args) if name in PURE:
+                self._values.setdefault((name, args), out)
+            case Bound(index, extent, _, when):
+                if (index, extent, when) in self._checks:
+                    return
+                self._checks.add((index, extent, when))
+            case Require(pred, _, _, when):
+                if (pred, when) in self._checks:
+                    return
+                self._checks.add((pred, when))
+        self.statements.append(stmt)
+
+    def compute(self, name: str, args: tuple[Value, ...], dtype: Type) -> Value:
+        zero = integer(0)
+        if name == "and" and args[0] == args[1]:
+            return args[0]
+        if dtype is I64 and name in ("add", "sub"):
+            a, b = args
+            if b == zero or (name == "add" and a == zero):
+                return a if b == zero else b
+            if isinstance(a, Literal) and isinstance(b, Literal):
+                return integer(int(a.value + b.value if name == "add" else a.value - b.value))
+        if (name, args) not in self._values:
+            self.append(ir.Compute(Reg(dtype, "at"), name, args))
+        return self._values[name, args]
 
 
 class _Mover:
@@ -35,53 +73,57 @@ class _Mover:
         self.moved = False
 
     def block(self, body: list[Stmt]) -> list[Stmt]:
-        out: list[Stmt] = []
+        out = _List()
         for stmt in body:
             for inner in ir.blocks(stmt):
                 inner[:] = self.block(inner)
-            before, after = self.loop(stmt) if isinstance(stmt, For) else ([], [])
-            out += [*before, stmt, *after]
-        return out
+            if isinstance(stmt, For):
+                self.loop(stmt, out)
+            else:
+                out.append(stmt)
+        return out.statements
 
-    def loop(self, loop: For) -> tuple[list[Stmt], list[Stmt]]:
-        """What a loop leaves before and behind itself."""
-        inside = inner_registers(loop)
-        leaving = _Leaving(loop, inside)
+    def loop(self, loop: For, out: _List) -> None:
+        leaving = _Leaving(loop, out)
         leaving.hoist()
-        if not any(isinstance(s, For | ir.While) for s in ir.walk(loop.body)) and loop.tag == "any":
+        innermost = not any(isinstance(s, For | ir.While) for s in ir.walk(loop.body))
+        if innermost and loop.tag == "any":
             leaving.defer()
-        self.moved |= bool(leaving.before)
-        return leaving.before, leaving.after
+        self.moved |= leaving.moved
+        out.append(loop)
+        for stmt in leaving.after:
+            out.append(stmt)
 
 
 class _Leaving:
-    """The checks of one loop on their way out."""
+    """The checks of one loop on their way into the list that the loop is about to join."""
 
-    def __init__(self, loop: For, inside: set[Reg]) -> None:
+    def __init__(self, loop: For, out: _List) -> None:
         self.loop = loop
-        self.inside = inside
-        self.definitions = Definitions(loop.body, inside)
-        self.before: list[Stmt] = []
+        self.out = out
+        self.inside = inner_registers(loop)
+        self.definitions = Definitions(loop.body, self.inside)
         self.after: list[Stmt] = []
-        self._turns: Reg | None = None
-        self._gone: set[int] = set()
+        self.moved = False
+        self._turns: Value | None = None
 
-    def compute(self, name: str, args: tuple[Value, ...], dtype: object = I64) -> Reg:
-        out = Reg(dtype, "at")  # type: ignore[arg-type]
-        self.before.append(ir.Compute(out, name, args))
-        return out
+    def compute(self, name: str, args: tuple[Value, ...], dtype: Type = I64) -> Value:
+        return self.out.compute(name, args, dtype)
+
+    def require(self, pred: Value, when: Value) -> None:
+        self.out.append(Require(pred, 0, when=when))
 
     @property
-    def turns(self) -> Reg:
+    def turns(self) -> Value:
         """Does the loop turn, and not absurdly often?"""
         if self._turns is None:
             self._turns = self.compute("lt", (self.loop.low, self.loop.high), BOOL)
-            near = self.compute("le", (self.loop.high, integer(FAR)), BOOL)
-            self.before.append(Require(near, 0, when=self._turns))
+            if not isinstance(self.loop.high, Literal):
+                self.require(self.compute("le", (self.loop.high, integer(FAR)), BOOL), self._turns)
         return self._turns
 
     def when(self, also: Value | None) -> Value:
-        return self.turns if also is None else self.compute("and", (self.turns, also), BOOL)
+        return self.turns if also is None else self.compute("and", (self.turns, self._lifted(also)), BOOL)
 
     # --- before the loop ----------------------------------------------------------------------------------------------
 
@@ -89,73 +131,73 @@ class _Leaving:
         kept: list[Stmt] = []
         for stmt in self.loop.body:
             match stmt:
-                case Require(pred, _, _, when) if self._known(pred, when):
-                    self.before.append(Require(pred, stmt.site, when=self.when(when)))
-                case Bound(index, extent, _, when) if self._known(extent, when) and self._affine(stmt):
-                    for end in self._ends(index):
-                        self.before.append(Bound(end, extent, stmt.site, self.when(when), 2 * stmt.weight))
+                case Require(pred, site, _, when) if self._known(pred, when):
+                    self.out.append(Require(self._lifted(pred), site, when=self.when(when)))
+                case Bound(index, extent, _, when) if self._known(extent, when) and self._linear(index):
+                    if not self._move(stmt):
+                        kept.append(stmt)
+                        continue
                 case _:
                     kept.append(stmt)
-        self.loop.body[:] = [s for s in kept if id(s) not in self._gone]
+                    continue
+            self.moved = True
+        self.loop.body[:] = kept
 
-    def _known(self, *values: Value | None) -> bool:
-        """Make the values known before the loop, if that's possible."""
-        moved = self.definitions.outside([v for v in values if v is not None])
-        if moved is None:
+    def _move(self, stmt: Bound) -> bool:
+        """Check an affine index at the first and at the last turn."""
+        last = self.compute("sub", (self.loop.high, integer(1)), I64)
+        ends = dict.fromkeys([self._at(stmt.index, self.loop.low), self._at(stmt.index, last)])
+        weight = stmt.weight * len(ends)
+        if weight > MOST:
             return False
-        self._gone.update(map(id, moved))
-        self.before += moved
-        self.inside -= {r for s in moved for r in ir.defined(s)}
+        when, extent = self.when(stmt.when), self._lifted(stmt.extent)
+        for end in ends:
+            self.out.append(Bound(end, extent, stmt.site, when, weight))
         return True
 
-    def _affine(self, stmt: Bound) -> bool:
-        return 2 * stmt.weight <= MOST and self._linear(stmt.index)
+    def _known(self, *values: Value | None) -> bool:
+        """Can these be computed before the loop?"""
+        return all(v is None or self._invariant(v) for v in values)
 
-    def _linear(self, value: Value) -> bool:
-        """Is this an affine function of the loop's index, which can be computed before the loop?"""
-        if value is self.loop.index or self.definitions.invariant(value):
-            return True
-        definition = self.definitions.by.get(value) if isinstance(value, Reg) else None
-        if definition is None:
-            return False
-        if definition.name not in _LINEAR or not all(map(self._linear, definition.args)):
-            return self._invariant_tree(value)
-        return definition.name != "mul" or any(map(self._invariant_tree, definition.args))
-
-    def _invariant_tree(self, value: Value) -> bool:
+    def _invariant(self, value: Value) -> bool:
         """Is this computed from invariants only?"""
         if self.definitions.invariant(value):
             return True
         definition = self.definitions.by.get(value) if isinstance(value, Reg) else None
-        return definition is not None and all(map(self._invariant_tree, definition.args))
+        return definition is not None and all(map(self._invariant, definition.args))
 
-    def _ends(self, index: Value) -> tuple[Value, Value]:
-        """An affine index at the first and at the last turn."""
-        last = self.compute("sub", (self.loop.high, integer(1)))
-        return self._at(index, self.loop.low, {}), self._at(index, last, {})
+    def _linear(self, value: Value) -> bool:
+        """Is this an affine function of the loop's index, which can be computed before the loop?"""
+        if value is self.loop.index or self._invariant(value):
+            return True
+        definition = self.definitions.by.get(value) if isinstance(value, Reg) else None
+        if definition is None or definition.name not in _LINEAR or not all(map(self._linear, definition.args)):
+            return False
+        return definition.name != "mul" or any(map(self._invariant, definition.args))
 
-    def _at(self, value: Value, turn: Value, known: dict[Reg, Value]) -> Value:
+    def _lifted(self, value: Value) -> Value:
+        return self._at(value, self.loop.index)
+
+    def _at(self, value: Value, turn: Value) -> Value:
+        """A value of the body at a turn, computed before the loop."""
         if value is self.loop.index:
             return turn
-        if isinstance(value, Literal) or value not in self.inside:
+        if self.definitions.invariant(value):
             return value
-        if value not in known:
-            definition = self.definitions.by[value]
-            args = tuple(self._at(a, turn, known) for a in definition.args)
-            dtype = value.type
-            if definition.name == "mul":
-                self._small(args, definition.args)
-            known[value] = self.compute(definition.name, args, dtype)
-        return known[value]
+        assert isinstance(value, Reg)
+        definition = self.definitions.by[value]
+        args = tuple(self._at(a, turn) for a in definition.args)
+        if definition.name == "mul" and turn is not self.loop.index:
+            self._small(args, definition.args)
+        return self.compute(definition.name, args, value.type)
 
     def _small(self, args: tuple[Value, ...], inner: tuple[Value, ...]) -> None:
         """The coefficient of a product is no absurd number."""
         for now, then in zip(args, inner, strict=True):
-            if self._invariant_tree(then) and not isinstance(now, Literal):
+            if self._invariant(then) and not isinstance(now, Literal):
                 shifted = self.compute("add", (now, integer(1 << 20)))
-                low = self.compute("ge", (shifted, integer(0)), BOOL)
-                high = self.compute("le", (shifted, integer(1 << 21)), BOOL)
-                self.before.append(Require(self.compute("and", (low, high), BOOL), 0, when=self.turns))
+                self.require(self.compute("ge", (shifted, integer(0)), BOOL), self.turns)
+                self.require(self.compute("le", (shifted, integer(1 << 21)), BOOL), self.turns)
                 return
 
     # --- behind the loop ----------------------------------------------------------------------------------------------
@@ -165,11 +207,11 @@ class _Leaving:
         bounds = [s for s in ir.walk(self.loop.body) if isinstance(s, Bound)]
         if not bounds or not self._may_defer(bounds):
             return
+        self.moved = True
         flag = ir.Cell(I64, "bad")
-        self.before.append(ir.Put(flag, integer(0)))
-        for extent in {b.extent: None for b in bounds}:
-            some = self.compute("gt", (extent, integer(0)), BOOL)
-            self.before.append(Require(some, 0, when=self.turns))
+        self.out.append(ir.Put(flag, integer(0)))
+        for extent in dict.fromkeys(b.extent for b in bounds):
+            self.require(self.compute("gt", (extent, integer(0)), BOOL), self.turns)
         clamped: dict[Reg, Value] = {}
         self.loop.body[:] = _deferred(self.loop.body, flag, clamped)
         bad, fine = Reg(I64, "bad"), Reg(BOOL, "fine")

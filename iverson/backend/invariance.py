@@ -56,3 +56,17 @@ class Definitions:
         pending.add(value)
         moved.append(definition)
         return True
+
+
+def drop_unused(body: list[Stmt], needed: set[Value] | None = None) -> None:
+    """Remove the computations that nothing uses, in place."""
+    live: set[Value] = set() if needed is None else needed
+    kept: list[Stmt] = []
+    for stmt in reversed(body):
+        if isinstance(stmt, ir.Compute) and stmt.name in PURE and stmt.out not in live:
+            continue
+        live.update(ir.used(stmt))
+        for inner in reversed(ir.blocks(stmt)):
+            drop_unused(inner, live)
+        kept.append(stmt)
+    body[:] = reversed(kept)

@@ -326,6 +326,46 @@ def defined(stmt: Stmt) -> list[Reg]:
             return []
 
 
+def used(stmt: Stmt) -> list[Value]:
+    """The values a statement itself reads, not those its blocks read."""
+    match stmt:
+        case Result(_, value) | Put(_, value):
+            return [value]
+        case Compute(_, _, args) | Call(_, args):
+            return list(args)
+        case Combine(_, _, left, right):
+            return [left, right]
+        case Load(_, view):
+            return _reads(view)
+        case Store(view, value):
+            return [*_reads(view), value]
+        case Copy(target, source):
+            return [*_reads(target), *_reads(source)]
+        case For(_, low, high, _, carries):
+            return [low, high, *(v for c in carries for v in (c.init, c.next))]
+        case While(carries, _, test):
+            return [test, *(v for c in carries for v in (c.init, c.next))]
+        case If(pred, _, _, joins):
+            return [pred, *(v for j in joins for v in (j.then, j.orelse))]
+        case Alloc(buffer, _, when):
+            return [*buffer.extents, *(() if when is None else (when,))]
+        case Free(buffer) | Own(buffer):
+            return [buffer.pointer]
+        case Grow(_, _, old, new):
+            return [new] if old is None else [old, new]
+        case Require(pred, _, details, when):
+            return [pred, *details, *(() if when is None else (when,))]
+        case Bound(index, extent, _, when):
+            return [index, extent, *(() if when is None else (when,))]
+        case _:
+            return []
+
+
+def _reads(view: View) -> list[Value]:
+    b = view.buffer
+    return [b.pointer, *b.extents, *(b.strides or ()), *view.prefix]
+
+
 def entered(stmt: Stmt) -> list[Reg]:
     """The registers a loop assigns inside its body on entry of each turn."""
     match stmt:
