@@ -55,6 +55,19 @@ def combine(ctx: Context, monoid: str, left: Sequence[Value], right: Sequence[Va
     return [ctx.compute("select", dtype, first, v, w), ctx.compute("select", I64, first, i, j)]
 
 
+def first_best(ctx: Context, monoid: str, best: Sequence[Value], new: Sequence[Value]) -> list[Value]:
+    """The same for argmin and argmax where indices come in ascending order: a tie is never taken."""
+    (v, i), (w, j) = best, new
+    dtype = dtype_of(v)
+    if dtype.is_float:
+        keeps = ctx.compute("le" if monoid == "argmin" else "ge", BOOL, v, w)
+        number = ctx.compute("not", BOOL, ctx.compute("isnan", BOOL, v))
+        take = ctx.compute("and", BOOL, ctx.compute("not", BOOL, keeps), number)
+    else:
+        take = ctx.compute("lt" if monoid == "argmin" else "gt", BOOL, w, v)
+    return [ctx.compute("select", dtype, take, w, v), ctx.compute("select", I64, take, j, i)]
+
+
 def identity(monoid: str, dtype: DType) -> list[Literal]:
     values = monoids.identity(monoid, dtype)
     return [Literal(x, t) for x, t in zip(values, (dtype, I64), strict=False)]
@@ -67,6 +80,7 @@ class _Yield:
     kind: Yield
     vars: tuple[Var, ...]
     outs: slice  # of the body
+    ascending: bool  # an argmin or argmax whose indices are the loop's
     stacks: list[View]  # where a Map or Scan puts its results
     carried: list[Result]  # what a Reduce or Scan holds on entry of a turn: registers, or places of arrays
 
@@ -133,16 +147,27 @@ def _open(ctx: Context, let: Let, op: For, nest: _Nest) -> list[_Yield]:
     yields, at = [], 0
     for kind in op.yields:
         vs = let.vars[at : at + width(kind)]
-        y = _Yield(kind, vs, slice(at, at + len(vs)), [], [])
+        y = _Yield(kind, vs, slice(at, at + len(vs)), _is_ascending(op, kind, at), [], [])
         at += len(vs)
         if isinstance(kind, Map | Scan):
             y.stacks = [ctx.destination(v) for v in vs]
         if isinstance(kind, Reduce | Scan):
             inits = _inits(ctx, kind.monoid, op.body.outs[y.outs])
+            if y.ascending:
+                some = ctx.compute("lt", BOOL, integer(0), ctx.value(op.extent[0]))
+                last = inits[1]
+                assert isinstance(last, Literal)
+                inits[1] = ctx.compute("select", I64, some, integer(0), last)
             for init, var in zip(inits, vs, strict=True):
                 y.carried.append(_hold(ctx, init, var, nest, isinstance(kind, Scan)))
         yields.append(y)
     return yields
+
+
+def _is_ascending(op: For, kind: Yield, at: int) -> bool:
+    if isinstance(kind, Map) or kind.monoid not in ("argmin", "argmax"):
+        return False
+    return len(op.index) == 1 and op.body.outs[at + 1] is op.index[0] and isinstance(op.body.outs[at].type, Scalar)
 
 
 def _inits(ctx: Context, monoid: str | Operator, outs: Sequence[Atom]) -> list[Result]:
@@ -207,7 +232,7 @@ class _Turn:
         right = [v for v in values if not isinstance(v, View)]
         if not left:
             return self._combine_arrays(monoid, [v for v in y.carried if isinstance(v, View)], values)
-        return list(combine(self.ctx, monoid, left, right))
+        return list((first_best if y.ascending else combine)(self.ctx, monoid, left, right))
 
     def _combine_arrays(self, monoid: str, places: list[View], values: Sequence[Result]) -> list[Result]:
         """A built-in monoid on arrays works element by element, in place."""

@@ -66,6 +66,14 @@ def all_monoids(b, n, x):
 
 
 @case
+def best_of_infinities(b, n, x):
+    """Ties and NaN: the first infinity, the first NaN."""
+    nan = lambda i: b.o.select(b.o.eq(b.o.mod(i, 4), 3), float("nan"), b.read(x, i))  # noqa: E731
+    value = [lambda i: float("inf"), lambda i: -float("inf"), nan, lambda i: b.o.mod(b.o.add(i, 1), 3)]
+    return [v for m in ("argmin", "argmax") for f in value for v in b.reduce(m, n, lambda i, f=f: [f(i), i])]
+
+
+@case
 def several_yields(b, n, x):
     return b.for_(
         n,
