@@ -72,10 +72,13 @@ def wrap(let: Let, logs: Sequence[OpenLog], before: Sequence[Let] = ()) -> tuple
     """The statement, and those `before` it, under its open logs; the logs it leaves.  Its results keep their names."""
     if not logs:
         return let, []
-    inner = Let(fresh_all(let.vars, {}), let.op, let.site)
-    finals = [log.results() for log in logs]
-    block = Block((*before, inner), inner.vars)
-    outer = Accumulate(tuple(log.acc for log in logs), tuple(() for _ in logs), block)
+    op, finals = let.op, [log.results() for log in logs]
+    if isinstance(op, Accumulate) and not before:  # its results may be extents of each other: no block can hand them on
+        accs, inits, block = op.accs, op.inits, op.body
+    else:
+        inner = Let(fresh_all(let.vars, {}), op, let.site)
+        accs, inits, block = (), (), Block((*before, inner), inner.vars)
+    outer = Accumulate((*(log.acc for log in logs), *accs), (*(() for _ in logs), *inits), block)
     whole = Let((*(v for vs in finals for v in vs), *let.vars), outer, let.site)
     return whole, [log.closed(vs) for log, vs in zip(logs, finals, strict=True)]
 

@@ -115,7 +115,10 @@ def _cotangents(primal: Function, sweep: Sweep, frame: Frame) -> list[Var]:
             extents.append(e)
         ct = Var(Array(dtype_of(out), tuple(extents)) if extents else Scalar(dtype_of(out)), "ct")
         params.append(ct)
-        sweep.add(frame, out, ct)
+        seed: Atom = ct
+        if tuple(extents) != extents_of(out):  # under the program's own names for its extents
+            seed = sweep.b.map(extents_of(out), lambda *i, ct=ct: sweep.b.read(ct, *i, safe=True))
+        sweep.add(frame, out, seed)
     return params
 
 

@@ -1,8 +1,8 @@
 """What the derivative tests share: programs as data, and the oracles their derivatives are held against.
 
-    complex step           J x, by the evaluator on complex inputs; exact to rounding for analytic programs
-    transpose identity     <Jᵀ ȳ, ẋ> = <ȳ, J ẋ>
-    counts                 work and copied elements of value and gradient beside those of the primal
+complex step           J x, by the evaluator on complex inputs; exact to rounding for analytic programs
+transpose identity     <Jᵀ ȳ, ẋ> = <ȳ, J ẋ>
+counts                 work and copied elements of value and gradient beside those of the primal
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from iverson.core.build import Builder
+from iverson.core.build import Builder, extents_of
+from iverson.core.check import check
 from iverson.core.dce import dce
 from iverson.core.evaluate import evaluate
 from iverson.core.syntax import F64, I64, Array, Function, Literal, Scalar, Var
 from iverson.diff.activity import is_float
+from iverson.diff.forward import jvp
 from iverson.diff.reverse import gradient, vjp
 
 STEP = 1e-30
@@ -69,6 +71,7 @@ def check_gradient(f: Function, values: Sequence[Any], wrt: Sequence[int] | None
     """Value and gradient against the program and the complex step; the ratio of their costs."""
     wrt = float_params(f) if wrt is None else wrt
     g = gradient(f, wrt)
+    check(g)
     primal, got = evaluate(dce(f), values), evaluate(g, values)
     count = len(primal.values)
     for a, b in zip(primal.values, got.values[:count], strict=True):
@@ -82,15 +85,42 @@ def check_gradient(f: Function, values: Sequence[Any], wrt: Sequence[int] | None
     return Ratio(got.cost.work / max(1, primal.cost.work), got.cost.copied)
 
 
-def check_vjp(f: Function, values: Sequence[Any], extents: Sequence[Any] = (), rtol: float = 1e-9) -> None:
+def cotangent_arguments(f: Function, cotangents: Sequence[Any]) -> list[Any]:
+    """The arguments of a vjp after the primal's: each cotangent after its extents that the primal computes."""
+    given: list[Any] = []
+    floats = [o for o in f.body.outs if is_float(o)]
+    for out, ct in zip(floats, cotangents, strict=True):
+        extents = zip(extents_of(out), np.shape(ct), strict=True)
+        given += [m for e, m in extents if isinstance(e, Var) and e not in f.params]
+        given.append(ct)
+    return given
+
+
+def check_vjp(f: Function, values: Sequence[Any], rtol: float = 1e-9) -> None:
     """The transpose identity, for all float inputs and outs at once."""
     wrt = float_params(f)
     outs = evaluate(f, values).values
     floats = [k for k, o in enumerate(f.body.outs) if is_float(o)]
     rng = np.random.default_rng(1)
     cotangents = [rng.standard_normal(np.shape(outs[k])) for k in floats]
-    got = evaluate(vjp(f, wrt), [*values, *extents, *cotangents]).values[len(outs) :]
+    pulled = vjp(f, wrt)
+    check(pulled)
+    got = evaluate(pulled, [*values, *cotangent_arguments(f, cotangents)]).values[len(outs) :]
     direction = tangents(values, wrt, 2)
     forward = along(f, values, direction)
     want = dot(cotangents, [forward[k] for k in floats])
     np.testing.assert_allclose(dot(got, [direction[k] for k in wrt]), want, rtol=rtol, atol=1e-10)
+
+
+def check_jvp(f: Function, values: Sequence[Any], rtol: float = 1e-9) -> float:
+    """Tangents against the complex step; the ratio of the work."""
+    wrt = float_params(f)
+    pushed = jvp(f, wrt)
+    check(pushed)
+    direction = tangents(values, wrt, 3)
+    result = evaluate(pushed, [*values, *(direction[k] for k in wrt)])
+    want = along(f, values, direction)
+    floats = [k for k, o in enumerate(f.body.outs) if is_float(o)]
+    for k, t in zip(floats, result.values[len(f.body.outs) :], strict=True):
+        np.testing.assert_allclose(t, want[k], rtol=rtol, atol=1e-10)
+    return result.cost.work / max(1, evaluate(dce(f), values).cost.work)
