@@ -1,4 +1,4 @@
-"""pow, cbrt and hypot, written to vectorise; see `elementary.py` for the conventions."""
+"""pow, cbrt, hypot and fmod, written to vectorise; see `elementary.py` for the conventions."""
 
 from __future__ import annotations
 
@@ -106,3 +106,13 @@ def hypot(code: Code, x: Value, y: Value) -> Value:
     h = code.fma(a, a, b * b).call("sqrt") * up
     infinite = a.equals(INF) | b.equals(INF)
     return code.select(infinite, INF, h)
+
+
+def fmod(code: Code, a: Value, b: Value) -> Value:
+    """Exact for quotients up to 2^52, which may round up to an integer that is one too many."""
+    n = (a / b).call("trunc")
+    r = code.fma(-n, b, a)
+    over = code.select(a < 0.0, r > 0.0, r < 0.0)
+    r = code.select(over, r + b.call("fabs").call("copysign", a), r)
+    smaller = a.call("fabs") < b.call("fabs")  # b may be infinite
+    return code.select(smaller, a, r.call("copysign", a))

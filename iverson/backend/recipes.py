@@ -16,10 +16,11 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 
-from iverson.backend import elementary, gaussian, power, runtime, special, trigonometric
+from iverson.backend import elementary, gaussian, guarded, power, runtime, special, trigonometric
 from iverson.backend.abi import LLVM_TYPE
+from iverson.backend.guarded import GUARDED
 from iverson.backend.special import PURE
-from iverson.backend.text import BITS, SUFFIX, Code, Value, constant, function
+from iverson.backend.text import BITS, SUFFIX, Code, Value, function
 from iverson.core.prims import TABLE
 from iverson.core.syntax import DType
 
@@ -64,6 +65,7 @@ _OPERATIONS: dict[str, Callable[..., Value]] = {
     "mul": lambda code, a, b: a * b,
     "div": lambda code, a, b: a / b,
     "neg": lambda code, a: -a,
+    "stop": lambda code, a: a,
     "and": lambda code, a, b: a & b,
     "or": lambda code, a, b: a | b,
     "xor": lambda code, a, b: a ^ b,
@@ -136,7 +138,7 @@ def _mod(code: Code, a: Value, b: Value) -> Value:
 
 def _remainder(code: Code, a: Value, b: Value) -> tuple[Value, Value]:
     """fmod, and whether it is non-zero with the wrong sign."""
-    r = code.invoke("fmod" if a.type == "double" else "fmodf", a.type, a, b)
+    r = code.invoke(f"iv_fmod_{SUFFIX[a.type]}", a.type, a, b)
     return r, r.compare("one", 0.0) & (b < 0.0).compare("ne", r < 0.0)
 
 
@@ -229,8 +231,6 @@ _FOREIGN = {
 }
 # libm's are faster alone, by their shorter chains of dependent instructions; its others aren't
 _LIBM = ("exp", "exp2", "log", "log2", "log10", "pow", "sin", "cos", "asin", "acos")
-# vector widths for which a guarded function has a variant of its own
-_WIDTHS = (2, 4, 8)
 
 
 def _promoted(name: str, arity: int) -> str:
@@ -245,65 +245,6 @@ def _promoted(name: str, arity: int) -> str:
         return result.convert("fptrunc", "float")
 
     return function(f"iv_{name}_f32", "float", arity, body)
-
-
-def _far_variant(name: str, width: int) -> str:
-    """libm's function for a vector in which any element is far out; else anything."""
-    vector, lanes = f"<{width} x double>", []
-    for i in range(width):
-        previous = f"%w{i - 1}" if i else "poison"
-        lanes += [
-            f"  %x{i} = extractelement {vector} %x, i64 {i}",
-            f"  %y{i} = call double @{name}(double %x{i})",
-            f"  %w{i} = insertelement {vector} {previous}, double %y{i}, i64 {i}",
-        ]
-    body = "\n".join(lanes)
-    return f"""
-define internal {vector} @iv_{name}_far_v{width}({vector} %x) noinline {PURE} "min-legal-vector-width"="{64 * width}" {{
-  %a = call {vector} @llvm.fabs.v{width}f64({vector} %x)
-  %far = fcmp ogt {vector} %a, splat (double {constant("double", trigonometric.FAR)})
-  %any = call i1 @llvm.vector.reduce.or.v{width}i1(<{width} x i1> %far)
-  br i1 %any, label %slow, label %fast
-fast:
-  ret {vector} %x
-slow:
-{body}
-  ret {vector} %w{width - 1}
-}}
-"""
-
-
-def _far(name: str) -> str:
-    """A polynomial, or far out libm.
-
-    libm's side is called whether needed or not, and then returns at once: a branch would keep the loop from vectorising
-    well, whereas a select between an inlined polynomial and this call, by its vector variants, costs .2 ns.
-    """
-    mangled = ",".join(f"_ZGV_LLVM_N{w}v_iv_{name}_far_f64(iv_{name}_far_v{w})" for w in _WIDTHS)
-    scalar = f"""
-define internal double @iv_{name}_far_f64(double %x) noinline {PURE} {{
-  %a = call double @llvm.fabs.f64(double %x)
-  %far = fcmp ogt double %a, {constant("double", trigonometric.FAR)}
-  br i1 %far, label %slow, label %fast
-fast:
-  ret double %x
-slow:
-  %y = call double @{name}(double %x)
-  ret double %y
-}}
-"""
-    near = function(f"iv_{name}_near_f64", "double", 1, trigonometric.DIRECT[name])
-    guarded = f"""
-define internal double @iv_{name}_f64(double %x) alwaysinline {PURE} {{
-  %near = call double @iv_{name}_near_f64(double %x)
-  %a = call double @llvm.fabs.f64(double %x)
-  %far = fcmp ogt double %a, {constant("double", trigonometric.FAR)}
-  %exact = call double @iv_{name}_far_f64(double %x) {PURE} "vector-function-abi-variant"="{mangled}"
-  %y = select i1 %far, double %exact, double %near
-  ret double %y
-}}
-"""
-    return near + scalar + "".join(_far_variant(name, w) for w in _WIDTHS) + guarded
 
 
 _POLYGAMMA = f"""
@@ -360,9 +301,9 @@ def definition(name: str) -> str:
         case "hurwitz", "f64":
             return _outlined(function(name, "double", 2, special.hurwitz_function))
         case _, "f32":
-            return _promoted(stem, 2 if stem in _BINARY else 1)
-    if stem in trigonometric.DIRECT:
-        return _far(stem)
+            return _promoted(stem, 2 if stem in _BINARY or stem == "fmod" else 1)
+    if stem in GUARDED:
+        return guarded.definition(stem)
     if stem in _FOREIGN:
         return special.foreign(name, _FOREIGN[stem])
     if stem == "trigamma":

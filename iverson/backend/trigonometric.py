@@ -165,5 +165,5 @@ def acos(code: Code, x: Value) -> Value:
 
 
 # right up to FAR only
-DIRECT: dict[str, Callable[[Code, Value], Value]] = {"sin": sin, "cos": cos, "tan": tan}
+DIRECT: tuple[Callable[[Code, Value], Value], ...] = (sin, cos, tan)
 INVERSE: dict[str, Callable[[Code, Value], Value]] = {"asin": asin, "acos": acos, "atan": atan}

@@ -30,6 +30,7 @@ from iverson.backend.abi import (
     GUARD,
     ITEM_SIZE,
     OK,
+    RERUN,
     SLOT,
     Argument,
     ArrayArgument,
@@ -99,7 +100,7 @@ class PythonCall:
         results = (ctypes.c_int64 * max(signature.result_slots, 1))()
         error = (ctypes.c_int64 * ERROR_SLOTS)()
         status = self.kernel(slots, results, error)
-        if status == GUARD:
+        if status in (GUARD, RERUN):
             return self.slow(*args)
         if status != OK:
             return self.failed(status, ctypes.addressof(error))

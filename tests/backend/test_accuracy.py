@@ -6,8 +6,10 @@ import mpmath
 import numpy as np
 import pytest
 
+from iverson.backend import cpu
+from iverson.core.prims import TABLE
 from iverson.core.syntax import F32, F64
-from tests.backend.harness import loop
+from tests.backend.harness import Loop, loop
 
 COUNT = 150
 # name: (reference, ulp allowed, domain)
@@ -123,3 +125,37 @@ def test_powers_of_ten_and_two_have_exact_logarithms() -> None:
     n = np.arange(-1074.0, 1024.0)
     np.testing.assert_array_equal(loop("log2", F64)(2.0**n), n)
     np.testing.assert_array_equal(loop("exp2", F64)(n), 2.0**n)
+
+
+@pytest.mark.parametrize("dtype", [F64, F32])
+@pytest.mark.parametrize(("name", "function"), [("mod", np.mod), ("floordiv", np.floor_divide)])
+def test_remainders_are_exact(name: str, function, dtype) -> None:
+    rng = np.random.default_rng(4)
+    n = 5000
+    a = [rng.normal(size=n) * 10.0 ** rng.uniform(-10, 10, n), rng.integers(-(10**6), 10**6, n) * 0.1]
+    b = [rng.normal(size=n), np.full(n, 0.1)]
+    if dtype is F64:
+        a += [rng.integers(-(10**15), 10**15, n) * 1.0, 10.0 ** rng.uniform(-310, 308, n)]
+        b += [rng.integers(1, 1000, n) * 1.0, 10.0 ** rng.uniform(-310, 308, n)]
+    x, y = np.concatenate(a).astype(dtype.value), np.concatenate(b).astype(dtype.value)
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(loop(name, dtype)(x, y), function(x, y))
+
+
+def test_without_avx512(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same bits from narrower instruction sets: nothing depends on one."""
+    if "+avx512f" not in cpu.features():
+        pytest.skip("nothing narrower than this machine to compare with")
+    x, y = points(-700.0, 700.0), points(-1e300, 1e300)[: len(points(-700.0, 700.0))]
+    names = [*UNARY, "pow", "atan2", "hypot", "mod"]
+    wide = {name: loop(name, F64)(*(x, y)[: TABLE[name].arity]) for name in names}
+    narrow = ",".join(f for f in cpu.features().split(",") if "avx512" not in f and "256" not in f)
+    monkeypatch.setattr(cpu, "features", lambda: f"{narrow},-avx512f")
+    cpu._machine.cache_clear()
+    try:
+        for name in names:
+            alone = Loop(name, F64)
+            assert "zmm" not in cpu.assembly(alone.text)
+            np.testing.assert_array_equal(alone(*(x, y)[: TABLE[name].arity]), wide[name], err_msg=name)
+    finally:
+        cpu._machine.cache_clear()

@@ -19,6 +19,7 @@ from iverson.backend import cpu, recipes, special
 from iverson.backend.abi import (
     GUARD,
     OUT_OF_MEMORY,
+    RERUN,
     ArrayArgument,
     ArrayResult,
     Between,
@@ -258,6 +259,7 @@ def test_failures_are_raised_with_their_details(bind) -> None:
             f(status, counter)
         assert raised.value.args == (status, 41, 2.5)
     assert went_slow(f(GUARD, counter))
+    assert went_slow(f(RERUN, counter))
 
 
 @pytest.mark.parametrize("release", [False, True])
