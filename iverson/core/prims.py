@@ -232,6 +232,7 @@ _ARITHMETIC = [
     _step("ceil", np.ceil, "llvm:ceil"),
     _step("round", np.rint, "llvm:roundeven"),
     _step("trunc", np.trunc, "llvm:trunc"),
+    _step("stop", np.positive, "op:stop"),  # x itself, taken as a constant by every derivative
     _binary(
         "min",
         "number",

@@ -12,13 +12,13 @@ from typing import Any
 
 from iverson.core.build import Builder
 from iverson.core.syntax import I64, Atom
-from iverson.lang.scalars import UFUNCS, Emit
-from iverson.lang.specials import SPECIAL
+from iverson.lang.scalars import Emit
+from iverson.lang.specials import ROWS
 
 
 def _row(name: str) -> Emit:
     """The ufunc of that name, on elements."""
-    rows = {ufunc.__name__: emit for ufunc, emit in (SPECIAL | UFUNCS).items()}
+    rows = {ufunc.__name__: emit for ufunc, emit in ROWS.items()}
     return rows[name]
 
 

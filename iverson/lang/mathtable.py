@@ -7,11 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from iverson.lang import mathrows
-from iverson.lang.dtypes import FLOAT64, INT64
+from iverson.lang.dtypes import FLOAT64, INT64, python_kind
 from iverson.lang.errors import error
 from iverson.lang.num import Num, cast, constant, is_scalar
+from iverson.lang.numpy_support import sequence
 from iverson.lang.scalars import Emit
 from iverson.lang.staging import builder
+from iverson.lang.table import implements
 
 
 def _scalars(function: Callable[..., Any], values: tuple[Any, ...]) -> list[Num]:
@@ -29,8 +31,21 @@ def _wrap(out: Any) -> Any:
     return Num(out, weak=True)
 
 
+def _known(function: Callable[..., Any], values: tuple[Any, ...]) -> Any:
+    """The function of Python numbers, now; None where one is staged, or where `math` would raise."""
+    if any(python_kind(v) is None for v in values):
+        return None
+    try:
+        return function(*values)
+    except (ValueError, OverflowError):
+        return None
+
+
 def _of_floats(function: Callable[..., Any], emit: Emit) -> Callable[..., Any]:
     def call(*values: Any) -> Any:
+        now = _known(function, values)
+        if now is not None:
+            return now
         nums = _scalars(function, values)
         if any(n.im is not None for n in nums):
             raise error(TypeError, f"math.{function.__name__} takes real numbers; np takes complex ones")
@@ -41,6 +56,9 @@ def _of_floats(function: Callable[..., Any], emit: Emit) -> Callable[..., Any]:
 
 def _of_integers(function: Callable[..., Any], emit: Emit) -> Callable[..., Any]:
     def call(*values: Any) -> Any:
+        now = _known(function, values)
+        if now is not None:
+            return now
         nums = _scalars(function, values)
         if any(n.dtype.kind not in "ib" for n in nums):
             raise error(TypeError, f"math.{function.__name__} takes integers, not floats")
@@ -53,6 +71,9 @@ def _rounding(function: Callable[..., Any], emit: Emit) -> Callable[..., Any]:
     floats = _of_floats(function, emit)
 
     def call(value: Any) -> Any:
+        now = _known(function, (value,))
+        if now is not None:
+            return now
         (num,) = _scalars(function, (value,))
         return cast(num, INT64, weak=True) if num.dtype.kind in "ib" else floats(num)
 
@@ -72,17 +93,15 @@ def _ldexp(x: Any, n: Any) -> Any:
 
 
 def _isclose(a: Any, b: Any, *, rel_tol: Any = 1e-09, abs_tol: Any = 0.0) -> Any:
-    return _of_floats(math.isclose, mathrows.isclose)(a, b, rel_tol, abs_tol)
+    return _of_floats(_math_isclose, mathrows.isclose)(a, b, rel_tol, abs_tol)
 
 
-def _items(function: Callable[..., Any], values: Any) -> list[Any]:
-    if not isinstance(values, tuple | list):
-        raise error(TypeError, f"math.{function.__name__} takes a tuple, a list or an array here")
-    return list(values)
+def _math_isclose(a: float, b: float, rel_tol: float, abs_tol: float) -> bool:
+    return math.isclose(a, b, rel_tol=rel_tol, abs_tol=abs_tol)
 
 
 def _dist(p: Any, q: Any) -> Any:
-    left, right = _items(math.dist, list(p)), _items(math.dist, list(q))
+    left, right = sequence(p), sequence(q)
     if len(left) != len(right):
         raise error(ValueError, "both points must have the same number of dimensions")
     return math_hypot(*(x - y for x, y in zip(left, right, strict=True))) if left else 0.0
@@ -107,9 +126,6 @@ MATH: dict[Callable[..., Any], Callable[..., Any]] = {
     math.dist: _dist,
 }
 
-# Nothing of these names is in the language; every other function of `math` is above or a reduction.
-REFUSED = {
-    math.frexp: "the parts of a float are not available",
-    math.nextafter: "the neighbours of a float are not available",
-    math.ulp: "the neighbours of a float are not available",
-}
+
+for _function, _implementation in MATH.items():
+    implements(_function)(_implementation)

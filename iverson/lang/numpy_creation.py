@@ -242,7 +242,8 @@ def _grid(sparse: bool) -> Callable[[Any], Any]:
     return grid
 
 
-GRIDS = {id(np.mgrid): _grid(sparse=False), id(np.ogrid): _grid(sparse=True)}
+implements(np.mgrid)(_grid(sparse=False))
+implements(np.ogrid)(_grid(sparse=True))
 
 
 @implements(np.fromfunction)

@@ -9,7 +9,7 @@ from scipy import special
 
 from iverson.core.build import Builder
 from iverson.core.syntax import Atom
-from iverson.lang.scalars import Emit, prim
+from iverson.lang.scalars import UFUNCS, Emit, prim
 
 
 def _all(b: Builder, first: Atom, *rest: Atom) -> Atom:
@@ -155,3 +155,5 @@ SPECIAL: dict[np.ufunc, Emit] = {
     special.log1p: prim("log1p"),
     special.cbrt: prim("cbrt"),
 }
+
+ROWS: dict[np.ufunc, Emit] = UFUNCS | SPECIAL

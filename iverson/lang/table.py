@@ -35,7 +35,7 @@ _MODULES = (
     "numpy_refused",
     "scipy_special",
     "mathtable",
-    "functional",
+    "operators",
     "random",
 )
 
@@ -70,7 +70,13 @@ def lookup(function: Any) -> Callable[..., Any] | None:
         return None
     if found is None and isinstance(function, np.ufunc):
         return partial(apply_ufunc_call, function)
-    return found
+    return found or _refusal(function)
+
+
+def _refusal(function: Any) -> Callable[..., Any] | None:
+    from iverson.lang.numpy_refused import stateful
+
+    return stateful(function)
 
 
 def method(value: Any, name: str) -> Any:
