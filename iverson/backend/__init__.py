@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from iverson.backend import checks, cpu, loopir, memory, special
+from iverson.backend import checks, cpu, expand, linear, loopir, memory, special
 from iverson.backend.abi import OUT_OF_MEMORY, Layout
 from iverson.backend.context import Unsupported
 from iverson.backend.emit import emit
@@ -58,7 +58,8 @@ class Compiled:
     @property
     def symbols(self) -> dict[str, int]:
         """The addresses of what the object imports."""
-        return special.addresses(self.imports)
+        foreign = {name: linear.address(name) for name in self.imports if name.startswith(linear.PREFIX)}
+        return foreign | special.addresses(name for name in self.imports if name not in foreign)
 
     def load(self) -> cpu.Library:
         return cpu.load(self.object, [SYMBOL], self.symbols)
@@ -92,7 +93,7 @@ def compile(
     are, unless said otherwise).  `committed`: out -> donated parameter in whose memory its final value is left.
     `exact` keeps every check where the program has it (see backend/checks.py).
     """
-    program = lower(function, layouts=layouts, committed=committed)
+    program = lower(expand.run(function), layouts=layouts, committed=committed)
     if not exact:
         program.exact = not checks.run(program)
     memory.run(program)

@@ -58,5 +58,9 @@ class Arithmetic:
     def external(self, symbol: str, result: str, args: Sequence[str]) -> None:
         self._symbols[symbol] = f"declare {result} @{symbol}({', '.join(args)})"
 
+    @property
+    def externals(self) -> tuple[str, ...]:
+        return tuple(self._symbols)
+
     def definitions(self) -> str:
         return "\n".join(self._symbols.values())

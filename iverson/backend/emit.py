@@ -161,7 +161,7 @@ class _Emitter:
         pointers = ", ".join(f"ptr noalias nocapture %{n}" for n in ("args", "results", "error"))
         kernel = [f"define i64 @{symbol}({pointers}) {attributes} {{", "entry:", *head, *self.entry, *self.lines, "}"]
         text, symbols = recipes.complete("\n".join([*kernel, _RELEASE, _EXTENT, self.arithmetic.definitions()]))
-        return "\n".join([text, *self.metadata]), symbols
+        return "\n".join([text, *self.metadata]), (*symbols, *self.arithmetic.externals)
 
     def _exits(self) -> None:
         if not self.exits:
@@ -402,14 +402,24 @@ class _Emitter:
         self.names[stmt.out] = name
 
     def call(self, stmt: loopir.Call) -> None:
-        args = ", ".join(self.typed(a) for a in stmt.args)
-        if stmt.out is None:
-            self.arithmetic.external(stmt.symbol, "void", [type_text(_type(a)) for a in stmt.args])
-            self.line(f"call void @{stmt.symbol}({args})")
+        args = ", ".join(f"ptr {self._passed(a)}" for a in stmt.args)
+        self.arithmetic.external(stmt.symbol, "void", ["ptr"] * len(stmt.args))
+        self.line(f"call void @{stmt.symbol}({args})")
+
+    def _passed(self, argument: loopir.Passed) -> str:
+        if isinstance(argument, View):
+            return self.address(argument)
+        content = argument.content
+        if isinstance(content, Cell):
+            return self.cell(content)
+        if isinstance(content, str):
+            text, t = f"i8 {ord(content)}", "i8"
         else:
-            t = type_text(stmt.out.type)
-            self.arithmetic.external(stmt.symbol, t, [type_text(_type(a)) for a in stmt.args])
-            self.line(f"{self.define(stmt.out)} = call {t} @{stmt.symbol}({args})")
+            text, t = self.typed(content), type_text(_type(content))
+        place = self.fresh("by")
+        self.entry.append(f"  {place} = alloca {t}")
+        self.line(f"store {text}, ptr {place}")
+        return place
 
     # --- control ----------------------------------------------------------------------------------------------------
 
@@ -538,4 +548,6 @@ def _buffers(body: list[Stmt]) -> list[Buffer]:
                 found[view.buffer] = None
             case loopir.Copy(target, source):
                 found |= {target.buffer: None, source.buffer: None}
+            case loopir.Call(_, args):
+                found |= {a.buffer: None for a in args if isinstance(a, View)}
     return list(found)

@@ -11,7 +11,7 @@
              | For i in low..high [carry] body | While [carry] cond body         | If p then else [join]
              | Alloc buffer | Free buffer | Own buffer | Grow cell               memory
              | Require p site | Bound 0 <= index < extent site                   leave the program unless it holds
-             | Call symbol (value...)
+             | Call routine (address...)
 
 Every loop carries its scalars in SSA: `Carry(reg, init, next, out)` is `reg` inside the body, starting at `init`,
 becoming `next` at the end of a turn, and `out` behind the loop.  A loop's tag says how it may run:
@@ -261,13 +261,22 @@ class Bound:
     weight: int = 1  # how many checks like this one stand for one of the program
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class ByReference:
+    """An argument by its address: a value or a letter in a place of its own, or a cell."""
+
+    content: Value | str | Cell
+
+
+Passed: TypeAlias = ByReference | View
+
+
 @dataclass(eq=False, slots=True)
 class Call:
-    """A C function that gets every argument by value and returns an i32 or nothing."""
+    """A foreign routine, as Fortran calls them: all arguments are addresses, a view's that of its first element."""
 
     symbol: str
-    args: tuple[Value, ...]
-    out: Reg | None = None
+    args: tuple[Passed, ...]
 
 
 Stmt: TypeAlias = (
@@ -320,8 +329,6 @@ def defined(stmt: Stmt) -> list[Reg]:
             return [j.out for j in stmt.joins]
         case Alloc():
             return [stmt.buffer.pointer]
-        case Call():
-            return [stmt.out] if stmt.out is not None else []
         case _:
             return []
 
@@ -331,8 +338,11 @@ def used(stmt: Stmt) -> list[Value]:
     match stmt:
         case Result(_, value) | Put(_, value):
             return [value]
-        case Compute(_, _, args) | Call(_, args):
+        case Compute(_, _, args):
             return list(args)
+        case Call(_, passed):
+            views = [v for p in passed if isinstance(p, View) for v in _reads(p)]
+            return views + [p.content for p in passed if isinstance(p, ByReference) and isinstance(p.content, Reg)]
         case Combine(_, _, left, right):
             return [left, right]
         case Load(_, view):
@@ -404,6 +414,11 @@ class _Printer:
 
     def list(self, values: Sequence[Value]) -> str:
         return ", ".join(map(self.name, values))
+
+    def passed(self, p: Passed) -> str:
+        if isinstance(p, View):
+            return self.view(p)
+        return repr(p.content) if isinstance(p.content, str) else f"&{self.name(p.content)}"
 
     def when(self, value: Value | None) -> str:
         return "" if value is None else f" when {self.name(value)}"
@@ -479,4 +494,4 @@ class _Printer:
             case Bound(index, extent, site):
                 return f"bound {name(index)} < {name(extent)} else {site}{self.when(stmt.when)}"
             case Call(symbol, args):
-                return f"call {symbol}({self.list(args)})"
+                return f"call {symbol}({', '.join(map(self.passed, args))})"

@@ -1,0 +1,116 @@
+"""Library operations natively: against the evaluator, at every shape, from strided arguments, and their errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from iverson.backend.abi import Layout
+from iverson.core.build import Builder
+from iverson.core.evaluate import evaluate
+from iverson.core.syntax import F32, F64, I64, Array, DType, Function, Scalar, Var
+from tests.backend import native
+
+
+def program(name: str, ranks: tuple[int, ...], dtype: DType = F64, **params: Any) -> Function:
+    """One operation on arrays of these ranks; extents are n, m, k and so on, in the order of the parameters."""
+    b = Builder()
+    sizes = [Var(Scalar(I64), f"n{i}") for i in range(sum(ranks))]
+    arrays, at = [], iter(sizes)
+    for r in ranks:
+        arrays.append(Var(Array(dtype, tuple(next(at) for _ in range(r))), "a"))
+    return b.function([*sizes, *arrays], b.library(name, *arrays, **params))
+
+
+def compare(function: Function, arrays: list[np.ndarray], tolerance: float = 1e-9) -> None:
+    args = [*(n for a in arrays for n in a.shape), *arrays]
+    scalars = len(args) - len(arrays)
+    for layout in Layout:
+        kernel = native.Native(function, layouts=[Layout.C] * scalars + [layout] * len(arrays))
+        for view in (args, [*args[:scalars], *(np.asfortranarray(a) for a in arrays)]):
+            got, want = kernel(*view), evaluate(function, args).values
+            assert not native.LIVE
+            for g, w in zip(got, want, strict=True):
+                assert np.asarray(g).dtype == np.asarray(w).dtype
+                np.testing.assert_allclose(g, w, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("n, k, m", [(3, 4, 5), (1, 1, 1), (0, 3, 2), (3, 0, 2), (3, 2, 0)])
+@pytest.mark.parametrize("ranks", [(2, 2), (2, 1), (1, 2), (1, 1)])
+def test_matmul(ranks: tuple[int, int], n: int, k: int, m: int) -> None:
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(n, k)[-ranks[0] :])
+    compare(program("matmul", ranks), [a, rng.normal(size=(k, m)[: ranks[1]])])
+
+
+def test_matmul_single() -> None:
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=s).astype(np.float32) for s in ((4, 3), (3, 5))]
+    compare(program("matmul", (2, 2), F32), arrays, 1e-5)
+
+
+@pytest.mark.parametrize("n", [0, 1, 5])
+@pytest.mark.parametrize("columns", [(), (1,), (3,)])
+def test_solves(n: int, columns: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(n)
+    a, b = rng.normal(size=(n, n)) + 4 * np.eye(n), rng.normal(size=(n, *columns))
+    ranks = (2, b.ndim)
+    if n:
+        compare(program("solve", ranks), [a, b])
+    for lower in (True, False):
+        for transpose in (True, False):
+            for unit in (True, False):
+                function = program("triangular_solve", ranks, lower=lower, transpose=transpose, unit=unit)
+                compare(function, [a, b])
+
+
+@pytest.mark.parametrize("n", [0, 1, 6])
+def test_cholesky(n: int) -> None:
+    half = np.random.default_rng(n).normal(size=(n, n))
+    a = np.tril(half @ half.T + np.eye(n)) + np.triu(np.full((n, n), np.nan), 1)
+    compare(program("cholesky", (2,)), [a])
+
+
+@pytest.mark.parametrize(
+    "name, ranks, arrays, message",
+    [
+        ("solve", (2, 1), [np.ones((2, 2)), np.ones(2)], "Singular matrix"),
+        ("cholesky", (2,), [-np.eye(2)], "Matrix is not positive definite"),
+        ("triangular_solve", (2, 1), [np.diag([1.0, 0.0]), np.ones(2)], "singular matrix"),
+    ],
+)
+def test_singular(name: str, ranks: tuple[int, ...], arrays: list[np.ndarray], message: str) -> None:
+    function = program(name, ranks)
+    args = [*(n for a in arrays for n in a.shape), *arrays]
+    with pytest.raises(np.linalg.LinAlgError, match=message):
+        native.Native(function)(*args)
+    assert not native.LIVE
+
+
+@pytest.mark.parametrize("name", ["sort", "argsort"])
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 100])
+def test_sorting(name: str, n: int) -> None:
+    rng = np.random.default_rng(n)
+    x = rng.integers(0, 1 + n // 2, n).astype(float)
+    x[rng.random(n) < 0.1] = np.nan
+    compare(program(name, (1,)), [x])
+    compare(program(name, (2,)), [rng.normal(size=(3, n))])
+    compare(program(name, (1,), I64), [rng.integers(-5, 5, n)])
+
+
+def test_inside_loops() -> None:
+    """A solve per turn: its work space and pivots leave the loop."""
+    b = Builder()
+    n = Var(Scalar(I64), "n")
+    a, x = Var(Array(F64, (n, n)), "a"), Var(Array(F64, (n,)), "x")
+    outs = b.loop(4, [b.copy(x)], lambda i, y: b.library("solve", a, y)[0])
+    function = b.function([n, a, x], outs)
+    kernel = native.Native(function)
+    matrix = np.random.default_rng(0).normal(size=(5, 5)) + 5 * np.eye(5)
+    args = [5, matrix, np.arange(5.0)]
+    native.COUNT[0] = 0
+    np.testing.assert_allclose(kernel(*args)[0], evaluate(function, args).values[0], rtol=1e-9)
+    assert native.COUNT[0] <= 5
+    assert not native.LIVE
