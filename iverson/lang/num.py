@@ -14,7 +14,7 @@ import numpy as np
 
 from iverson.core.build import dtype_of, literal
 from iverson.core.syntax import BOOL, I64, Atom, Literal, Var
-from iverson.lang import complexes, ranges, scalars
+from iverson.lang import complexes, ranges, scalars, specials
 from iverson.lang.dtypes import (
     BOOL_,
     FLOAT64,
@@ -326,6 +326,8 @@ def truth(value: Any) -> bool | Num:
 
 def integer(atom: Atom, low: int | None = 0, high: ranges.High | None = None) -> Num:
     """An integer of the program with what is known of it: a size, a loop index."""
+    if high is not None and isinstance(atom, Var):
+        current().highs[atom] = high
     return Num(atom, True, None, low, high)
 
 
@@ -374,12 +376,12 @@ def ufunc(function: np.ufunc, *values: Any) -> Any:
     args = [cast(n, d) for n, d in zip(nums, inputs, strict=True)]
     if any(a.im is not None for a in args):
         return complexes.ufunc(function, args, weak)
-    if function not in scalars.UFUNCS:
+    if function not in specials.ROWS:
         raise error(NotImplementedError, f"np.{function.__name__} is not available in staged programs")
     atoms = [a.atom for a in args]
     out = _size(function, atoms) if weak else None
     if out is None:
-        out = scalars.UFUNCS[function](builder(), *atoms)
+        out = specials.ROWS[function](builder(), *atoms)
     if isinstance(out, tuple):
         return tuple(Num(a, weak) for a in out)
     low, high = ranges.bounds(function, nums) if outputs[0].kind == "i" else (None, None)

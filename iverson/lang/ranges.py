@@ -142,6 +142,9 @@ def not_negative(x: Num) -> bool:
 def at_most(x: Num, y: Num, slack: int = 0) -> bool:
     """Whether x <= y + slack is certain."""
     (p, c), (q, d) = high_of(x), affine(y.atom)
+    highs = current().highs
+    while p is not q and p in highs:
+        p, c = highs[p][0], c + highs[p][1]
     if p is q:
         return c <= d + slack
     low = low_of(y)

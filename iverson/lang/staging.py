@@ -13,7 +13,9 @@ control flow:
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -26,18 +28,49 @@ from iverson.lang import errors
 from iverson.lang.errors import error
 
 
+class Users:
+    """Objects that use a cell, as long as they live; by identity."""
+
+    __slots__ = ("_refs",)
+
+    def __init__(self) -> None:
+        self._refs: dict[int, weakref.ref[Any]] = {}
+
+    def add(self, user: Any) -> None:
+        key, refs = id(user), self._refs
+        refs[key] = weakref.ref(user, lambda _: refs.pop(key, None))
+
+    def __bool__(self) -> bool:
+        if self._refs:
+            gc.collect()  # what only a cycle of functions still holds
+        return bool(self._refs)
+
+
 class Cell:
     """A storage cell: `var` holds its contents now; a scalar atom if the cell has no axes."""
 
-    __slots__ = ("__weakref__", "depth", "dtype", "frozen", "name", "var", "written")
+    __slots__ = ("__weakref__", "choices", "depth", "dtype", "external", "name", "tied", "var", "views")
 
     def __init__(self, var: Atom, dtype: np.dtype[Any], depth: int, name: str = "") -> None:
         self.var = var
         self.dtype = dtype  # of the front end: complex cells have a trailing extent of 2
         self.depth = depth  # how many scopes were open when it was made
-        self.frozen = ""  # why it may not be written any more
-        self.written = False
+        self.external = depth == 0 and name != ""  # the caller knows this array
         self.name = name
+        self.choices = Users()  # what reads it or another, depending on a condition
+        self.views = Users()  # the arrays that refer to it
+        self.tied: list[Cell] = []  # on some path to here, these are the same array: neither may be written
+
+    def in_use(self) -> bool:
+        """Whether anyone could see a write of this cell."""
+        return self.external or bool(self.views)
+
+
+def tie(x: Cell, y: Cell) -> None:
+    """Two cells may be one array: neither can be written while the other is in use."""
+    if x is not y:
+        x.tied.append(y)
+        y.tied.append(x)
 
 
 class Scope:
@@ -84,6 +117,11 @@ class Recorder(Builder):
         finally:
             self._open.pop()
 
+    def lets(self) -> list[Let]:
+        """The statements of the outermost block."""
+        assert len(self._open) == 1, "a scope is still open"
+        return self._open[0]
+
     @contextmanager
     def outermost(self) -> Iterator[None]:
         """Emit at the outermost level."""
@@ -104,6 +142,7 @@ class Staging:
         self.top: set[Var] = set()  # int64 scalars of the outermost block that sizes are made of
         self.sizes: dict[tuple[str, tuple[Atom, ...]], Atom] = {}  # size arithmetic, once each
         self.lows: dict[Atom, int] = {}  # lower bounds of sizes
+        self.highs: dict[Any, tuple[Var | None, int]] = {}  # upper bounds of loop indices
         self.affine: dict[Var, tuple[Var | None, int]] = {}  # sizes that are another one plus a constant
         self.captured: dict[int, tuple[Any, Var, Any]] = {}  # arrays met on the way: the object, its input, its Arr
         self.memory: dict[Any, Any] = {}  # what an earlier trace of a loop taught
@@ -157,12 +196,16 @@ class Staging:
             if isinstance(scope, Suite):
                 scope.before.setdefault(cell, before)
         cell.var = var
-        cell.written = True
 
     def writable(self, cell: Cell) -> None:
         """Raise if a cell can't be written here."""
-        if cell.frozen:
-            raise error(ValueError, cell.frozen)
+        if cell.choices or any(other.in_use() for other in cell.tied):
+            raise error(
+                ValueError,
+                f"{cell.name or 'this array'} is written here, but whether it is the same array as another one that is "
+                "still in use depends on a condition or on the turn of a loop; make it an array of its own with .copy() "
+                "where the name is bound",
+            )
         if any(isinstance(scope, Each) for scope in self.scopes[cell.depth :]):
             raise error(
                 TypeError,

@@ -67,6 +67,10 @@ def read(var: Atom, index: Index, dtype: np.dtype[Any], safe: bool = True) -> Nu
     return Num(b.read(var, *at, safe=safe) if at else var)
 
 
+def _identity(index: tuple[Any, ...]) -> tuple[Any, ...]:
+    return index
+
+
 class Arr:
     """A NumPy array of a staged program."""
 
@@ -84,9 +88,37 @@ class Arr:
     ) -> None:
         self.source = source
         self.shape_ = shape
-        self.at = at or (lambda index: index)
+        self.at = at or _identity
         self.prefix = prefix if isinstance(source, Storage) else None  # the view is source[prefix], or None
         self.readonly = readonly  # why this view can't be written
+        if isinstance(source, Storage):
+            source.cell.views.add(self)
+
+    def shadow(self) -> Arr:
+        """The same view, not counted among those in use: for what may be forgotten."""
+        other = object.__new__(type(self))
+        for name in ("source", "shape_", "at", "prefix", "readonly"):
+            setattr(other, name, getattr(self, name))
+        return other
+
+    def revive(self) -> Arr:
+        """A shadow as a view in use."""
+        return type(self)(self.source, self.shape_, self.at, self.prefix, self.readonly)
+
+    def like(self, other: Arr) -> Arr:
+        """This view with the Python type of another one (a list, say)."""
+        return type(other)(self.source, self.shape_, self.at, self.prefix, self.readonly)
+
+    def is_same(self, other: object) -> bool:
+        """Whether two views are one."""
+        if not isinstance(other, Arr) or len(self.shape_) != len(other.shape_):
+            return False
+        if isinstance(self.source, Storage) and isinstance(other.source, Storage):
+            one = self.source.cell is other.source.cell
+        else:
+            one = self.source is other.source
+        alike = self.at is other.at or (self.prefix is not None and self.prefix == () == other.prefix)
+        return one and alike
 
     # --- what arrays know ---------------------------------------------------------------------------------------------
 

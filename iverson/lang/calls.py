@@ -1,0 +1,102 @@
+"""Calls in staged programs: by the table, by staging the callee's source, or by just calling it."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from types import BuiltinFunctionType, FunctionType, MethodType
+from typing import Any
+
+import numpy as np
+
+from iverson.lang import source
+from iverson.lang.errors import StagingError, error
+from iverson.lang.num import Num, python_kind
+from iverson.lang.staging import current
+from iverson.lang.table import lookup
+from iverson.lang.values import Arr, captured
+
+_DEEPEST = 100
+_LIBRARIES = {*sys.stdlib_module_names, "numpy", "scipy", "optree", "iverson", "torch", "jax", "pytest"} - {"__main__"}
+_STAGED_HERE = ("iverson.lang.functional",)
+
+
+def load(value: Any) -> Any:
+    """A value from outside of the function, or an attribute: NumPy arrays become inputs of the program."""
+    return captured(value) if isinstance(value, np.ndarray) else value
+
+
+def call(function: Any, *args: Any, **kwargs: Any) -> Any:
+    """function(*args, **kwargs), staged."""
+    found = lookup(function)
+    if found is not None:
+        if isinstance(function, np.ufunc) and _plain(args) and not kwargs:
+            return function(*args)
+        return found(*args, **kwargs)
+    stage = getattr(type(function), "__iverson_stage__", None)
+    if stage is not None:
+        return stage(function, args, kwargs)
+    if isinstance(function, FunctionType):
+        return _function(function, args, kwargs)
+    if isinstance(function, MethodType):
+        return call(function.__func__, function.__self__, *args, **kwargs)
+    if isinstance(function, functools.partial):
+        return call(function.func, *function.args, *args, **{**function.keywords, **kwargs})
+    if isinstance(function, type):
+        return _construct(function, args, kwargs)
+    own = getattr(type(function), "__call__", None)
+    if isinstance(own, FunctionType) and not isinstance(function, Arr | Num):
+        return call(own, function, *args, **kwargs)
+    return load(_opaque(function, args, kwargs))
+
+
+def _plain(args: tuple[Any, ...]) -> bool:
+    return all(python_kind(a) is not None for a in args)
+
+
+def _function(function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A Python function: staged if it is the user's."""
+    module = (function.__module__ or "").split(".")[0]
+    if module in _LIBRARIES and function.__module__ not in _STAGED_HERE and not source.is_ready(function):
+        return load(_opaque(function, args, kwargs))
+    try:
+        ready = source.staged(function)
+    except source.NoSource:
+        return load(function(*args, **kwargs))
+    state = current()
+    frame = sys._getframe(2)
+    state.calls.append((frame.f_code, frame.f_lineno, function.__code__))
+    try:
+        if len(state.calls) > _DEEPEST:
+            raise error(
+                RecursionError,
+                f"{function.__name__} calls itself without end while it is staged: recursion must end at staging time, "
+                "by a condition that is known then",
+            )
+        return ready(*args, **kwargs)
+    finally:
+        state.calls.pop()
+
+
+def _construct(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """An object: its __init__ is staged if the user wrote it."""
+    init = cls.__dict__.get("__init__")
+    module = cls.__module__.split(".")[0]
+    user = isinstance(init, FunctionType) and module not in _LIBRARIES and cls.__new__ is object.__new__
+    if not user or type(cls) is not type or init.__code__.co_filename.startswith("<"):  # type: ignore[union-attr]
+        return _opaque(cls, args, kwargs)
+    made = object.__new__(cls)
+    call(init, made, *args, **kwargs)
+    return made
+
+
+def _opaque(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Something that can only be called; what it does with staged values decides."""
+    try:
+        return function(*args, **kwargs)
+    except StagingError as e:
+        if isinstance(function, BuiltinFunctionType | type) or not hasattr(function, "__code__"):
+            name = getattr(function, "__qualname__", repr(function))
+            e.add_note(f"in {name}, which is not Python source that can be staged")
+        raise

@@ -1,0 +1,153 @@
+"""What rewritten functions call (`_iv` in them): one name per construct of lang/transform.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from iverson.core.syntax import Literal
+from iverson.lang import arrayops, indexing
+from iverson.lang.branch import and_, assert_, compare, if_, ifexp, not_, or_, raise_, value
+from iverson.lang.calls import call, load
+from iverson.lang.comprehend import Each, Generator, Where, dictcomp, listcomp, setcomp
+from iverson.lang.errors import error
+from iverson.lang.iterate import Steps
+from iverson.lang.loops import for_, then, while_
+from iverson.lang.num import Num, is_scalar, known
+from iverson.lang.signals import BREAK, CONTINUE, Return
+from iverson.lang.staging import builder
+from iverson.lang.state import Maybe, Poison
+from iverson.lang.values import Arr, stack
+
+generator = Generator
+arrayops.install()
+
+
+def use(x: Any) -> Any:
+    """A name that may not be bound."""
+    if isinstance(x, Maybe):
+        message = f"cannot access local variable '{x.name}' where it is not associated with a value"
+        builder().check(x.bound.atom, message, error="UnboundLocalError")
+        return x.value
+    if isinstance(x, Poison):
+        x.raise_()
+    return x
+
+
+def slice(start: Any, stop: Any, step: Any) -> Any:
+    return _slice(known(start), known(stop), known(step))
+
+
+_slice = type(np.s_[:])
+
+
+def getitem(x: Any, index: Any) -> Any:
+    """x[index]"""
+    index = known(index)
+    if isinstance(x, np.ndarray):
+        x = load(x)
+    if isinstance(index, Num) and isinstance(x, list | tuple | str | bytes | dict | range):
+        return _choose(x, index)
+    if isinstance(index, _slice) and isinstance(x, list | tuple):
+        parts = (index.start, index.stop, index.step)
+        if any(isinstance(p, Num) and not isinstance(p.atom, Literal) for p in parts):
+            return stack(list(x))[index]
+    return load(x[index])
+
+
+def _choose(x: Any, index: Num) -> Any:
+    """An element of a Python container at an index of the program."""
+    if isinstance(x, range):
+        x = list(x)
+    if isinstance(x, list | tuple) and x and all(map(is_scalar, x)):
+        return stack(list(x))[index]
+    raise error(
+        TypeError,
+        f"a {type(x).__name__} is indexed by a number that is only known when the program runs: use an array, or loop "
+        "over iv.unroll(range(...)) so that the index is known",
+    )
+
+
+def augitem(name: str, x: Any, index: Any, operand: Any) -> None:
+    """x[index] op= operand"""
+    function = getattr(np, name)
+    if isinstance(x, np.ndarray):
+        x = load(x)
+    if isinstance(x, Arr):
+        indexing.update(function, x, index, operand)
+        return
+    old = getitem(x, index)
+    in_place = getattr(type(old), f"__i{_NAMES[name]}__", None) if isinstance(old, Arr | list) else None
+    x[index] = in_place(old, operand) if in_place else _OPERATORS[name](old, operand)
+
+
+_NAMES = {f.__name__: n for n, f in arrayops.BINARY.items()} | {"true_divide": "truediv"}  # numpy calls it divide
+_OPERATORS: dict[str, Any] = {
+    "add": lambda a, b: a + b,
+    "subtract": lambda a, b: a - b,
+    "multiply": lambda a, b: a * b,
+    "true_divide": lambda a, b: a / b,
+    "floor_divide": lambda a, b: a // b,
+    "remainder": lambda a, b: a % b,
+    "power": lambda a, b: a**b,
+    "matmul": lambda a, b: a @ b,
+    "bitwise_and": lambda a, b: a & b,
+    "bitwise_or": lambda a, b: a | b,
+    "bitwise_xor": lambda a, b: a ^ b,
+    "left_shift": lambda a, b: a << b,
+    "right_shift": lambda a, b: a >> b,
+}
+
+
+def unpack(x: Any, count: int) -> Iterator[Any]:
+    """The members of x, for a pattern of `count` names."""
+    if isinstance(x, Arr | Steps):
+        n = x.length
+        if not isinstance(n, int):
+            raise error(
+                TypeError, f"can't unpack an array of a length that is only known when it runs into {count} names"
+            )
+    return iter(x)
+
+
+def no_try() -> None:
+    raise error(
+        TypeError,
+        "try: exceptions of a staged program are raised when it runs, where an except clause of the function can't see "
+        "them; test the condition with an if",
+    )
+
+
+__all__ = [
+    "BREAK",
+    "CONTINUE",
+    "Each",
+    "Return",
+    "Where",
+    "and_",
+    "assert_",
+    "augitem",
+    "call",
+    "compare",
+    "dictcomp",
+    "for_",
+    "generator",
+    "getitem",
+    "if_",
+    "ifexp",
+    "listcomp",
+    "load",
+    "no_try",
+    "not_",
+    "or_",
+    "raise_",
+    "setcomp",
+    "slice",
+    "then",
+    "unpack",
+    "use",
+    "value",
+    "while_",
+]
