@@ -2,15 +2,17 @@
 
 import pytest
 
-from iverson.opt import fuse, gather, siblings, simplify
+from iverson.opt import bounds, fuse, gather, hoist, siblings, simplify
 from tests.core.generate import random_function
 from tests.opt.support import assert_kept
 
 # of each pass: whether values are kept bit for bit, and by what part work may rise
 PASSES = {
     "simplify": (simplify.run, True, 0.0),
+    "bounds": (bounds.run, True, 0.0),
     "fuse": (fuse.run, True, 0.0),
     "siblings": (siblings.run, True, 0.0),
+    "hoist": (hoist.run, True, 3.0),
     "gather": (gather.run, False, 0.5),
 }
 

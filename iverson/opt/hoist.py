@@ -1,0 +1,178 @@
+"""hoist: what is the same in every turn is computed before the loop.
+
+    For [i < n] { a = e; B }                         ->   a = e; For [i < n] { B }              e without i
+    For [i < n] { For [c < k] { a = e(c); B } }      ->   t = For [c < k] { e(c) } yields [Map]
+                                                          For [i < n] { For [c < k] { a = t[c]; B } }
+
+and so for Loop and While.  The second equation is for what is dear: a Reduce of scalars, or a transcendental function;
+the extents (k) are the same in every turn.  What moves can't raise, trusts no check, and is not consumed inside.
+
+Invariant: if the loop runs, the count falls by what moved from all turns but one, and rises by two per element of t.
+If it doesn't run, it rises by at most the cost of one turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from iverson.core import prims
+from iverson.core.dce import dce
+from iverson.core.rewrite import blocks, free, map_op, rename
+from iverson.core.syntax import (
+    Array,
+    Atom,
+    Block,
+    For,
+    Function,
+    Let,
+    Loop,
+    Map,
+    Op,
+    Prim,
+    Read,
+    Reduce,
+    Scalar,
+    Var,
+    While,
+)
+from iverson.opt.effects import Effects, contributed
+from iverson.opt.substitute import Substitution
+
+CHEAP = frozenset({"sqrt", "floor", "ceil", "round", "trunc", "fma", "copysign"})
+
+
+def run(f: Function) -> Function:
+    """Out of the innermost loops first: what has left one may leave the next."""
+    return dce(replace(f, body=_Hoister(Effects(f)).block(f.body)))
+
+
+class _Hoister:
+    def __init__(self, effects: Effects) -> None:
+        self.effects = effects
+
+    def block(self, block: Block) -> Block:
+        lets: list[Let] = []
+        for let in block:
+            op = map_op(let.op, lambda a: a, self.block)
+            if isinstance(op, For | Loop | While):
+                mover = _Mover(self.effects, op)
+                op = mover.loop(op)
+                lets += mover.before
+            lets.append(Let(let.vars, op, let.site))
+        return Block(tuple(lets), block.outs)
+
+
+@dataclass(frozen=True)
+class _Path:
+    """The loops crossed inside the loop that is left, and what depends on nothing else that varies."""
+
+    index: tuple[Var, ...] = ()
+    extent: tuple[Atom, ...] = ()
+    steady: tuple[Let, ...] = ()
+
+
+class _Mover:
+    """Takes what can leave one loop out of its body."""
+
+    def __init__(self, effects: Effects, loop: For | Loop | While) -> None:
+        self.effects = effects
+        self.before: list[Let] = []
+        self.env: dict[Var, Atom] = {}  # what has left the loops inside has another name
+        self.varying: set[Var] = set(loop.index if isinstance(loop, For) else loop.carry)
+        if isinstance(loop, Loop):
+            self.varying.add(loop.index)
+        self.consumed = effects.consumed(loop)
+
+    def loop(self, loop: For | Loop | While) -> For | Loop | While:
+        """The loop's own body: invariant statements go out as they are."""
+        kept: list[Let] = []
+        for let in loop.body:
+            if self.invariant(let) and self.may_move(let) and self.consumed.keys().isdisjoint(let.vars):
+                self.before.append(let)
+            else:
+                self.varying.update(let.vars)
+                kept.append(self.inner(let, _Path()))
+        return replace(loop, body=Substitution(self.env).block(Block(tuple(kept), loop.body.outs)))
+
+    def inner(self, let: Let, path: _Path) -> Let:
+        """A statement that stays: what is dear and the same in every turn leaves its loops."""
+        op = let.op
+        if isinstance(op, For):
+            index, extent = op.index, op.extent
+        elif isinstance(op, Loop):
+            index, extent = (op.index,), (op.extent,)
+            self.varying.update(op.carry)
+        else:
+            self.bind_inside(op)
+            return let
+        if self.varying.isdisjoint(extent) and not set(path.index).intersection(extent):
+            path = replace(path, index=(*path.index, *index), extent=(*path.extent, *extent))
+        else:
+            self.varying.update(index)
+        return Let(let.vars, replace(op, body=self.nested(op.body, path)), let.site)
+
+    def nested(self, block: Block, path: _Path) -> Block:
+        lets: list[Let] = []
+        for let in block:
+            if not self.invariant(let) or not self.may_move(let):
+                self.varying.update(let.vars)
+                lets.append(self.inner(let, path))
+                continue
+            if _dear(let):
+                let = self.stored(let, path)
+            path = replace(path, steady=(*path.steady, let))
+            lets.append(let)
+        return Block(tuple(lets), block.outs)
+
+    def stored(self, let: Let, path: _Path) -> Let:
+        """A dear statement becomes a read of what it is at every index of the path that it depends on."""
+        block = _slice(let, path.steady)
+        needed = free(block)
+        axes = [(i, n) for i, n in zip(path.index, path.extent, strict=True) if i in needed]
+        result = let.vars[0]
+        assert isinstance(result.type, Scalar)
+        if not axes:
+            moved = rename(block, self.env)
+            self.before += moved.lets
+            self.env[result] = moved.outs[0]
+            return let
+        own = {i: Var(i.type, i.hint) for i, _ in axes}
+        extent = tuple(n for _, n in axes)
+        table = Var(Array(result.type.dtype, extent), result.hint)
+        op = For(tuple(own.values()), extent, rename(block, {**self.env, **own}), (Map(),))
+        self.before.append(Let((table,), op, let.site))
+        return Let(let.vars, Read(table, tuple(own), safe=True), let.site)
+
+    def invariant(self, let: Let) -> bool:
+        return self.varying.isdisjoint(free(Block((let,), ())))
+
+    def may_move(self, let: Let) -> bool:
+        return not (self.effects.fails(let.op) or self.effects.trusts(let.op) or contributed(let.op))
+
+    def bind_inside(self, op: Op) -> None:
+        """Everything bound inside an op that isn't crossed varies."""
+        for binders, inner in blocks(op):
+            self.varying.update(binders)
+            for let in inner:
+                self.varying.update(let.vars)
+                self.bind_inside(let.op)
+
+
+def _dear(let: Let) -> bool:
+    """A Reduce to one scalar, or a transcendental function."""
+    op = let.op
+    if isinstance(op, For):
+        return len(let.vars) == 1 and isinstance(op.yields[0], Reduce) and isinstance(let.vars[0].type, Scalar)
+    return isinstance(op, Prim) and op.name not in CHEAP and prims.TABLE[op.name].recipe.startswith(("call:", "llvm:"))
+
+
+def _slice(let: Let, steady: Sequence[Let]) -> Block:
+    """A statement with the statements of the path that it needs, to be run elsewhere."""
+    wanted = set(free(Block((let,), ())))
+    lets = [let]
+    for earlier in reversed(steady):
+        if wanted.intersection(earlier.vars):
+            wanted.update(free(Block((earlier,), ())))
+            lets.insert(0, earlier)
+    return Block(tuple(lets), (let.vars[0],))
