@@ -1,39 +1,17 @@
 """exp, log and their relatives, written to vectorise: straight-line code, selects for the edges, explicit FMAs.
 
-Each function takes the `Code` and double-precision values; `backend/recipes.py` wraps them, for single precision too
-(computed in double, then rounded: right to .51 ulp).  Polynomials are Chebyshev interpolants, near minimax, on the
-intervals named; measured errors in ulp stand beside the names.  Right at NaN, infinities, both zeros and subnormals.
+Each function takes the `Code` and a value of either floating-point type.  Errors in ulp, as measured, stand in the
+docstrings.  Right at NaN, infinities, both zeros and subnormals.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from iverson.backend.formats import FORMATS, LN2, LOG2E, LOG10_2, LOG10E, Format
 from iverson.backend.text import Code, Value
 
-LOG2E = 1.4426950408889634
-LN2, LN2_LOW = 0.6931471805599453, 2.3190468138462996e-17
-# the same, the head with 21 trailing zeros: its products with exponents are exact
-LN2_SHORT, LN2_REST = 6.93147180369123816490e-01, 1.90821492927058770002e-10
-LOG10_2, LOG10_2_LOW = 0.3010299956639812, -2.8037281277851704e-18
-INV_LN10, INV_LN10_LOW = 0.4342944819032518, 1.098319650216765e-17
-INV_LN2_LOW = 2.0355273740931033e-17
 INF, NAN = float("inf"), float("nan")
-MAGIC, TWO_54 = 1.5 * 2.0**52, 2.0**54
-ONE_BITS, SQRT_HALF_BITS = 0x3FF0000000000000, 0x3FE6A09E667F3BCD
-EXPONENT_52, MANTISSA = 0x4330000000000000, 0x000FFFFFFFFFFFFF
-
-# (e^r - 1 - r) / r^2 on |r| <= ln(2)/2, to 2^-53
-_EXP = (
-    0.5000000000000001, 0.16666666666666669, 0.04166666666662399, 0.008333333333330051, 0.0013888888917281794,
-    0.00019841269863105968, 2.480152119021773e-05, 2.7557268378684192e-06, 2.7620138719733994e-07,
-    2.5100424157005067e-08,
-)  # fmt: skip
-# (2 atanh(s) / s - 2) / s^2 in s^2, for (1 + s) / (1 - s) in [sqrt(1/2), sqrt(2)], to 2^-51
-_LOG = (
-    0.666666666666667, 0.3999999999989889, 0.28571428626253836, 0.22222211089379496, 0.1818289243253687,
-    0.15331611722055008, 0.14617807153417325,
-)  # fmt: skip
 
 
 def clamp(code: Code, x: Value, low: float, high: float) -> Value:
@@ -43,65 +21,79 @@ def clamp(code: Code, x: Value, low: float, high: float) -> Value:
 
 
 def split(code: Code, x: Value, factor: float, bias: Value | float) -> tuple[Value, Value]:
-    """(k, 2^(k + bias - 1023)) with k = round(x factor), a float; 0 < k + bias < 2047.
+    """(k, 2^(k + bias - b)) with k = round(x factor), a float; b is the format's bias and 0 < k + bias <= 2 b.
 
-    Adding 1.5 * 2^52 leaves the rounded integer in the low bits, from where it is shifted to the exponent's place.
+    Adding `magic` leaves the rounded integer in the low bits, from where it is shifted to the exponent's place.
     """
-    magic = bias + MAGIC
+    form = FORMATS[x.type]
+    magic = bias + form.magic
     shifted = code.fma(x, factor, magic)
-    power = shifted.bits().op("shl", 52).convert("bitcast", "double")
+    power = shifted.bits().op("shl", form.mantissa).convert("bitcast", form.type)
     return shifted - magic, power
 
 
 def reduce_ln2(code: Code, x: Value, bias: Value | float) -> tuple[Value, Value]:
-    """x = k ln 2 + r with |r| <= ln(2)/2: (r, 2^(k + bias - 1023))."""
-    k, power = split(code, x, LOG2E, bias)
-    return code.fma(-k, LN2_LOW, code.fma(-k, LN2, x)), power
+    """x = k ln 2 + r with |r| <= ln(2)/2: (r, 2^(k + bias - b))."""
+    high, low = FORMATS[x.type].pair(LN2)
+    k, power = split(code, x, LOG2E[0], bias)
+    return code.fma(-k, low, code.fma(-k, high, x)), power
 
 
 def expm1_near(code: Code, r: Value) -> Value:
     """e^r - 1 on |r| <= ln(2)/2."""
     square = r * r
-    return code.fma(square, code.polynomial(r, square, _EXP), r)
+    return code.fma(square, code.polynomial(r, square, FORMATS[r.type].exp_tail), r)
 
 
-def _unscaled(code: Code, x: Value) -> tuple[Value, Value]:
-    """For the result 2^k p: the bias, and the factor that undoes it, one rounding short of overflow and subnormals."""
-    tiny = x < -707.0
-    return code.either(tiny, 1223.0, 1022.0), code.either(tiny, 2.0**-200, 2.0)
+def _unscaled(code: Code, tiny: Value, form: Format) -> tuple[Value, Value]:
+    """For a result 2^k p, the bias, and the factor that undoes it with the only rounding to a subnormal."""
+    up = 2 * form.mantissa
+    bias = code.either(form.type, tiny, float(form.bias + up), float(form.bias - 1))
+    return bias, code.either(form.type, tiny, 2.0**-up, 2.0)
 
 
 def exp(code: Code, x: Value, low: Value | None = None) -> Value:
-    """.8: e^(x + low)"""
-    x = clamp(code, x, -746.0, 710.0)
-    bias, factor = _unscaled(code, x)
+    """1: e^(x + low)"""
+    form = FORMATS[x.type]
+    x = clamp(code, x, form.underflow, form.overflow)
+    bias, factor = _unscaled(code, x < -(form.bias - 3) * LN2[0], form)
     r, power = reduce_ln2(code, x, bias)
     p = expm1_near(code, r if low is None else r + low)
     return code.fma(p, power, power) * factor
 
 
 def exp2(code: Code, x: Value) -> Value:
-    x = clamp(code, x, -1080.0, 1024.5)
-    bias, factor = _unscaled(code, x)
+    """1"""
+    form = FORMATS[x.type]
+    x = clamp(code, x, -(form.bias + form.mantissa + 1.5), form.bias + 1.25)
+    bias, factor = _unscaled(code, x < -(form.bias - 3.0), form)
     k, power = split(code, x, 1.0, bias)
-    p = expm1_near(code, (x - k) * LN2)
+    p = expm1_near(code, (x - k) * LN2[0])
     return code.fma(p, power, power) * factor
 
 
 def expm1(code: Code, x: Value) -> Value:
-    r, power = reduce_ln2(code, clamp(code, x, -40.0, 710.0), 1022.0)
+    """1.8"""
+    form = FORMATS[x.type]
+    limited = clamp(code, x, -(form.mantissa + 4.0), form.overflow)
+    r, power = reduce_ln2(code, limited, form.bias - 1.0)
     y = code.fma(power, expm1_near(code, r), power - 0.5) * 2.0
-    return code.select(x.equals(0.0), x, y)
+    return code.select(x.call("fabs") < form.smallest_normal, x, y)
 
 
 def log_parts(code: Code, x: Value) -> tuple[Value, Value]:
     """x = 2^k (1 + f), sqrt(1/2) <= 1 + f < sqrt(2), for 0 < x < inf: (k as a float, f)."""
-    tiny = x < 2.2250738585072014e-308
-    bits = code.select(tiny, x * TWO_54, x).bits() + (ONE_BITS - SQRT_HALF_BITS)
-    # the biased exponent, set into the low bits of 2^52
-    exponent = (bits.op("lshr", 52) | EXPONENT_52).convert("bitcast", "double")
-    k = exponent - code.either(tiny, 2.0**52 + 1023 + 54, 2.0**52 + 1023)
-    return k, ((bits & MANTISSA) + SQRT_HALF_BITS).convert("bitcast", "double") - 1.0
+    form = FORMATS[x.type]
+    root = form.bits(0.5**0.5)
+    tiny = x < form.smallest_normal
+    up = form.mantissa + 2
+    bits = code.select(tiny, x * 2.0**up, x).bits() + (form.bits(1.0) - root)
+    # the biased exponent, set into the low bits of 2^mantissa
+    place = 2.0**form.mantissa
+    exponent = (bits.op("lshr", form.mantissa) | form.bits(place)).convert("bitcast", form.type)
+    k = exponent - code.either(form.type, tiny, place + form.bias + up, place + form.bias)
+    fraction = bits & ((1 << form.mantissa) - 1)
+    return k, (fraction + root).convert("bitcast", form.type) - 1.0
 
 
 def _log_tail(code: Code, f: Value) -> tuple[Value, Value]:
@@ -109,7 +101,7 @@ def _log_tail(code: Code, f: Value) -> tuple[Value, Value]:
     s = f / (f + 2.0)
     z = s * s
     h = f * f * 0.5
-    return h, s * code.fma(z, code.polynomial(z, z * z, _LOG), h)
+    return h, s * code.fma(z, code.polynomial(z, z * z, FORMATS[f.type].log_tail), h)
 
 
 def log_edges(code: Code, x: Value, y: Value, pole: float = 0.0) -> Value:
@@ -121,52 +113,57 @@ def log_edges(code: Code, x: Value, y: Value, pole: float = 0.0) -> Value:
 
 def log(code: Code, x: Value) -> Value:
     """.8"""
+    high, low = FORMATS[x.type].ln2_short
     k, f = log_parts(code, x)
     h, t = _log_tail(code, f)
-    low = code.fma(k, LN2_REST, t)
-    return log_edges(code, x, code.fma(k, LN2_SHORT, f - (h - low)))
+    return log_edges(code, x, code.fma(k, high, f - (h - code.fma(k, low, t))))
 
 
 def log1p(code: Code, x: Value) -> Value:
+    """.8"""
+    high, low = FORMATS[x.type].ln2_short
     u = x + 1.0
     k, f = log_parts(code, u)
     # what u lost in rounding, relative to u
     large = x > 1.0
     lost = code.select(large, 1.0 - (u - x), x - (u - 1.0)) / u
     h, t = _log_tail(code, f)
-    low = code.fma(k, LN2_REST, t + lost)
-    y = code.fma(k, LN2_SHORT, f - (h - low))
+    y = code.fma(k, high, f - (h - code.fma(k, low, t + lost)))
     y = code.select(x.equals(0.0), x, y)
     return log_edges(code, x, y, -1.0)
 
 
-def _log_base(code: Code, x: Value, inverse: float, inverse_low: float, digit: float, digit_low: float) -> Value:
+def _log_base(code: Code, x: Value, inverse: tuple[float, float], digit: tuple[float, float]) -> Value:
     """log(x) in another base: k digit + log(1 + f) inverse, with the rounding of the large terms carried along."""
     k, f = log_parts(code, x)
     h, t = _log_tail(code, f)
     high = f - h
     low = (f - high) - h + t
-    scaled = high * inverse
-    rest = code.fma(high, inverse, -scaled) + code.fma(low, inverse, (low + high) * inverse_low)
-    whole = k * digit
-    rest = rest + code.fma(k, digit_low, code.fma(k, digit, -whole))
+    scaled = high * inverse[0]
+    rest = code.fma(high, inverse[0], -scaled) + code.fma(low, inverse[0], (low + high) * inverse[1])
+    whole = k * digit[0]
+    rest = rest + code.fma(k, digit[1], code.fma(k, digit[0], -whole))
     total = whole + scaled
     return log_edges(code, x, total + (rest + ((whole - total) + scaled)))
 
 
 def log2(code: Code, x: Value) -> Value:
-    return _log_base(code, x, LOG2E, INV_LN2_LOW, 1.0, 0.0)
+    """.6"""
+    return _log_base(code, x, FORMATS[x.type].pair(LOG2E), (1.0, 0.0))
 
 
 def log10(code: Code, x: Value) -> Value:
-    return _log_base(code, x, INV_LN10, INV_LN10_LOW, LOG10_2, LOG10_2_LOW)
+    """.6"""
+    form = FORMATS[x.type]
+    return _log_base(code, x, form.pair(LOG10E), form.pair(LOG10_2))
 
 
 def tanh(code: Code, x: Value) -> Value:
-    """2: with t = e^{2a} - 1 or e^{-2a} - 1, t / (t + 2) for small |x|, 1 - 2 / (t + 2) for large."""
+    """2: with t = e^2a - 1 or e^-2a - 1, t / (t + 2) for small |x|, 1 - 2 / (t + 2) for large."""
+    most = FORMATS[x.type].saturated
     a = x.call("fabs")
     large = a >= 1.0
-    twice = code.select(a > 22.0, 22.0, a) * 2.0
+    twice = code.select(a > most, most, a) * 2.0
     t = expm1(code, code.select(large, twice, -twice))
     quotient = code.select(large, 2.0, -t) / (t + 2.0)
     y = code.select(large, 1.0 - quotient, quotient)
@@ -174,59 +171,64 @@ def tanh(code: Code, x: Value) -> Value:
 
 
 def sigmoid(code: Code, x: Value) -> Value:
+    """2: 1 / (1 + e^-x), or e^x / (1 + e^x) left of 0"""
     e = exp(code, -x.call("fabs"))
     return code.select(x < 0.0, e, 1.0) / (e + 1.0)
 
 
 def softplus(code: Code, x: Value) -> Value:
-    """max(x, 0) + log(1 + e^-|x|)"""
+    """1.8: max(x, 0) + log(1 + e^-|x|)"""
     tail = log1p(code, exp(code, -x.call("fabs")))
     return code.select(x > 0.0, x, 0.0) + tail
 
 
+def _half_exp(code: Code, a: Value) -> Value:
+    """e^a / 2 for a >= 0, finite as long as the result is."""
+    form = FORMATS[a.type]
+    most = form.overflow + 0.66  # less than ln 2 more
+    r, power = reduce_ln2(code, code.select(a > most, most, a), form.bias - 2.0)
+    return code.fma(expm1_near(code, r), power, power) * 2.0
+
+
 def sinh(code: Code, x: Value) -> Value:
-    """(t + t / (t + 1)) / 2 with t = e^a - 1; e^(a - ln 2) where that may overflow."""
+    """1.9: (t + t / (t + 1)) / 2 with t = e^a - 1; e^a / 2 for large a."""
+    form = FORMATS[x.type]
     a = x.call("fabs")
-    t = expm1(code, code.select(a > 709.0, 709.0, a))
-    y = (t + t / (t + 1.0)) * 0.5
-    y = code.select(a > 22.0, _half_exp(code, a), y)
+    large = a > form.saturated
+    t = expm1(code, code.select(large, form.saturated, a))
+    y = code.select(large, _half_exp(code, a), (t + t / (t + 1.0)) * 0.5)
     return code.select(x.compare("uno", x), x, y.call("copysign", x))
 
 
 def cosh(code: Code, x: Value) -> Value:
+    """1.6"""
     e = _half_exp(code, x.call("fabs"))
     return e + 0.25 / e
 
 
-def _half_exp(code: Code, a: Value) -> Value:
-    """e^a / 2 for a >= 0, finite as long as the result is."""
-    r, power = reduce_ln2(code, code.select(a > 710.5, 710.5, a), 1021.0)
-    return code.fma(expm1_near(code, r), power, power) * 2.0
-
-
 def asinh(code: Code, x: Value) -> Value:
-    """log1p(a + a^2 / (1 + sqrt(a^2 + 1))); log(a) + ln 2 where squares would overflow."""
+    """1.9: log1p(a + a^2 / (1 + sqrt(a^2 + 1))); log(a) + ln 2 where squares would overflow."""
     a = x.call("fabs")
-    huge = a > 268435456.0
+    huge = a > FORMATS[x.type].squares
     b = code.select(huge, 1.0, a)
     square = b * b
     inside = code.select(huge, a - 1.0, b + square / ((square + 1.0).call("sqrt") + 1.0))
-    y = log1p(code, inside) + code.either(huge, LN2, 0.0)
+    y = log1p(code, inside) + code.either(x.type, huge, LN2[0], 0.0)
     return y.call("copysign", x)
 
 
 def acosh(code: Code, x: Value) -> Value:
-    """log1p(t + sqrt(2 t + t^2)) with t = x - 1; log(x) + ln 2 where squares would overflow."""
+    """1.9: log1p(t + sqrt(2 t + t^2)) with t = x - 1; log(x) + ln 2 where squares would overflow."""
     t = x - 1.0
-    huge = x > 268435456.0
+    huge = x > FORMATS[x.type].squares
     b = code.select(huge, 1.0, t)
     inside = code.select(huge, t, b + code.fma(b, b, b * 2.0).call("sqrt"))
-    y = log1p(code, inside) + code.either(huge, LN2, 0.0)
+    y = log1p(code, inside) + code.either(x.type, huge, LN2[0], 0.0)
     return code.select(x < 1.0, NAN, y)
 
 
 def atanh(code: Code, x: Value) -> Value:
-    """log1p(2 a / (1 - a)) / 2"""
+    """1.6: log1p(2 a / (1 - a)) / 2"""
     a = x.call("fabs")
     y = log1p(code, (a + a) / (1.0 - a)) * 0.5
     return code.select(a > 1.0, NAN, y).call("copysign", x)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from iverson.backend.elementary import INF, LN2_REST, LN2_SHORT, NAN, exp, log, log_parts, split
+from iverson.backend.elementary import INF, NAN, exp, log, log_parts, split
+from iverson.backend.formats import DOUBLE
 from iverson.backend.text import Code, Value
 
 # (2 atanh(s) / s - 2 - 2 s^2 / 3) / s^4 in s^2, for (1 + s) / (1 - s) in [sqrt(1/2), sqrt(2)], to 2^-51
@@ -17,6 +18,7 @@ _CBRT = (
     -0.04196258340701144, 0.03305103372498255, -0.01926717343884374,
 )  # fmt: skip
 CBRT_2 = 1.2599210498948732
+LN2_SHORT, LN2_REST = DOUBLE.ln2_short
 
 
 def _log_pair(code: Code, a: Value) -> tuple[Value, Value]:
@@ -85,9 +87,9 @@ def cbrt(code: Code, x: Value) -> Value:
     third, power = split(code, k, 1 / 3, 1023.0)
     rest = k - third * 3.0
     up, down = rest > 0.5, rest < -0.5
-    m = (f + 1.0) * code.select(up, code.number("double", 2.0), code.either(down, 0.5, 1.0))
+    m = (f + 1.0) * code.select(up, code.number("double", 2.0), code.either("double", down, 0.5, 1.0))
     t = code.polynomial(f, f * f, _CBRT)
-    t = t * code.select(up, code.number("double", CBRT_2), code.either(down, 1 / CBRT_2, 1.0))
+    t = t * code.select(up, code.number("double", CBRT_2), code.either("double", down, 1 / CBRT_2, 1.0))
     t = t - code.fma(t * t, t, -m) / (t * t * 3.0)
     square = t * t
     residual = code.fma(-square, t, m) - code.fma(t, t, -square) * t
@@ -100,8 +102,12 @@ def hypot(code: Code, x: Value, y: Value) -> Value:
     """1: squares of operands brought into range by a power of two."""
     a, b = x.call("fabs"), y.call("fabs")
     big = code.select(a > b, a, b)
-    down = code.select(big > 2.0**500, code.number("double", 2.0**-600), code.either(big < 2.0**-450, 2.0**600, 1.0))
-    up = code.select(big > 2.0**500, code.number("double", 2.0**600), code.either(big < 2.0**-450, 2.0**-600, 1.0))
+    down = code.select(
+        big > 2.0**500, code.number("double", 2.0**-600), code.either("double", big < 2.0**-450, 2.0**600, 1.0)
+    )
+    up = code.select(
+        big > 2.0**500, code.number("double", 2.0**600), code.either("double", big < 2.0**-450, 2.0**-600, 1.0)
+    )
     a, b = a * down, b * down
     h = code.fma(a, a, b * b).call("sqrt") * up
     infinite = a.equals(INF) | b.equals(INF)

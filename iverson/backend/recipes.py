@@ -300,6 +300,8 @@ def definition(name: str) -> str:
             return _outlined(function(name, "double", 2, special.polygamma))
         case "hurwitz", "f64":
             return _outlined(function(name, "double", 2, special.hurwitz_function))
+        case _, "f32" if stem in elementary.UNARY:
+            return function(name, "float", 1, elementary.UNARY[stem])
         case _, "f32":
             return _promoted(stem, 2 if stem in _BINARY or stem == "fmod" else 1)
     if stem in GUARDED:

