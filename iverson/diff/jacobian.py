@@ -8,7 +8,7 @@ e_k is Iverson's bracket [j = k].  Work: inputs (outputs) times that of the one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from iverson.core.build import Builder, dtype_of, extents_of, literal
 from iverson.core.rewrite import rename, rename_function
@@ -40,17 +40,20 @@ def jacrev(f: Function, wrt: Sequence[int]) -> Function:
     b = Builder()
     outs = [out for out in _apply(b, f, f.params) if dtype_of(out).is_float]
     g = reverse.vjp(f, wrt)
+    extra = g.params[len(f.params) :]
+    cotangents = [p for p in extra if dtype_of(p).is_float]
+    computed = dict(pair for c, out in zip(cotangents, outs, strict=True) for pair in _extents(c, out))
     jacobians: list[Atom] = []
     for chosen in range(len(outs)):
 
         def row(*index: Atom, chosen: int = chosen) -> tuple[Atom, ...]:
-            seeds = [
-                _unit(b, extents_of(out), dtype_of(out), index)
-                if k == chosen
+            seeds = {
+                c: _unit(b, extents_of(out), dtype_of(out), index)
+                if out is outs[chosen]
                 else b.zeros(extents_of(out), dtype_of(out))
-                for k, out in enumerate(outs)
-            ]
-            return _apply(b, g, [*f.params, *seeds])[-len(wrt) :]
+                for c, out in zip(cotangents, outs, strict=True)
+            }
+            return _apply(b, g, [*f.params, *({**computed, **seeds}[p] for p in extra)])[-len(wrt) :]
 
         jacobians += _each(b, extents_of(outs[chosen]), len(wrt), row)
     return b.function(f.params, jacobians, f"jacrev_{f.name}")
@@ -59,6 +62,13 @@ def jacrev(f: Function, wrt: Sequence[int]) -> Function:
 def _apply(b: Builder, f: Function, args: Sequence[Atom]) -> tuple[Atom, ...]:
     """The function's body in place, on these arguments."""
     return b.splice(rename(f.body, dict(zip(f.params, args, strict=True))))
+
+
+def _extents(cotangent: Var, out: Atom) -> Iterator[tuple[Var, Atom]]:
+    """The parameters that stand for an out's computed extents, and those extents."""
+    for parameter, extent in zip(extents_of(cotangent), extents_of(out), strict=True):
+        if isinstance(parameter, Var):
+            yield parameter, extent
 
 
 def _each(b: Builder, extents: Sequence[Atom], count: int, body: Callable[..., tuple[Atom, ...]]) -> tuple[Atom, ...]:

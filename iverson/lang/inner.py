@@ -1,0 +1,128 @@
+"""Programs inside programs: a call staged as a closed core function of its own, and a core function's results in place.
+
+A transformation (`iv.grad(f)` and its kin), called in a staged program, stages `f` on the values at hand, closes the
+block over what it reads from outside, transforms that function, and puts the result where the call stands:
+
+    sub = subprogram(f, args, kwargs, active)      f's block as a Function; the leaves of `active` are parameters
+    outs = sub.apply(reverse.vjp(sub.function, ...), more)
+
+so that transformations compose to any depth, and each has names of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from iverson.core.rewrite import free, rename, type_atoms
+from iverson.core.syntax import Array, Atom, Block, Function, Var
+from iverson.lang import runtime, state
+from iverson.lang.errors import error
+from iverson.lang.num import Num, is_scalar
+from iverson.lang.shapes import require_same
+from iverson.lang.staging import Each, builder, current
+from iverson.lang.values import Arr, lift, materialise, owned
+
+
+class Inside(Each):
+    """The body of a function that is being transformed."""
+
+    refusal = (
+        "a function that is differentiated writes an array that it doesn't own: pass the array as an argument, "
+        "or return the new one"
+    )
+
+
+@dataclass
+class Subprogram:
+    """A call as a closed function.  Parameters: what it reads from outside, then the active leaves of its arguments."""
+
+    function: Function
+    args: tuple[Atom, ...]  # what the parameters are bound to where the call stands
+    active: tuple[int, ...]  # the parameters that are the active leaves, in order
+    result: Any  # what f returned, of the staged program: a pytree
+    outs: tuple[Any, ...]  # its numeric leaves, as the function's outs
+
+    def apply(self, function: Function, more: Sequence[Atom] = ()) -> tuple[Atom, ...]:
+        """The outs of a transform of `function` here; `more` are the arguments for the parameters it has added."""
+        actual = (*self.args, *more)
+        return builder().splice(rename(function.body, dict(zip(function.params, actual, strict=True))))
+
+    def rebuild(self, atoms: Sequence[Atom]) -> Any:
+        """The result pytree with its numeric leaves replaced by these atoms."""
+        return self.map_outs(lambda k: like(self.outs[k], atoms[k]))
+
+    def map_outs(self, value: Callable[[int], Any]) -> Any:
+        """The result pytree with its k-th numeric leaf replaced by value(k)."""
+        leaves, spec = state.flatten(self.result)
+        for k, position in enumerate(self.numeric_positions()):
+            leaves[position] = value(k)
+        return state.unflatten(spec, leaves)
+
+    def numeric_positions(self) -> list[int]:
+        """Which leaves of the result are numbers or arrays."""
+        return [k for k, x in enumerate(state.flatten(self.result)[0]) if _is_numeric(x)]
+
+
+def like(model: Any, atom: Atom) -> Any:
+    """An atom as a staged value of the kind of `model`."""
+    if isinstance(atom.type, Array):
+        return owned(atom)
+    return Num(atom, getattr(model, "weak", False) if isinstance(model, Num) else False)
+
+
+def value_of(atom: Atom) -> Any:
+    """An atom as a staged value."""
+    return owned(atom) if isinstance(atom.type, Array) else Num(atom)
+
+
+def _is_numeric(x: Any) -> bool:
+    return isinstance(x, Arr) or (is_scalar(x) and not isinstance(x, bool)) or hasattr(x, "__array__")
+
+
+def subprogram(
+    f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], active: Sequence[int]
+) -> Subprogram:
+    """Stage f(*args, **kwargs) apart; the leaves of (args, kwargs) numbered `active` become parameters."""
+    program = current()
+    leaves, spec = state.flatten((args, kwargs))
+    actual = {k: materialise(lift(leaves[k])) for k in active}
+    with program.scope(Inside()) as scope:
+        params = {k: Var(atom.type, "x") for k, atom in actual.items()}
+        for k, param in params.items():
+            leaves[k] = like(lift(leaves[k]), param)
+        inner_args, inner_kwargs = state.unflatten(spec, leaves)
+        result = runtime.call(f, *inner_args, **inner_kwargs)
+        outs = tuple(lift(x) for x in state.flatten(result)[0] if _is_numeric(x))
+        atoms = tuple(materialise(x) for x in outs)
+    block = _resolved(program.block(scope, atoms), program.resolve)
+    extents = [a for p in params.values() for a in type_atoms(p.type) if isinstance(a, Var)]
+    outer = dict.fromkeys([*extents, *free(block, params.values())])
+    closed = sorted(outer, key=lambda v: isinstance(v.type, Array))  # sizes before the arrays that have them
+    function = Function((*closed, *params.values()), block, getattr(f, "__name__", "f"))
+    positions = tuple(range(len(closed), len(closed) + len(params)))
+    return Subprogram(function, (*closed, *actual.values()), positions, result, outs)
+
+
+def _resolved(block: Block, resolve: Callable[[Atom], Atom]) -> Block:
+    """The block with placeholders replaced by what they turned out to stand for."""
+    return rename(block, {v: new for v in free(block) if (new := resolve(v)) is not v})
+
+
+def require_float(leaf: Any, what: str) -> None:
+    """Raise unless a leaf can have a derivative."""
+    if not _is_numeric(leaf):
+        raise error(TypeError, f"{what} is {type(leaf).__name__}, not a number or an array: it has no derivative")
+    dtype = lift(leaf).dtype
+    if dtype.kind != "f":
+        raise error(TypeError, f"{what} has dtype {dtype}, and only floating-point values have derivatives")
+
+
+def require_like(value: Any, model: Any, what: str) -> Any:
+    """A tangent or cotangent of `model`: its shape (checked, when the program runs if need be) and its dtype."""
+    if value.ndim != model.ndim:
+        raise error(ValueError, f"{what} has {value.ndim} axes where {model.ndim} are needed")
+    for m, n in zip(value.shape, model.shape, strict=True):
+        require_same(m, n, what)
+    return value if value.dtype == model.dtype else value.astype(model.dtype)

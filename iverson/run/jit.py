@@ -1,0 +1,210 @@
+"""`iv.jit`: calls of Python functions as calls of compiled programs.
+
+A call's arguments are flattened to leaves; what staging needs to know of them (dtype, rank, small lengths, layout) is
+the key of a compiled program.  The last program used is tried first, by the compiled calling convention, which checks
+that the arguments fit; only a misfit comes here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable, Sequence
+from functools import update_wrapper
+from typing import Any
+
+import numpy as np
+
+from iverson.lang import state
+from iverson.lang.calls import call
+from iverson.lang.dtypes import python_kind
+from iverson.lang.stage import SMALL, AbstractArray, AbstractScalar, Staged, stage
+from iverson.lang.staging import active
+from iverson.run.program import Program
+
+
+class Jit:
+    """A compiled function; see `jit`."""
+
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        *,
+        static_argnames: str | Sequence[str] = (),
+        static_shapes: bool = False,
+        reassociate: bool = True,
+        level: int | None = None,
+    ) -> None:
+        if not callable(f):
+            raise TypeError(f"iv.jit takes a function, not {type(f).__name__}")
+        self.f = f
+        self.static_argnames = {static_argnames} if isinstance(static_argnames, str) else set(static_argnames)
+        self.static_shapes = static_shapes
+        self.options = {"reassociate": reassociate, "level": _default_level() if level is None else level}
+        self.programs: dict[Hashable, Program] = {}
+        self._last: Callable[..., Any] = self._dispatch
+        update_wrapper(self, f, updated=())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if active():
+            return self.__iverson_stage__(args, kwargs)
+        return self._last(*args, **kwargs)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """As a method: bound, as functions are."""
+        return self if instance is None else _Bound(self, instance)
+
+    def __iverson_stage__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Staged into the program that calls it."""
+        return call(self.f, *args, **kwargs)
+
+    # --- dispatch -----------------------------------------------------------------------------------------------------
+
+    def _dispatch(self, *args: Any, **kwargs: Any) -> Any:
+        """Find or make the program for these arguments, and run it."""
+        program, leaves = self.program(args, kwargs)
+        result = program.run(leaves)
+        self._last = program.direct(len(args), bool(kwargs), self._dispatch) or self._dispatch
+        return result
+
+    def program(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Program, list[Any]]:
+        """The compiled program for these arguments, and their leaves."""
+        leaves, spec = state.flatten((args, kwargs))
+        static = self._static_leaves(args, kwargs)
+        leaves = [x if k in static else _plain(x) for k, x in enumerate(leaves)]
+        key = (spec, *(("static", _hashable(x)) if k in static else self._key(x) for k, x in enumerate(leaves)))
+        if key not in self.programs:
+            abstract = [x if k in static else _abstract(x, self.static_shapes) for k, x in enumerate(leaves)]
+            self.programs[key] = Program(self._stage(*state.unflatten(spec, abstract)), abstract, self.options)
+        return self.programs[key], leaves
+
+    def staged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Staged:
+        """The program for these arguments as it is staged, before any optimisation."""
+        leaves, spec = state.flatten((args, kwargs))
+        static = self._static_leaves(args, kwargs)
+        abstract = [x if k in static else _abstract(_plain(x), self.static_shapes) for k, x in enumerate(leaves)]
+        return self._stage(*state.unflatten(spec, abstract))
+
+    def _stage(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Staged:
+        return stage(self.f, args, kwargs)
+
+    def _static_leaves(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> set[int]:
+        """The numbers of the leaves that `static_argnames` makes static."""
+        if not self.static_argnames:
+            return set()
+        code = getattr(self.f, "__code__", None)
+        names = code.co_varnames[: code.co_argcount] if code else ()
+        found: set[int] = set()
+        at = 0
+        for k, value in enumerate((*args, *(kwargs[n] for n in sorted(kwargs)))):
+            name = names[k] if k < min(len(args), len(names)) else sorted(kwargs)[k - len(args)] if kwargs else ""
+            count = len(state.flatten(value)[0])
+            if name in self.static_argnames:
+                found.update(range(at, at + count))
+            at += count
+        return found
+
+    def _key(self, x: Any) -> Hashable:
+        if isinstance(x, np.ndarray):
+            small = x.shape if self.static_shapes else tuple([n if n <= SMALL else -1 for n in x.shape])
+            return x.dtype, small, x.flags.c_contiguous, x.flags.writeable
+        kind = None if isinstance(x, bool) else python_kind(x)
+        return ("static", _hashable(x)) if kind is None else (kind.dtype, kind.weak)
+
+
+class _Bound:
+    """A compiled method, bound to its object."""
+
+    def __init__(self, function: Jit, instance: Any) -> None:
+        self.__func__, self.__self__ = function, instance
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__func__(self.__self__, *args, **kwargs)
+
+    def __iverson_stage__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self.__func__.__iverson_stage__((self.__self__, *args), kwargs)
+
+
+class Derived(Jit):
+    """A function given by how it is staged: `rule(*args, **kwargs)` takes and gives staged values."""
+
+    def __init__(self, rule: Callable[..., Any], of: Callable[..., Any], what: str) -> None:
+        super().__init__(rule)
+        name = getattr(of, "__name__", "f")
+        self.__name__ = self.__qualname__ = f"{what}({name})"
+        self.__wrapped__ = of
+
+    def __iverson_stage__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self.f(*args, **kwargs)
+
+    def _stage(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Staged:
+        return stage(self, args, kwargs)
+
+
+def jit(f: Callable[..., Any] | None = None, **options: Any) -> Any:
+    """Compile a function of arrays and numbers.
+
+    The function means what Python says it means.  It is staged, optimised and compiled when it is first called, once
+    for all sizes; a new program is compiled for other dtypes, ranks, or lengths of at most 4, which are part of the
+    type.
+
+    Options: `static_argnames`, arguments that are constants of the program; `static_shapes=True`, all lengths are;
+    `reassociate=False`, sums are added in the order written; `level`, of LLVM's optimisation, 0 to 3.
+
+    Raises TypeError, ValueError, ... with the line of your source for what can't be staged, IndexError and other
+    exceptions of the program when it runs.
+
+    >>> @iv.jit
+    ... def dot(x, y):
+    ...     return sum(x[i] * y[i] for i in range(len(x)))
+    """
+    if f is None:
+        return lambda g: jit(g, **options)
+    return Jit(f, **options)
+
+
+# --- leaves -----------------------------------------------------------------------------------------------------------
+
+
+def _default_level() -> int:
+    return int(os.environ.get("IVERSON_LEVEL", "3"))
+
+
+def _plain(x: Any) -> Any:
+    """A leaf as a NumPy array or scalar, a Python number, or something static."""
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError("masked arrays aren't supported: pass the data and the mask as two arrays")
+    if isinstance(x, np.ndarray):
+        x = np.asarray(x)  # of subclasses, the array itself
+        return x[()] if x.ndim == 0 else x
+    if hasattr(x, "__array__") and not isinstance(x, np.generic | type):
+        return _plain(np.asarray(x))
+    return x
+
+
+def _abstract(x: Any, static_shapes: bool) -> Any:
+    if isinstance(x, np.ndarray):
+        shape = tuple(n if static_shapes or n <= SMALL else None for n in x.shape)
+        return AbstractArray(x.dtype, shape, bool(x.flags.writeable))
+    kind = None if isinstance(x, bool) else python_kind(x)
+    return x if kind is None else AbstractScalar(kind.dtype, kind.weak)
+
+
+class _ByIdentity:
+    """An unhashable static value, equal to itself alone."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ByIdentity) and self.value is other.value
+
+
+def _hashable(x: Any) -> Hashable:
+    try:
+        hash(x)
+    except TypeError:
+        return _ByIdentity(x)
+    return type(x), x

@@ -1,0 +1,287 @@
+"""A compiled program: a staged function, optimised and compiled, as a callable on the leaves of its arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from iverson import backend
+from iverson.backend.abi import (
+    Argument,
+    ArrayArgument,
+    Between,
+    Data,
+    Extent,
+    Guard,
+    Layout,
+    Result,
+    ReturnedArgument,
+    ScalarArgument,
+    Signature,
+    Slot,
+    StaticArgument,
+    Stride,
+    Value,
+    result_of,
+)
+from iverson.core.syntax import Array, Block, Function
+from iverson.lang import state
+from iverson.lang.dtypes import core_dtype, is_complex
+from iverson.lang.stage import SMALL, AbstractArray, AbstractScalar, OutSpec, Staged
+from iverson.opt.pipeline import optimise
+from iverson.run import call
+from iverson.run.kernel import Kernel
+
+ANY_LENGTH = 2**62
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A positional argument of the kernel's callable, and how it comes from the leaves."""
+
+    argument: Argument
+    fetch: Callable[[Sequence[Any]], Any]
+
+
+class Program:
+    """What one key of a jitted function compiles to."""
+
+    def __init__(self, staged: Staged, leaves: Sequence[Any], options: dict[str, Any]) -> None:
+        self.staged = staged
+        self.leaves = leaves
+        self.options = options
+        self.written = {m.leaf for m in staged.mutated if m.kind == "array"}
+        self.returned = [o.kind != "static" and o.alias is None for o in staged.outs]
+        self._programs: dict[tuple[bool, ...], _Native] = {}
+
+    def run(self, leaves: Sequence[Any]) -> Any:
+        """The function's result on these leaves; arrays it mutates are written."""
+        ready, write_back = self._ready(leaves)
+        native = self.native(ready)
+        values = native.call(*native.arguments(ready))
+        for original, copy in write_back:
+            original[...] = copy
+        return self._rebuild(values, leaves)
+
+    def direct(self, count: int, keywords: bool, slow: Callable[..., Any]) -> Callable[..., Any] | None:
+        """The compiled callable itself, where arguments and results need no conversion; `slow` has the misfits."""
+        plain = not keywords and count == len(self.leaves) and not self.staged.captured
+        if not plain or any(_is_complex(x) for x in (*self.leaves, *self.staged.outs)):
+            return None
+        tree, outs = self.staged.out_tree, self.staged.outs
+        single = len(outs) == 1 and tree == state.flatten(0)[1]
+        flat = tree.type is tuple and all(c == state.flatten(0)[1] for c in tree.children())
+        if any(o.kind == "static" and not (single and o.value is None) for o in outs) or not (
+            single or (flat and outs)
+        ):
+            return None
+        native = next(reversed(self._programs.values()), None)
+        return native.bind(single and outs[0].kind != "static", slow) if native else None
+
+    # --- compiling ----------------------------------------------------------------------------------------------------
+
+    def native(self, leaves: Sequence[Any]) -> _Native:
+        """The program for the layouts of these arrays."""
+        layout = tuple(not isinstance(x, np.ndarray) or x.flags.c_contiguous for x in leaves)
+        if layout not in self._programs:
+            self._programs[layout] = _Native(self, layout)
+        else:
+            self._programs[layout] = self._programs.pop(layout)  # the last one used is the last
+        return self._programs[layout]
+
+    @cached_property
+    def function(self) -> Function:
+        """The core function that is compiled: without results that are arguments; mutated arguments donated; optimised."""
+        staged = self.staged
+        keep = [o.position + k for o in self.kept for k in range(2 if _is_complex(o) and o.kind == "scalar" else 1)]
+        outs = tuple(staged.function.body.outs[k] for k in (*keep, *(m.position for m in staged.mutated)))
+        body = Block(staged.function.body.lets, outs)
+        return optimise(replace(staged.function, body=body, donated=frozenset(map(self.parameter, staged.mutated))))
+
+    @property
+    def kept(self) -> list[OutSpec]:
+        """The results that the kernel makes."""
+        return [o for o in self.staged.outs if o.kind != "static" and o.alias is None]
+
+    @property
+    def committed(self) -> dict[int, int]:
+        """The outs that are left in the memory of a parameter."""
+        params = list(self.staged.function.params)
+        first = len(self.function.body.outs) - len(self.staged.mutated)
+        return {first + k: params.index(self.parameter(m)) for k, m in enumerate(self.staged.mutated)}
+
+    def parameter(self, mutation: Any) -> Any:
+        """The core parameter that a mutated argument (or captured array) is."""
+        wanted = mutation.kind, mutation.leaf
+        pairs = zip(self.staged.params, self.staged.function.params, strict=True)
+        return next(v for p, v in pairs if (p.kind, p.leaf) == wanted)
+
+    # --- leaves in and out --------------------------------------------------------------------------------------------
+
+    def _ready(self, leaves: Sequence[Any]) -> tuple[list[Any], list[tuple[Any, Any]]]:
+        """Leaves as the machine wants them (aligned, native bytes); copies of written ones are to be copied back."""
+        ready, write_back = [], []
+        for k, x in enumerate(leaves):
+            if isinstance(x, np.ndarray) and not (x.flags.aligned and x.dtype.isnative):
+                y = np.array(x, dtype=x.dtype.newbyteorder("="))
+                if k in self.written:
+                    write_back.append((x, y))
+                x = y
+            ready.append(x)
+        return ready, write_back
+
+    def _rebuild(self, values: Sequence[Any], leaves: Sequence[Any]) -> Any:
+        fresh = iter(values)
+        results: list[Any] = []
+        for o in self.staged.outs:
+            if o.kind == "static":
+                results.append(o.value)
+            elif o.alias is not None:
+                results.append(leaves[o.alias])
+            elif _is_complex(o) and o.kind == "scalar":
+                results.append(np.dtype(o.dtype).type(complex(next(fresh), next(fresh))))
+            elif _is_complex(o):
+                results.append(next(fresh).view(o.dtype)[..., 0])
+            else:
+                results.append(next(fresh))
+        return state.unflatten(self.staged.out_tree, results)
+
+
+class _Native:
+    """A program compiled for arrays of certain layouts."""
+
+    def __init__(self, program: Program, contiguous: Sequence[bool]) -> None:
+        self.program = program
+        self.columns: list[_Column] = []
+        self.guards: list[Guard] = []
+        self.places: dict[tuple[str, int, str], int] = {}  # (kind, leaf, part) -> column
+        for k, x in enumerate(program.leaves):
+            self._leaf(k, x, Layout.C if contiguous[k] else Layout.ANY)
+        for k, array in enumerate(program.staged.captured):
+            self._array("captured", k, array.dtype, array.ndim, Layout.ANY, _captured(array))
+        self.compiled = backend.compile(
+            program.function,
+            layouts=[self._layout(p) for p in program.staged.params],
+            committed=program.committed,
+            **program.options,
+        )
+        self.kernel = Kernel(self.compiled, program.committed)
+        returned = [o for k, o in enumerate(program.function.body.outs) if k not in program.committed]
+        self.results: tuple[Result, ...] = tuple(result_of(o.type) for o in returned)  # type: ignore[arg-type]
+        self.slots = tuple(slot for k, p in enumerate(program.staged.params) for slot in self._slots(k, p))
+        self.call = self._bind(self.results, False, self._misfit)
+
+    def arguments(self, leaves: Sequence[Any]) -> list[Any]:
+        return [c.fetch(leaves) for c in self.columns]
+
+    def bind(self, single: bool, slow: Callable[..., Any]) -> Callable[..., Any]:
+        """The callable that takes the function's own arguments and gives its own results."""
+        fresh = iter(self.results)
+        results: list[Result] = []
+        for o in self.program.staged.outs:
+            if o.kind != "static":
+                results.append(ReturnedArgument(o.alias) if o.alias is not None else next(fresh))
+        return self._bind(tuple(results), single, slow)
+
+    def _bind(self, results: tuple[Result, ...], single: bool, slow: Callable[..., Any]) -> Callable[..., Any]:
+        arguments = tuple(c.argument for c in self.columns)
+        signature = Signature(arguments, self.slots, tuple(self.guards), results, single)
+        return call.bind(signature, self.kernel.address, slow, self._failed, self)  # type: ignore[no-any-return]
+
+    # --- columns ------------------------------------------------------------------------------------------------------
+
+    def _leaf(self, k: int, x: Any, layout: Layout) -> None:
+        if isinstance(x, AbstractArray):
+            fetch = (lambda leaves: _pairs(leaves[k])) if is_complex(np.dtype(x.dtype)) else (lambda leaves: leaves[k])
+            self._array("array", k, np.dtype(x.dtype), len(x.shape), layout, fetch)
+            for axis, n in enumerate(x.shape):
+                extent = Extent(self.places["array", k, ""], axis)
+                self.guards.append(
+                    Between(extent, n, n) if isinstance(n, int) else Between(extent, SMALL + 1, ANY_LENGTH)
+                )
+        elif isinstance(x, AbstractScalar) and is_complex(np.dtype(x.dtype)):
+            part = np.dtype(x.dtype).type(0).real.dtype
+            for name in ("", "im"):
+                take = np.imag if name else np.real
+                argument = ScalarArgument(core_dtype(part))
+                self._column("scalar", k, name, argument, lambda leaves, t=take: part.type(t(leaves[k])))
+        elif isinstance(x, AbstractScalar):
+            argument = ScalarArgument(core_dtype(np.dtype(x.dtype)), x.weak)
+            self._column("scalar", k, "", argument, lambda leaves: leaves[k])
+        else:
+            self._column("static", k, "", StaticArgument(x), lambda leaves: x)
+
+    def _array(
+        self, kind: str, k: int, dtype: np.dtype[Any], rank: int, layout: Layout, fetch: Callable[[Sequence[Any]], Any]
+    ) -> None:
+        written = any(m.kind == kind and m.leaf == k for m in self.program.staged.mutated)
+        rank += is_complex(dtype)
+        self._column(kind, k, "", ArrayArgument(core_dtype(dtype), rank, layout, written), fetch)
+
+    def _column(self, kind: str, k: int, part: str, argument: Argument, fetch: Callable[[Sequence[Any]], Any]) -> None:
+        self.places[kind, k, part] = len(self.columns)
+        self.columns.append(_Column(argument, fetch))
+
+    def _layout(self, p: Any) -> Layout:
+        column = self.places.get((p.kind, p.leaf, p.part))
+        argument = self.columns[column].argument if column is not None else None
+        return argument.layout if isinstance(argument, ArrayArgument) else Layout.C
+
+    def _slots(self, number: int, p: Any) -> list[Slot]:
+        if p.kind == "extent":
+            return [Extent(self.places["array", p.leaf, ""], p.axis)]
+        column = self.places[p.kind, p.leaf, p.part]
+        type_ = self.program.staged.function.params[number].type
+        if isinstance(type_, Array):
+            return [Data(column), *(Stride(column, axis) for axis in range(type_.rank))]
+        return [Value(column)]
+
+    # --- what doesn't go well -----------------------------------------------------------------------------------------
+
+    def _misfit(self, *values: Any) -> Any:
+        """Arguments of the right kind that can't be used as they are, or a kernel that must be run again exactly."""
+        arrays = [(k, v) for k, v in enumerate(values) if isinstance(v, np.ndarray)]
+        for k, c in enumerate(self.columns):
+            if not (isinstance(c.argument, ArrayArgument) and c.argument.written):
+                continue
+            if not values[k].flags.writeable:
+                raise ValueError("a read-only array is written")
+            for j, other in arrays:
+                if j != k and np.may_share_memory(values[k], other):
+                    raise ValueError(
+                        f"arguments {min(j, k)} and {max(j, k)} overlap in memory, and one is written: pass a copy"
+                    )
+        if any(isinstance(c.argument, ScalarArgument) and not _in_range(c.argument, v)
+               for c, v in zip(self.columns, values, strict=True)):  # fmt: skip
+            raise OverflowError("a Python int argument is too large for int64")
+        return self.kernel([self._slot_value(p, values) for p in self.program.staged.params])
+
+    def _slot_value(self, p: Any, values: Sequence[Any]) -> Any:
+        if p.kind == "extent":
+            return values[self.places["array", p.leaf, ""]].shape[p.axis]
+        return values[self.places[p.kind, p.leaf, p.part]]
+
+    def _failed(self, status: int, error: int) -> Any:
+        raise self.kernel.failure(status, error)
+
+
+def _in_range(argument: ScalarArgument, value: Any) -> bool:
+    return argument.dtype.is_float or not isinstance(value, int) or -(2**63) <= value < 2**63
+
+
+def _captured(array: np.ndarray) -> Callable[[Sequence[Any]], Any]:
+    return (lambda leaves: _pairs(array)) if is_complex(array.dtype) else (lambda leaves: array)
+
+
+def _is_complex(x: Any) -> bool:
+    dtype = getattr(x, "dtype", None)
+    return dtype is not None and is_complex(np.dtype(dtype))
+
+
+def _pairs(x: np.ndarray) -> np.ndarray:
+    """A complex array's memory as pairs of reals."""
+    return np.lib.stride_tricks.as_strided(x.real, (*x.shape, 2), (*x.strides, x.itemsize // 2), writeable=True)
