@@ -1,4 +1,13 @@
-"""The order of the passes, as a list."""
+"""The order of the passes, as lists.
+
+    prepare     what is to be differentiated: an equation applied before the transform is applied to the adjoint, too
+    optimise    what is to be compiled
+
+simplify runs before the others, so that they see each read once, and after them, since what was inlined or brought
+together repeats what surrounds it.  bounds is early: what can't raise moves freely.  Loops are merged only after the
+transform: a maximum merged with what it ranges over would have all of that swept again at the winner.  fuse runs once
+more after gather, which makes producers of what was contributed.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +18,17 @@ from iverson.opt import bounds, fuse, gather, hoist, siblings, simplify
 
 Pass = Callable[[Function], Function]
 
-# simplify before the others, so that they see each read once; and after them, since what was inlined or brought
-# together repeats what surrounds it.  bounds early: what can't raise moves freely.  fuse once more after gather, which
-# makes producers of what was contributed.
-PASSES: list[tuple[str, Pass]] = [
+PREPARE: list[tuple[str, Pass]] = [
     ("simplify", simplify.run),
     ("bounds", bounds.run),
     ("simplify bounded", simplify.run),
     ("hoist", hoist.run),
     ("fuse", fuse.run),
     ("simplify fused", simplify.run),
+]
+
+PASSES: list[tuple[str, Pass]] = [
+    *PREPARE,
     ("siblings", siblings.run),
     ("simplify merged", simplify.run),
     ("gather", gather.run),
@@ -27,8 +37,15 @@ PASSES: list[tuple[str, Pass]] = [
 ]
 
 
+def prepare(f: Function) -> Function:
+    """The function as it should be differentiated."""
+    for _, run in PREPARE:
+        f = run(f)
+    return f
+
+
 def optimise(f: Function) -> Function:
-    """The function after every pass.  What is to be differentiated is optimised before the transform, and after."""
+    """The function as it should be compiled."""
     for _, run in PASSES:
         f = run(f)
     return f
