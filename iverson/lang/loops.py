@@ -133,8 +133,11 @@ class State:
         """Compare what everything holds at the end of a turn with the placeholders."""
         self.ran = ran
         self.finals: dict[Any, Callable[[], Any]] = {}
+        self.equal: list[tuple[Extent, Extent, str]] = []
         with current().scope(self.turn):
             self._close(now)
+        for m, n, name in self.equal:
+            require_same(m, n, f"{name} changes its shape in a loop")
 
     def _close(self, now: Snapshot) -> None:
         again = False
@@ -219,7 +222,9 @@ class State:
             raise error(ValueError, f"{name} changes its shape in a loop: its state must keep its shape")
         assert leaf.kind is not None
         for m, n in zip(new.shape, leaf.init.shape, strict=True):
-            require_same(m, n, f"{name} changes its shape in a loop")
+            if not all(map(current().is_top, atoms((m, n)))):
+                raise error(ValueError, f"{name} changes its shape in a loop: its state must keep its shape")
+            self.equal.append((m, n, name))
         leaf.nexts = [materialise(new if new.dtype == leaf.kind.dtype else new.astype(leaf.kind.dtype))]
 
     def _late(self, name: str, value: Any) -> Callable[[], Any]:

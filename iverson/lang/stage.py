@@ -16,12 +16,12 @@ import numpy as np
 
 from iverson.core.build import literal, make_type
 from iverson.core.dce import dce
-from iverson.core.rewrite import rename
 from iverson.core.syntax import I64, Atom, Block, Function, Scalar, Var
 from iverson.lang import state
 from iverson.lang.dtypes import INT64, core_dtype, is_complex, python_kind, supported
 from iverson.lang.errors import StagingError, error
 from iverson.lang.num import Num, constant, integer, is_scalar
+from iverson.lang.resolve import resolved
 from iverson.lang.runtime import call
 from iverson.lang.shapes import Extent
 from iverson.lang.staging import Cell, Staging, staging
@@ -250,8 +250,7 @@ def _finish(f: Callable[..., Any], program: Staging, inputs: _Inputs, result: An
             mutated.append(Mutation("captured", k, len(outs)))
             outs.append(arr.cell.var)
     lets = tuple(program.builder.lets())
-    env = {v: program.resolve(v) for v in program.same}
-    body = rename(Block(lets, tuple(map(program.resolve, outs))), env)
+    body = resolved(Block(lets, tuple(outs)), program.resolve)
     name = getattr(f, "__name__", "f")
     function = dce(Function(tuple(inputs.vars), body, name if name.isidentifier() else "f"))
     return Staged(function, inputs.specs, specs, tree, mutated, captured)

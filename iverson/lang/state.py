@@ -220,7 +220,7 @@ def contents(x: Any) -> dict[Any, Any] | None:
     if isinstance(x, CellType):
         return {"": get(x)}
     if isinstance(x, FunctionType):
-        return {c: c for c in x.__closure__ or ()} if _is_staged(x) else None
+        return dict(enumerate(x.__closure__ or ())) if _is_staged(x) else None
     if isinstance(x, MethodType):
         return {"self": x.__self__}
     slots = getattr(x, "__dict__", None)
