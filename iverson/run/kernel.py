@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from iverson.backend import SYMBOL, Compiled
-from iverson.backend.abi import ERROR_SLOTS, ITEM_SIZE, OK, RERUN, SLOT, param_offsets, result_offsets
+from iverson.backend import SYMBOL, Compiled, interrupt
+from iverson.backend.abi import ERROR_SLOTS, INTERRUPTED, OK, RERUN, SLOT, param_offsets, result_offsets
 from iverson.core.build import dtype_of
 from iverson.core.syntax import Array, DType
-
-_C_TYPE = {
-    DType.BOOL: ctypes.c_uint8,
-    DType.I32: ctypes.c_int32,
-    DType.I64: ctypes.c_int64,
-    DType.F32: ctypes.c_float,
-    DType.F64: ctypes.c_double,
-}
-_KERNEL = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-_free = ctypes.CDLL(None).free
-_free.argtypes = [ctypes.c_void_p]
-_free.restype = None
+from iverson.run.call import C_TYPE, KERNEL, adopt
 
 
 class Kernel:
@@ -38,7 +26,7 @@ class Kernel:
         self._committed = committed
         self.library = compiled.load()
         self.address = self.library.address(SYMBOL)
-        self._run = _KERNEL(self.address)
+        self._run = KERNEL(self.address)
         function = compiled.function
         self._params = [(p.type, at) for p, at in zip(function.params, param_offsets(function), strict=False)]
         self._arg_slots = param_offsets(function)[-1]
@@ -56,12 +44,15 @@ class Kernel:
                 args[at] = value.ctypes.data
                 args[at + 1 : at + 1 + value.ndim] = value.strides
             else:
-                _C_TYPE[type_.dtype].from_address(base + at * SLOT).value = value
+                C_TYPE[type_.dtype].from_address(base + at * SLOT).value = value
         results = (ctypes.c_int64 * max(self._result_slots, 1))()
         error = (ctypes.c_int64 * ERROR_SLOTS)()
         status = self._run(base, ctypes.addressof(results), ctypes.addressof(error))
         if status == RERUN:
             return Kernel(self.compiled.exact, self._committed)(values)
+        if status == INTERRUPTED:
+            interrupt.clear()
+            return self(values)  # unless the interpreter has raised KeyboardInterrupt by now
         if status != OK:
             raise self.failure(status, ctypes.addressof(error))
         return [_result(ctypes.addressof(results) + at * SLOT, dtype, t) for dtype, t, at in self._results]
@@ -70,7 +61,7 @@ class Kernel:
         """The exception of a failed call, whose details lie at the address `error`."""
         site = self.compiled.sites[status - 1] if status > OK else None
         kinds = site.details if site else ()
-        details = [_C_TYPE[d].from_address(error + k * SLOT).value for k, d in enumerate(kinds)]
+        details = [C_TYPE[d].from_address(error + k * SLOT).value for k, d in enumerate(kinds)]
         return self.compiled.error(status, details)
 
 
@@ -78,13 +69,6 @@ def _result(address: int, dtype: DType, type_: Any) -> Any:
     """A NumPy scalar, or an array over the memory that the kernel allocated, freed with the array."""
     numpy_dtype = np.dtype(dtype.value)
     if not isinstance(type_, Array):
-        return numpy_dtype.type(_C_TYPE[dtype].from_address(address).value)
+        return numpy_dtype.type(C_TYPE[dtype].from_address(address).value)
     slots = (ctypes.c_int64 * (1 + type_.rank)).from_address(address)
-    shape = tuple(slots[1:])
-    size = int(np.prod(shape, dtype=np.int64)) * ITEM_SIZE[dtype]
-    if size == 0:
-        _free(slots[0])
-        return np.empty(shape, numpy_dtype)
-    memory = (ctypes.c_char * size).from_address(slots[0])
-    weakref.finalize(memory, _free, slots[0]).atexit = False
-    return np.frombuffer(memory, numpy_dtype).reshape(shape)
+    return adopt(slots[0], dtype, tuple(slots[1:]))
