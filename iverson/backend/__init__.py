@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from iverson.backend import checks, cpu, expand, linear, loopir, memory, special
+from iverson.backend import checks, cpu, expand, interrupt, linear, loopir, memory, special
 from iverson.backend.abi import OUT_OF_MEMORY, Layout
 from iverson.backend.context import Unsupported
 from iverson.backend.emit import emit
@@ -59,6 +59,8 @@ class Compiled:
     def symbols(self) -> dict[str, int]:
         """The addresses of what the object imports."""
         foreign = {name: linear.address(name) for name in self.imports if name.startswith(linear.PREFIX)}
+        if interrupt.FLAG in self.imports:
+            foreign[interrupt.FLAG] = interrupt.address()
         return foreign | special.addresses(name for name in self.imports if name not in foreign)
 
     def load(self) -> cpu.Library:
@@ -97,6 +99,7 @@ def compile(
     if not exact:
         program.exact = not checks.run(program)
     memory.run(program)
+    interrupt.run(program)
     text, imports = emit(program, symbol=SYMBOL, reassociate=reassociate)
     again = partial(
         compile,

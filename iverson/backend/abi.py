@@ -36,6 +36,7 @@ Arrays that are written (donated) overlap no other array; arrays that are only r
     GUARD             an assumption of this specialisation does not hold; nothing was written; the caller respecialises
     RERUN             some check failed, this kernel does not know which: the exact kernel (`Compiled.exact`), called with
                       the same arguments, does, and gives its status and details (or OK)
+    INTERRUPTED       the user pressed Ctrl-C; after `interrupt.clear()` the kernel may be called again
 
 Unless the status is OK the kernel has freed everything it allocated, and has written no donated array.
 
@@ -55,6 +56,7 @@ OK = 0
 OUT_OF_MEMORY = -1
 GUARD = -2
 RERUN = -3
+INTERRUPTED = -4
 ERROR_SLOTS = 8
 SLOT = 8  # bytes
 

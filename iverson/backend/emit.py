@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from iverson.backend import abi, cpu, loopir, recipes
+from iverson.backend import abi, cpu, interrupt, loopir, recipes
 from iverson.backend.abi import ITEM_SIZE, LLVM_TYPE, MEMORY_TYPE
 from iverson.backend.arithmetic import Arithmetic, is_elementary
 from iverson.backend.loopir import Buffer, Carry, Cell, Owner, Program, Reg, Stmt, Type, Value, View
@@ -73,6 +73,7 @@ class _Emitter:
         self.known: list[dict[tuple[str, ...], str]] = [{}]
         self.count = 0
         self.label = "entry"
+        self.polls = False
         self.exits: list[tuple[str, str]] = []  # (status, label) of the ways to fail
         self.metadata: list[str] = []
         self.scopes: dict[Buffer, tuple[str, str]] = {}
@@ -159,9 +160,22 @@ class _Emitter:
         wide = any(isinstance(s, loopir.Compute) and is_elementary(s.name) for s in loopir.walk(program.body))
         attributes = f"nounwind {cpu.WIDE}" if wide else "nounwind"
         pointers = ", ".join(f"ptr noalias nocapture %{n}" for n in ("args", "results", "error"))
-        kernel = [f"define i64 @{symbol}({pointers}) {attributes} {{", "entry:", *head, *self.entry, *self.lines, "}"]
+        flag = [f"@{interrupt.FLAG} = external global i32"] if self.polls else []
+        kernel = [
+            *flag,
+            f"define i64 @{symbol}({pointers}) {attributes} {{",
+            "entry:",
+            *head,
+            *self.entry,
+            *self.lines,
+            "}",
+        ]
         text, symbols = recipes.complete("\n".join([*kernel, _RELEASE, _EXTENT, self.arithmetic.definitions()]))
-        return "\n".join([text, *self.metadata]), (*symbols, *self.arithmetic.externals)
+        return "\n".join([text, *self.metadata]), (
+            *symbols,
+            *self.arithmetic.externals,
+            *([interrupt.FLAG] if self.polls else []),
+        )
 
     def _exits(self) -> None:
         if not self.exits:
@@ -384,6 +398,16 @@ class _Emitter:
         self.line(f"{inside} = icmp ult i64 {self.text(stmt.index)}, {self.text(stmt.extent)}")
         self._leave_unless(inside, stmt.site, (stmt.index, stmt.extent), stmt.when)
 
+    def poll(self, stmt: loopir.Poll) -> None:
+        (on,) = self.labels("on")
+        self.polls = True
+        flag, interrupted = self.fresh("flag"), self.fresh("flag")
+        self.line(f"{flag} = load volatile i32, ptr @{interrupt.FLAG}")
+        self.line(f"{interrupted} = icmp eq i32 {flag}, 0")
+        self.branch(interrupted, on, "fail", f", !prof {self.unlikely}")
+        self.exits.append((str(abi.INTERRUPTED), self.label))
+        self.open(on)
+
     # --- arithmetic -------------------------------------------------------------------------------------------------
 
     def compute(self, stmt: loopir.Compute) -> None:
@@ -528,6 +552,7 @@ _METHODS = {
     loopir.Require: "require",
     loopir.Bound: "bound",
     loopir.Call: "call",
+    loopir.Poll: "poll",
 }
 
 

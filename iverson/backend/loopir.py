@@ -10,7 +10,7 @@
              | Get reg <- cell                 | Put cell <- value               scalar registers that can be assigned
              | For i in low..high [carry] body | While [carry] cond body         | If p then else [join]
              | Alloc buffer | Free buffer | Own buffer | Grow cell               memory
-             | Require p site | Bound 0 <= index < extent site                   leave the program unless it holds
+             | Require p site | Bound 0 <= index < extent site | Poll            leave the program unless it holds
              | Call routine (address...)
 
 Every loop carries its scalars in SSA: `Carry(reg, init, next, out)` is `reg` inside the body, starting at `init`,
@@ -279,9 +279,14 @@ class Call:
     args: tuple[Passed, ...]
 
 
+@dataclass(eq=False, slots=True)
+class Poll:
+    """Leave the program if the user has interrupted it."""
+
+
 Stmt: TypeAlias = (
     Argument | Result | Compute | Combine | Load | Store | Copy | Get | Put | For | While | If
-    | Alloc | Free | Own | Grow | Require | Bound | Call
+    | Alloc | Free | Own | Grow | Require | Bound | Call | Poll
 )  # fmt: skip
 
 
@@ -495,3 +500,5 @@ class _Printer:
                 return f"bound {name(index)} < {name(extent)} else {site}{self.when(stmt.when)}"
             case Call(symbol, args):
                 return f"call {symbol}({', '.join(map(self.passed, args))})"
+            case Poll():
+                return "poll"

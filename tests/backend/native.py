@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from iverson import backend
-from iverson.backend import abi
+from iverson.backend import abi, interrupt
 from iverson.backend.abi import Layout
 from iverson.core.syntax import Array, Function, Scalar
 
@@ -90,6 +90,9 @@ class Native:
         status = self.kernel(slots.ctypes.data, results.ctypes.data, error.ctypes.data)
         if status == abi.RERUN:
             return Native(self.function, exact=True, **self.options)(*args)
+        if status == abi.INTERRUPTED:
+            interrupt.clear()
+            return self(*args)
         if status != abi.OK:
             details = self.compiled.sites[status - 1].details if status > 0 else ()
             raise self.compiled.error(status, [_scalar(error, k, d.value) for k, d in enumerate(details)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -197,3 +199,33 @@ def test_order_is_kept_without_reassociation() -> None:
     assert ordered == total
     free = native.Native(function, 3)(len(x), 0, x)[0]
     assert free != total and abs(free - total) < 1e-10
+
+
+INTERRUPTED = """
+import os, signal, threading, time
+import numpy as np
+from tests.backend.test_kernels import endless
+threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+start = time.time()
+try:
+    endless()
+except KeyboardInterrupt:
+    print("interrupted", time.time() - start < 30)
+"""
+
+
+def endless() -> None:
+    """A run of hours."""
+
+    def make(b: Builder, n: Var, k: Var, x: Var) -> Any:
+        start = b.map(n, lambda i: b.read(x, i))
+        return b.loop(k, [start], lambda i, y: b.map(n, lambda j: b.o.mul(b.read(y, j), 0.5)))
+
+    native.Native(program(make), 3, count=False)(1000, 2**40, np.zeros(1000))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_interrupt() -> None:
+    """Ctrl-C ends a kernel."""
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["interrupted", "True"], done.stderr
