@@ -97,7 +97,6 @@ _ON_BOOLS: dict[np.ufunc, Monoid] = {
 _IDENTITIES: dict[np.ufunc, Any] = {
     np.logaddexp: -np.inf,
     np.logaddexp2: -np.inf,
-    np.hypot: 0.0,
     np.fmax: np.nan,
     np.fmin: np.nan,
     np.gcd: 0,
@@ -212,14 +211,14 @@ def at(function: np.ufunc, a: Any, indices: Any, b: Any = None) -> None:
     if not isinstance(a, Arr):
         raise error(TypeError, f"first operand of np.{function.__name__}.at must be an array")
     if function in (np.add, np.subtract, np.minimum, np.maximum, np.multiply) and b is not None:
-        operand = lift(b)
+        operand, monoid = lift(b), function
         if function is np.subtract:
-            operand = elementwise(lambda v: ufunc(np.negative, v), operand)
+            operand, monoid = elementwise(lambda v: ufunc(np.negative, v), operand), np.add
         result = np.result_type(a.dtype, operand.dtype if isinstance(operand, Arr) else kind_of(operand).dtype)
         weak = isinstance(operand, Num) and operand.weak
         if not weak and not np.can_cast(result, a.dtype, "same_kind"):
             raise error(TypeError, f"Cannot cast np.{function.__name__}.at output from {result} to {a.dtype}")
-        indexing._store(a, indexing.parse(a, indices), operand, monoid_of(function, a.dtype))
+        indexing._store(a, indexing.parse(a, indices), operand, monoid_of(monoid, a.dtype))
         return
     raise error(
         NotImplementedError,

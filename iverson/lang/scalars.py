@@ -116,7 +116,8 @@ def _extremum(name: str, bools: str, ignore_nan: bool = False) -> Emit:
 
 def _heaviside(b: Builder, x: Atom, half: Atom) -> Atom:
     o = b.o
-    return o.select(o.isnan(x), x, o.select(o.eq(x, 0.0), half, o.select(o.lt(x, 0.0), 0.0, 1.0)))
+    step = b.cast(o.ge(x, 0.0), dtype_of(x))
+    return o.select(o.isnan(x), x, o.select(o.eq(x, 0.0), half, step))
 
 
 def _scaled(factor: float) -> Emit:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy import special
 
-from iverson.core.build import Builder
+from iverson.core.build import Builder, dtype_of, literal
 from iverson.core.syntax import Atom
 from iverson.lang.scalars import UFUNCS, Emit, prim
 
@@ -44,8 +44,9 @@ def _gammasgn(b: Builder, x: Atom) -> Atom:
     below = o.floor(x)
     odd = o.ne(o.mod(below, 2.0), 0.0)
     pole = _all(b, o.lt(x, 0.0), o.eq(x, below))
-    sign = o.select(_all(b, o.lt(x, 0.0), odd), -1.0, 1.0)
-    return o.select(pole, math.nan, o.select(o.eq(x, 0.0), o.copysign(1.0, x), sign))
+    one = literal(1.0, dtype_of(x))
+    sign = o.select(_all(b, o.lt(x, 0.0), odd), o.neg(one), one)
+    return o.select(pole, math.nan, o.select(o.eq(x, 0.0), o.copysign(one, x), sign))
 
 
 def _gamma(b: Builder, x: Atom) -> Atom:
@@ -91,7 +92,8 @@ def _rel_entr(b: Builder, x: Atom, y: Atom) -> Atom:
     o = b.o
     inside = _all(b, o.gt(x, 0.0), o.gt(y, 0.0))
     value = o.mul(x, o.log(o.div(o.select(inside, x, 1.0), o.select(inside, y, 1.0))))
-    edge = o.select(_all(b, o.eq(x, 0.0), o.ge(y, 0.0)), 0.0, math.inf)
+    zero = literal(0.0, dtype_of(x))
+    edge = o.select(_all(b, o.eq(x, 0.0), o.ge(y, 0.0)), zero, math.inf)
     outside = o.select(b.prim("or", o.isnan(x), o.isnan(y)), math.nan, edge)
     return o.select(inside, value, outside)
 
