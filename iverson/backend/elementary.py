@@ -96,12 +96,13 @@ def log_parts(code: Code, x: Value) -> tuple[Value, Value]:
     return k, (fraction + root).convert("bitcast", form.type) - 1.0
 
 
-def _log_tail(code: Code, f: Value) -> tuple[Value, Value]:
+def _log_tail(code: Code, f: Value, coefficients: tuple[float, ...] = ()) -> tuple[Value, Value]:
     """log(1 + f) = f - h + t: (h, t) with h = f^2/2."""
     s = f / (f + 2.0)
     z = s * s
     h = f * f * 0.5
-    return h, s * code.fma(z, code.polynomial(z, z * z, FORMATS[f.type].log_tail), h)
+    tail = code.polynomial(z, z * z, coefficients or FORMATS[f.type].log_tail)
+    return h, s * code.fma(z, tail, h)
 
 
 def log_edges(code: Code, x: Value, y: Value, pole: float = 0.0) -> Value:
@@ -177,8 +178,10 @@ def sigmoid(code: Code, x: Value) -> Value:
 
 
 def softplus(code: Code, x: Value) -> Value:
-    """1.8: max(x, 0) + log(1 + e^-|x|)"""
-    tail = log1p(code, exp(code, -x.call("fabs")))
+    """1.5: max(x, 0) + log(1 + e^-|x|)"""
+    f = exp(code, -x.call("fabs"))
+    h, t = _log_tail(code, f, FORMATS[x.type].log_tail_wide)
+    tail = f - (h - t)
     return code.select(x > 0.0, x, 0.0) + tail
 
 

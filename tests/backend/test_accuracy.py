@@ -28,7 +28,7 @@ UNARY = {
     "acosh": (mpmath.acosh, 1.9, (1.0, np.inf)),
     "atanh": (mpmath.atanh, 1.6, (-1.0, 1.0)),
     "sigmoid": (lambda x: 1 / (1 + mpmath.exp(-x)), 2.0, (-745.0, np.inf)),
-    "softplus": (lambda x: mpmath.log1p(mpmath.exp(x)), 1.8, (-745.0, 700.0)),
+    "softplus": (lambda x: mpmath.log1p(mpmath.exp(x)), 1.6, (-745.0, 700.0)),
     "sin": (mpmath.sin, 1.5, (-np.inf, np.inf)),
     "cos": (mpmath.cos, 1.5, (-np.inf, np.inf)),
     "tan": (mpmath.tan, 2.6, (-np.inf, np.inf)),
