@@ -20,11 +20,11 @@ from iverson.lang.errors import error
 from iverson.lang.messages import template
 from iverson.lang.num import Num, as_kind, cast, constant, is_scalar, kind_of, known, truth
 from iverson.lang.ranges import low_of
-from iverson.lang.shapes import atoms, same
+from iverson.lang.shapes import Shape, atoms, same
 from iverson.lang.signals import ABSENT, NEVER, Leave, Return, parts, surely_leaves
 from iverson.lang.staging import Cell, Suite, builder, current, here, tie
 from iverson.lang.state import UNBOUND, Maybe, Poison, Snapshot, fill, flatten, put, same_value, unflatten, variables
-from iverson.lang.values import Arr, Source, full, materialise, owned
+from iverson.lang.values import Arr, Source, full, generate, materialise, owned
 
 Thunk = Callable[[], Any]
 
@@ -145,13 +145,13 @@ class Merge:
         return lambda: Num(self.vars[k], kind.weak, self.vars[im])
 
     def array(self, x: Arr, y: Arr, name: str) -> Thunk:
+        if x.ndim == y.ndim and self.is_old(x) and self.is_old(y) and x.dtype == y.dtype:
+            p, lengths = self.p, [self.tree(m, n, name) for m, n in zip(x.shape, y.shape, strict=True)]
+            return lambda: Arr(Choice(p, x, y), tuple(n() for n in lengths), None, None)
         if x.ndim != y.ndim or not all(map(same, x.shape, y.shape)):
             return self.poison(f"{name} is an array of one shape or of another, depending on a condition")
-        if self.is_old(x) and self.is_old(y) and x.dtype == y.dtype:
-            p = self.p
-            return lambda: Arr(Choice(p, x, y), x.shape, None, None)
         dtype = promote((Kind(x.dtype), Kind(y.dtype))).dtype
-        k = self.add(lambda: _contents(x, dtype), lambda: _contents(y, dtype), (dtype, x.shape))
+        k = self.add(lambda: _contents(x, dtype, x.shape), lambda: _contents(y, dtype, x.shape), (dtype, x.shape))
 
         def result() -> Arr:
             made = owned(self.vars[k], dtype, _hint(name))
@@ -209,8 +209,11 @@ def _type(spec: Any) -> Any:
     return make_type(spec, ()) if not hasattr(spec, "dtype") else spec
 
 
-def _contents(x: Arr, dtype: Any) -> Atom:
-    return materialise(x if x.dtype == dtype else x.astype(dtype))
+def _contents(x: Arr, dtype: Any, shape: Shape) -> Atom:
+    """The contents of an array, of this type."""
+    if x.dtype == dtype and atoms(x.shape) == atoms(shape):
+        return materialise(x)
+    return materialise(generate(shape, lambda *index: x.read(index), dtype))
 
 
 def _imaginary(x: Any, kind: Kind) -> Atom:
@@ -287,7 +290,7 @@ def follow(signal: Any, rest: Callable[..., Any] | None, names: Sequence[str]) -
     if signal is None:
         return rest()
     stays = known(signal.kind == signals.NONE)
-    return if_(stays, rest, lambda: Leave(signal.kind, signal.value, True), names)
+    return if_(stays, rest, lambda: signals.settled(signal), names)
 
 
 def _raised(p: Num, sides: Any, raised: list[bool], rest: Any, final: Sequence[str]) -> Any:
@@ -319,13 +322,13 @@ def merged(p: Num, sides: tuple[Branch, Branch], names: Sequence[str]) -> Any:
         todo.append((lambda v, x=x: fill(x, v), _slots(merge, x, a, b)))
     written = {**then.ends, **orelse.ends}
     cells = [merge.cell(c) for c in written if c.depth <= merge.depth]
-    kind, value, sure = _signals(merge, then.signal, orelse.signal)
+    kind, value = _signals(merge, then.signal, orelse.signal)
     merge.emit()
     for write in cells:
         write()
     for store, thunk in todo:
         store(thunk())
-    return signals.signal(known(kind()), value(), sure)
+    return signals.signal(known(kind()), value(), signals.kinds(then.signal) | signals.kinds(orelse.signal))
 
 
 def _unchanged(x: dict[Any, Any], y: dict[Any, Any]) -> bool:
@@ -343,18 +346,15 @@ def _slots(merge: Merge, x: Any, a: dict[Any, Any], b: dict[Any, Any]) -> Thunk:
     return lambda: {k: v for k, t in thunks.items() if (v := t()) is not UNBOUND}
 
 
-def _signals(merge: Merge, x: Any, y: Any) -> tuple[Thunk, Thunk, bool]:
-    """The kind and the value of the merged signal, and whether it certainly leaves."""
+def _signals(merge: Merge, x: Any, y: Any) -> tuple[Thunk, Thunk]:
+    """The kind and the value of the merged signal."""
     (k, v), (m, w) = parts(x), parts(y)
-    sure = surely_leaves(x) and surely_leaves(y)
     kind = merge.tree(k, m, "signal")
     if v is ABSENT and w is ABSENT:
-        return kind, (lambda: ABSENT), sure
+        return kind, lambda: ABSENT
     if v is ABSENT:
-        return kind, merge.tree(_dummy(w), w, "the function's result"), sure
-    if w is ABSENT:
-        return kind, merge.tree(v, _dummy(v), "the function's result"), sure
-    return kind, merge.tree(v, w, "the function's result"), sure
+        return kind, merge.tree(_dummy(w), w, "the function's result")
+    return kind, merge.tree(v, _dummy(v) if w is ABSENT else w, "the function's result")
 
 
 def _dummy(tree: Any) -> Any:

@@ -142,6 +142,8 @@ def wrap(index: Any, length: Extent, axis: int = 0) -> tuple[Any, bool]:
     if not isinstance(index, Num):
         index = int(index)
         if isinstance(length, int) and not -length <= index < length:
+            if current().scopes:
+                return index, False  # it may never run: an error when it does
             raise error(IndexError, f"index {index} is out of bounds for axis {axis} with size {length}")
     if not never_negative(index):
         index = index + length if not isinstance(index, Num) else _wrapped(index, length)

@@ -21,11 +21,11 @@ from iverson.lang.errors import error
 from iverson.lang.iterate import Steps, steps
 from iverson.lang.num import Num, as_bool, as_kind, cast, constant, integer, is_scalar, kind_of, known, truth
 from iverson.lang.ranges import low_of
-from iverson.lang.shapes import Extent, atoms, certainly_differ, extent_atom, require_same
-from iverson.lang.signals import ABSENT, BREAK, CONTINUE, NEVER, Leave, parts
+from iverson.lang.shapes import Extent, Shape, atoms, canonical, certainly_differ, extent_atom, require_same, same
+from iverson.lang.signals import ABSENT, BREAK, CONTINUE, NEVER, Leave, Return, parts
 from iverson.lang.staging import Cell, Turn, builder, current, here, tie
 from iverson.lang.state import UNBOUND, Maybe, Poison, Snapshot, fill, flatten, put, same_value, unflatten, variables
-from iverson.lang.values import Arr, Storage, full, materialise, owned
+from iverson.lang.values import Arr, Storage, full, generate, materialise, owned
 
 
 class Again(Exception):
@@ -107,11 +107,13 @@ class State:
             leaf.holder = Num(leaf.vars[0], leaf.kind.weak, im, low)
         elif isinstance(value, Arr) and self.memory.get(("rebound", key)):
             leaf.kind = self.memory.get(("kind", key)) or Kind(value.dtype)
-            init_array = value if value.dtype == leaf.kind.dtype else value.astype(leaf.kind.dtype)
+            for m, n in self.memory.get(("equal", key), ()):
+                require_same(m, n, f"{name} changes its shape in a loop")
+            init_array = _as_type(value, leaf.kind.dtype, tuple(map(canonical, value.shape)))
             leaf.inits = [materialise(init_array)]
-            leaf.vars = [Var(_array_type(leaf.kind, value), name)]
+            leaf.vars = [Var(_array_type(leaf.kind, init_array), name)]
             cell = Cell(leaf.vars[0], leaf.kind.dtype, current().depth + 1, name)
-            leaf.holder = Arr(Storage(cell), value.shape).like(value)
+            leaf.holder = Arr(Storage(cell), init_array.shape).like(value).shadow()
             if value.cell is not None:
                 tie(cell, value.cell)
         else:
@@ -133,11 +135,8 @@ class State:
         """Compare what everything holds at the end of a turn with the placeholders."""
         self.ran = ran
         self.finals: dict[Any, Callable[[], Any]] = {}
-        self.equal: list[tuple[Extent, Extent, str]] = []
         with current().scope(self.turn):
             self._close(now)
-        for m, n, name in self.equal:
-            require_same(m, n, f"{name} changes its shape in a loop")
 
     def _close(self, now: Snapshot) -> None:
         again = False
@@ -207,8 +206,7 @@ class State:
             self.memory["kind", path] = kind
             return True
         if isinstance(new, Arr):
-            self._fit_shape(leaf, new, name)
-            return False
+            return self._fit_shape(leaf, new, name)
         x = as_kind(new, leaf.kind)
         low, assumed = low_of(constant(new)), leaf.holder.low
         if assumed is not None and (low is None or low < assumed):
@@ -217,15 +215,20 @@ class State:
         leaf.nexts = [x.atom] if x.im is None else [x.atom, x.im]
         return False
 
-    def _fit_shape(self, leaf: Leaf, new: Arr, name: str) -> None:
-        if new.ndim != leaf.init.ndim or any(map(certainly_differ, new.shape, leaf.init.shape)):
-            raise error(ValueError, f"{name} changes its shape in a loop: its state must keep its shape")
+    def _fit_shape(self, leaf: Leaf, new: Arr, name: str) -> bool:
+        """Take a new array as the next one, if its shape is that of the placeholder or can be checked to be."""
         assert leaf.kind is not None
-        for m, n in zip(new.shape, leaf.init.shape, strict=True):
-            if not all(map(current().is_top, atoms((m, n)))):
+        shape = leaf.holder.shape
+        if new.ndim != len(shape) or any(map(certainly_differ, new.shape, shape)):
+            raise error(ValueError, f"{name} changes its shape in a loop: its state must keep its shape")
+        differ = [(m, n) for m, n in zip(new.shape, shape, strict=True) if not same(m, n)]
+        if differ:  # lengths that are checked, and taken as one, before the loop
+            if not all(map(current().is_top, atoms(n for pair in differ for n in pair))):
                 raise error(ValueError, f"{name} changes its shape in a loop: its state must keep its shape")
-            self.equal.append((m, n, name))
-        leaf.nexts = [materialise(new if new.dtype == leaf.kind.dtype else new.astype(leaf.kind.dtype))]
+            self.memory.setdefault(("equal", leaf.key), []).extend(differ)
+            return True
+        leaf.nexts = [materialise(_as_type(new, leaf.kind.dtype, shape))]
+        return False
 
     def _late(self, name: str, value: Any) -> Callable[[], Any]:
         """A name that only the turns bind: there after the loop if there was a turn."""
@@ -322,6 +325,13 @@ def _sketch(value: Any) -> Any:
     return kind_of(value) if is_scalar(value) else type(value)
 
 
+def _as_type(x: Arr, dtype: Any, shape: Shape) -> Arr:
+    """An array with this dtype and these very lengths; itself if it has them."""
+    if x.dtype == dtype and atoms(x.shape) == atoms(shape):
+        return x
+    return generate(shape, lambda *index: cast(x.read(index), dtype), dtype)
+
+
 def _array_type(kind: Kind, like: Arr) -> Any:
     pair = (literal(2),) if is_complex(kind.dtype) else ()
     return make_type(core_dtype(kind.dtype), (*atoms(like.shape), *pair))
@@ -398,7 +408,7 @@ def _turns(items: Any, body: Callable[..., Any], names: Sequence[str]) -> Any:
             return signal
         goes_on = known((signal.kind == signals.NONE) | (signal.kind == signals.CONTINUE_KIND))
         rest = list(items)
-        left = Leave(signal.kind, signal.value, True)
+        left = signals.settled(signal)
         return if_(goes_on, lambda rest=rest: _turns(iter(rest), body, names), lambda left=left: left, names, shared=body)
     return None
 
@@ -410,8 +420,10 @@ def _loop_signal(signal: Any) -> Any:
     if isinstance(signal, Leave):
         if signal.value is ABSENT:
             return None
+        if signal.kinds == {signals.RETURN_KIND}:
+            return Return(signal.value)
         kind = constant(signal.kind == signals.RETURN_KIND) * signals.RETURN_KIND
-        return Leave(kind, signal.value)
+        return Leave(kind, signal.value, False, frozenset((signals.NONE, signals.RETURN_KIND)))
     return signal
 
 
@@ -472,6 +484,7 @@ class _Exit:
         self.goes_on = Var(Scalar(BOOL), "go")
         self.carries: list[tuple[Var, Atom, Atom, Callable[[Atom], None]]] = []
         self.finals: dict[str, Any] = {}
+        self.endless = False  # but for its breaks and returns
 
     def add(self, name: str, var: Var, init: Atom, after: Atom) -> None:
         self.finals[name] = init
@@ -520,7 +533,7 @@ def _while(test: Any, found: Steps | None, body: Callable[..., Any], after: Sequ
     _emit(op, carries)
     exit_.ran = as_bool(exit_.finals["ran"]) if "ran" in exit_.finals else True
     held.finish()
-    return _exit_signal(exit_)
+    return _exit_signal(exit_, signals.kinds(signal), endless=found is None and exit_.endless)
 
 
 def _position_high(found: Steps | None) -> Any:
@@ -538,7 +551,9 @@ def _goes_on(test: Any, found: Steps | None, exit_: _Exit, breaks: bool) -> Any:
     if not breaks:
         return truth(test())
     first = as_bool(exit_.goes_on)
-    return truth(and_(lambda: first, lambda: truth(test())))
+    own = and_(lambda: first, lambda: truth(test()))
+    exit_.endless = own is first or own is True
+    return truth(own)
 
 
 def _left(signal: Any) -> Any:
@@ -590,7 +605,7 @@ def _add_result(held: State, exit_: _Exit, k: int, leaf: Any) -> None:
         exit_.add(f"re{k}", Var(_array_type(Kind(leaf.dtype), leaf), "result"), init, after)
 
 
-def _exit_signal(exit_: _Exit) -> Any:
+def _exit_signal(exit_: _Exit, kinds: frozenset[int], endless: bool) -> Any:
     """How the loop's block goes on: with a return, if the loop may return."""
     if "kind" not in exit_.finals:
         return None
@@ -603,7 +618,8 @@ def _exit_signal(exit_: _Exit) -> Any:
         else:
             values.append(leaf)
     kind = Num(exit_.finals["kind"], True)
-    return _loop_signal(Leave(kind, unflatten(exit_.finals["spec"], values)))
+    ends = kinds - {signals.CONTINUE_KIND, signals.NONE} if endless else kinds | {signals.NONE}
+    return _loop_signal(Leave(kind, unflatten(exit_.finals["spec"], values), endless, ends))
 
 
 def then(signal: Any, rest: Callable[..., Any], names: Sequence[str]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,14 @@ def use(x: Any) -> Any:
     if isinstance(x, Poison):
         x.raise_()
     return x
+
+
+def attribute(x: Any, name: str) -> Any:
+    """x.name, where properties are staged as the functions that they are."""
+    found = getattr(type(x), name, None)
+    if isinstance(found, property) and isinstance(found.fget, FunctionType) and not isinstance(x, Arr | Num):
+        return call(found.fget, x)
+    return load(getattr(x, name))
 
 
 def slice(start: Any, stop: Any, step: Any) -> Any:
@@ -128,6 +137,7 @@ __all__ = [
     "Where",
     "and_",
     "assert_",
+    "attribute",
     "augitem",
     "call",
     "compare",

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from iverson.core.syntax import Atom, Literal
+from iverson.core.syntax import BOOL, Atom, Literal
 from iverson.lang.errors import error
 from iverson.lang.num import Num, constant, known, ufunc
 from iverson.lang.ranges import at_most, inside, not_negative
@@ -94,6 +94,22 @@ def same(x: Extent, y: Extent) -> bool:
     return p is q or frozenset((p, q)) in current().equal
 
 
+def canonical(n: Extent) -> Extent:
+    """The first of the lengths that are known to equal n: one name for all of them."""
+    if isinstance(n, int):
+        return n
+    state = current()
+    atom = state.resolve(n.atom)
+    known_equal = {atom}
+    for _ in state.equal:
+        known_equal |= {a for pair in state.equal if pair & known_equal for a in pair}
+    literals = [a for a in known_equal if isinstance(a, Literal)]
+    if literals:
+        return int(literals[0].value)
+    order = list(state.top)
+    return from_atom(min(known_equal, key=lambda a: order.index(a) if a in state.top else len(order)))
+
+
 def certainly_differ(x: Extent, y: Extent) -> bool:
     if isinstance(x, int) and isinstance(y, int):
         return x != y
@@ -104,13 +120,16 @@ def certainly_differ(x: Extent, y: Extent) -> bool:
 def require_same(x: Extent, y: Extent, what: str, kind: type[Exception] = ValueError) -> Extent:
     """The common value of two lengths; checked when the program runs, unless it is known now."""
     if same(x, y):
-        return x
-    if certainly_differ(x, y):
-        raise error(kind, f"{what} ({x if isinstance(x, int) else '?'} and {y if isinstance(y, int) else '?'})")
+        return canonical(x)
     p, q = extent_atom(x), extent_atom(y)
+    if certainly_differ(x, y):
+        if not current().scopes:
+            raise error(kind, f"{what} ({x if isinstance(x, int) else '?'} and {y if isinstance(y, int) else '?'})")
+        builder().check(Literal(False, BOOL), what + " ({} and {})", p, q, error=kind.__name__)
+        return x
     builder().check(builder().o.eq(p, q), what + " ({} and {})", p, q, error=kind.__name__)
     current().equal.append(frozenset((p, q)))
-    return x if isinstance(x, int) else y
+    return canonical(x)
 
 
 def require_same_shape(x: Shape, y: Shape, what: str) -> Shape:

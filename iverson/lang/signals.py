@@ -30,11 +30,12 @@ NEVER = Jump("raise")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Leave:
-    """It depends: `kind` is a number of the program, one of the kinds above; `sure` if it is certainly not NONE."""
+    """It depends: `kind` is a number of the program, one of `kinds`; `sure` if it is certainly not NONE."""
 
     kind: Any
     value: Any = ABSENT
     sure: bool = False
+    kinds: frozenset[int] = frozenset(range(4))
 
 
 def surely_leaves(signal: Any) -> bool:
@@ -52,8 +53,18 @@ def parts(signal: Any) -> tuple[Any, Any]:
     return {"break": BREAK_KIND, "continue": CONTINUE_KIND}[signal.name], ABSENT
 
 
-def signal(kind: Any, value: Any, sure: bool) -> Any:
+def kinds(signal: Any) -> frozenset[int]:
+    """The kinds that a signal may turn out to be."""
+    return signal.kinds if isinstance(signal, Leave) else frozenset((parts(signal)[0],))
+
+
+def signal(kind: Any, value: Any, possible: frozenset[int]) -> Any:
     """The signal of a kind, which may be known by now."""
     if isinstance(kind, int):
         return (None, BREAK, CONTINUE, Return(value))[kind]
-    return Leave(kind, value, sure)
+    return Leave(kind, value, NONE not in possible, possible)
+
+
+def settled(signal: Leave) -> Leave:
+    """A signal on the path on which it does leave."""
+    return Leave(signal.kind, signal.value, True, signal.kinds - {NONE})

@@ -165,7 +165,7 @@ class _Inputs:
             im = self.add(Var(Scalar(core_dtype(dtype)), f"{name}_im"), ParamSpec("scalar", k, part="im"))
             return Num(var, x.weak, im)
         if dtype == INT64:
-            self.program.top.add(var)
+            self.program.top[var] = None
         return Num(var, x.weak)
 
     def array(self, k: int, x: AbstractArray, name: str) -> Arr:
@@ -186,7 +186,7 @@ class _Inputs:
         if isinstance(n, str) and n in self.named:
             return self.named[n]
         var = self.add(Var(Scalar(I64), n or f"{name}_n{axis}"), ParamSpec("extent", k, axis))
-        self.program.top.add(var)
+        self.program.top[var] = None
         self.program.lows[var] = SMALL + 1
         size = integer(var, SMALL + 1)
         if isinstance(n, str):

@@ -139,7 +139,7 @@ class Staging:
         self.builder = Recorder()
         self.scopes: list[Scope] = []
         self.same: dict[Var, Atom] = {}  # placeholders that turned out to be a value from outside
-        self.top: set[Var] = set()  # int64 scalars of the outermost block that sizes are made of
+        self.top: dict[Var, None] = {}  # int64 scalars of the outermost block that sizes are made of
         self.sizes: dict[tuple[str, tuple[Atom, ...]], Atom] = {}  # size arithmetic, once each
         self.lows: dict[Atom, int] = {}  # lower bounds of sizes
         self.highs: dict[Any, tuple[Var | None, int]] = {}  # upper bounds of loop indices
@@ -249,7 +249,7 @@ class Staging:
             with self.builder.outermost():
                 self.sizes[key] = self.builder.prim(name, *args)
             if isinstance(self.sizes[key], Var):
-                self.top.add(self.sizes[key])  # type: ignore[arg-type]
+                self.top[self.sizes[key]] = None  # type: ignore[index]
         return self.sizes[key]
 
     # --- the end ------------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from typing import Any
 
 from iverson.lang import analysis
 from iverson.lang.analysis import bound, leaves, parameters, targets
+from iverson.lang.desugar import Desugar
 
 _AUGMENTED = {
     ast.Add: "add",
@@ -125,6 +126,7 @@ class _Rewriter(ast.NodeTransformer):
             if isinstance(arg, ast.arg):
                 arg.annotation = None
         args = parameters(node.args)
+        Desugar().function(node)
         outer = analysis.declared(node.body, ast.Nonlocal)
         global_ = analysis.declared(node.body, ast.Global)
         local = (bound(node.body) | set(args)) - outer - global_
@@ -251,11 +253,6 @@ class _Rewriter(ast.NodeTransformer):
         return [body], _iv("for_", *args, *flags), stored
 
     def while_(self, s: Any) -> tuple[list[ast.stmt], ast.Call, set[str]]:
-        if any(isinstance(n, ast.NamedExpr) for n in ast.walk(s.test)):  # the test binds names: make it a statement
-            stop = ast.If(ast.UnaryOp(ast.Not(), s.test), [ast.Break()], [])
-            stop.after = s.head | s.after  # type: ignore[attr-defined]
-            s.body = [ast.fix_missing_locations(_at(stop, s)), *s.body]
-            s.test = ast.copy_location(ast.Constant(True), s.test)
         before = self.definite
         test = ast.copy_location(_thunk(self.visit(s.test)), s)
         body = self.suite("body", s.body, s.head | s.after)
@@ -379,7 +376,7 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Attribute(self, e: ast.Attribute) -> Any:
         self.generic_visit(e)
-        return _at(_iv("load", e), e) if isinstance(e.ctx, ast.Load) else e
+        return _at(_iv("attribute", e.value, ast.Constant(e.attr)), e) if isinstance(e.ctx, ast.Load) else e
 
     def visit_Subscript(self, e: ast.Subscript) -> Any:
         e.value = self.visit(e.value)
