@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from iverson.core.rewrite import free, rename, type_atoms
-from iverson.core.syntax import Array, Atom, Block, Function, Var
+from iverson.core.syntax import Array, Atom, Function, Var
 from iverson.lang import runtime, state
 from iverson.lang.errors import error
 from iverson.lang.num import Num, is_scalar
+from iverson.lang.resolve import resolved
 from iverson.lang.shapes import require_same
 from iverson.lang.staging import Each, builder, current
 from iverson.lang.values import Arr, lift, materialise, owned
@@ -96,18 +97,13 @@ def subprogram(
         result = runtime.call(f, *inner_args, **inner_kwargs)
         outs = tuple(lift(x) for x in state.flatten(result)[0] if _is_numeric(x))
         atoms = tuple(materialise(x) for x in outs)
-    block = _resolved(program.block(scope, atoms), program.resolve)
+    block = resolved(program.block(scope, atoms), program.resolve)
     extents = [a for p in params.values() for a in type_atoms(p.type) if isinstance(a, Var)]
     outer = dict.fromkeys([*extents, *free(block, params.values())])
     closed = sorted(outer, key=lambda v: isinstance(v.type, Array))  # sizes before the arrays that have them
     function = Function((*closed, *params.values()), block, getattr(f, "__name__", "f"))
     positions = tuple(range(len(closed), len(closed) + len(params)))
     return Subprogram(function, (*closed, *actual.values()), positions, result, outs)
-
-
-def _resolved(block: Block, resolve: Callable[[Atom], Atom]) -> Block:
-    """The block with placeholders replaced by what they turned out to stand for."""
-    return rename(block, {v: new for v in free(block) if (new := resolve(v)) is not v})
 
 
 def require_float(leaf: Any, what: str) -> None:

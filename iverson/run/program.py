@@ -95,7 +95,7 @@ class Program:
 
     @cached_property
     def function(self) -> Function:
-        """The core function that is compiled: without results that are arguments; mutated arguments donated; optimised."""
+        """The core function to compile: without results that are arguments; mutated arguments donated; optimised."""
         staged = self.staged
         keep = [o.position + k for o in self.kept for k in range(2 if _is_complex(o) and o.kind == "scalar" else 1)]
         outs = tuple(staged.function.body.outs[k] for k in (*keep, *(m.position for m in staged.mutated)))
@@ -134,8 +134,8 @@ class Program:
             ready.append(x)
         return ready, write_back
 
-    def _rebuild(self, values: Sequence[Any], leaves: Sequence[Any]) -> Any:
-        fresh = iter(values)
+    def _rebuild(self, values: Sequence[Any] | None, leaves: Sequence[Any]) -> Any:
+        fresh = iter(values or ())  # none is None
         results: list[Any] = []
         for o in self.staged.outs:
             if o.kind == "static":

@@ -20,6 +20,7 @@ from iverson.lang.errors import error
 from iverson.lang.inner import Subprogram, require_float, require_like, subprogram, value_of
 from iverson.lang.staging import active
 from iverson.lang.values import lift, materialise
+from iverson.opt.pipeline import prepare
 from iverson.run.jit import Derived
 
 Argnums = int | Sequence[int]
@@ -49,8 +50,8 @@ def value_and_grad(
     def stage(*args: Any, **kwargs: Any) -> Any:
         chosen = _Chosen(args, argnums)
         sub = subprogram(f, args, kwargs, chosen.leaves)
-        value = _scalar(sub, f, has_aux)
-        outs = sub.apply(reverse.gradient(value, sub.active))
+        _require_scalar(sub, f, has_aux)
+        outs = sub.apply(reverse.gradient(prepare(sub.function), sub.active))
         count = len(sub.function.body.outs)
         return sub.rebuild(outs[:count]), chosen.like(outs[count:])
 
@@ -91,7 +92,7 @@ def _vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tup
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
         seeds = [materialise(c) for c in _float_leaves(cotangent, sub, "the cotangent")]
-        g = reverse.vjp(sub.function, sub.active)
+        g = reverse.vjp(prepare(sub.function), sub.active)
         added = g.params[len(sub.function.params) :]
         outs = sub.apply(g, _with_extents(added, seeds))
         return chosen.like(outs[len(sub.function.body.outs) :])  # type: ignore[no-any-return]
@@ -123,7 +124,7 @@ def _jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, .
     if structure != state.flatten(primals)[1]:
         raise error(TypeError, "the tangents must have the structure of the primals")
     directions = [require_like(lift(given[k]), lift(chosen.values[k]), "a tangent") for k in chosen.leaves]
-    outs = sub.apply(forward.jvp(sub.function, sub.active), [materialise(t) for t in directions])
+    outs = sub.apply(forward.jvp(prepare(sub.function), sub.active), [materialise(t) for t in directions])
     count = len(sub.function.body.outs)
     return sub.rebuild(outs[:count]), _tangent_tree(sub, outs[count:])
 
@@ -148,7 +149,7 @@ def _jacobian(
     def stage(*args: Any, **kwargs: Any) -> Any:
         chosen = _Chosen(args, argnums)
         sub = subprogram(f, args, kwargs, chosen.leaves)
-        outs = iter(sub.apply(rule(sub.function, sub.active)))
+        outs = iter(sub.apply(rule(prepare(sub.function), sub.active)))
         blocks = [[next(outs) for _ in chosen.leaves] if _is_float(x) else None for x in sub.outs]
         return sub.map_outs(lambda k: None if blocks[k] is None else chosen.like(blocks[k]))
 
@@ -194,8 +195,8 @@ class _Chosen:
         return trees[0] if self.single else trees
 
 
-def _scalar(sub: Subprogram, f: Callable[..., Any], has_aux: bool) -> Function:
-    """The function, if its first out is the floating-point scalar that a gradient needs."""
+def _require_scalar(sub: Subprogram, f: Callable[..., Any], has_aux: bool) -> None:
+    """Raise unless the first out is the floating-point scalar that a gradient needs."""
     name = getattr(f, "__name__", "f")
     if has_aux and not (isinstance(sub.result, tuple) and len(sub.result) == 2):
         raise error(TypeError, f"with has_aux, {name} must return a pair (value, anything)")
@@ -210,7 +211,6 @@ def _scalar(sub: Subprogram, f: Callable[..., Any], has_aux: bool) -> Function:
                                f"or use iv.jacrev")  # fmt: skip
     if first.dtype.kind != "f":
         raise error(TypeError, f"{name} returns {first.dtype}; its gradient needs a floating-point scalar")
-    return sub.function
 
 
 def _float_leaves(tree: Any, sub: Subprogram, what: str) -> list[Any]:
