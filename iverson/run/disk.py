@@ -17,6 +17,7 @@ import os
 import stat
 import sys
 import tempfile
+import time
 from functools import cache
 from pathlib import Path
 
@@ -28,7 +29,8 @@ from iverson.backend import cpu
 LIMIT = 256 << 20
 VARIABLE = "IVERSON_CACHE_DIR"
 _DIGEST = 32
-_SUFFIX = ".iv"
+_SUFFIX, _UNFINISHED = ".iv", ".tmp"
+_ABANDONED = 3600.0  # seconds after which an unfinished file has no writer any more
 
 
 @cache
@@ -113,7 +115,7 @@ def put(name: str, payload: bytes) -> None:
         return
     temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=where, delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=where, suffix=_UNFINISHED, delete=False) as file:
             temporary = file.name
             file.write(_digest(name, payload) + payload)
         os.replace(temporary, where / f"{name}{_SUFFIX}")
@@ -138,6 +140,10 @@ def _digest(name: str, payload: bytes) -> bytes:
 
 
 def _trim(where: Path) -> None:
+    for path in where.glob(f"*{_UNFINISHED}"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < time.time() - _ABANDONED:
+                path.unlink()
     entries = []
     for path in where.glob(f"*{_SUFFIX}"):
         with contextlib.suppress(OSError):

@@ -378,3 +378,65 @@ def test_bar_two_microseconds() -> None:
     f = bound(call.bind, Signature(arguments, slots, guards, (ArrayResult(I64, 1),), single=True), echo(4))
     x = np.zeros(8)
     assert min(timeit.repeat(lambda: f(x, x, 1.0), number=2000, repeat=20)) / 2000 < 2e-6
+
+
+def arbitrary(rng: np.random.Generator) -> Any:
+    """Something that a caller may pass."""
+    base = np.zeros((6, 7), rng.choice(["f8", "f4", "i8", "i4", "?", ">f8", "c16", "O"]))
+    rows = base[:: rng.choice([1, 2, -1]), rng.integers(3) :]
+    frozen = rows.copy()
+    frozen.flags.writeable = False
+    numbers = [
+        1,
+        2**70,
+        -5,
+        0.5,
+        True,
+        None,
+        "s",
+        1j,
+        np.float64(0.5),
+        np.float32(0.5),
+        np.int64(1),
+        np.True_,
+        object(),
+    ]
+    arrays = [
+        base,
+        rows,
+        rows[0],
+        rows[:, 0],
+        base.T,
+        frozen,
+        rows.view(Subclass),
+        rows[..., None],
+        base[:0],
+        rows[1, 1],
+    ]
+    pool = numbers if rng.random() < 0.3 else arrays
+    return pool[rng.integers(len(pool))]
+
+
+def test_native_and_python_agree_on_what_fits() -> None:
+    rng = np.random.default_rng(0)
+    library, taken = echo(3), 0
+    for _ in range(300):
+        layout, written = rng.choice(list(Layout)), bool(rng.random() < 0.5)
+        matrix = ArrayArgument(F64, 2, layout, written)
+        other = rng.choice([ArrayArgument(F64, 2, Layout.ANY), ScalarArgument(F64, bool(rng.random() < 0.5))])
+        arguments = (matrix, ScalarArgument(I64, weak=True), other)
+        guards = [Between(Extent(0, 0), 1, 6)] if rng.random() < 0.5 else []
+        if isinstance(other, ArrayArgument) and rng.random() < 0.5:
+            guards.append(Same(Extent(0, 1), Extent(2, 1)))
+        signature = Signature(arguments, (Data(0), Value(1), Extent(0, 1)), tuple(guards), (ArrayResult(I64, 1),), True)
+        native, python = (bound(b, signature, library) for b in (call.bind, call.PythonCall))
+        for _ in range(40):
+            a, b = np.zeros((6, 7)), np.ones((6, 7))[:, :: rng.choice([1, 2])]
+            fitting = [a, 3, b if isinstance(other, ArrayArgument) else (0.5 if other.weak else np.float64(0.5))]
+            args = [arbitrary(rng) if rng.random() < 0.3 else x for x in fitting]
+            left, right = native(*args), python(*args)
+            assert went_slow(left) == went_slow(right), (signature, args)
+            if not went_slow(left):
+                taken += 1
+                np.testing.assert_array_equal(left, right)
+    assert taken > 1000

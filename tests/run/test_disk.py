@@ -106,3 +106,14 @@ def test_size_is_bounded_and_the_oldest_go(place: Path, monkeypatch: pytest.Monk
         os.utime(entry(place, f"e{k}"), (k + 1, k + 1))
     assert [k for k in range(5) if disk.get(f"e{k}") is not None] == [2, 3, 4]
     assert sum(p.stat().st_size for p in place.iterdir()) <= 1000
+
+
+def test_what_a_killed_process_left_is_removed(place: Path) -> None:
+    place.mkdir(mode=0o700)
+    old, new = place / "old.tmp", place / "new.tmp"
+    for path in (old, new):
+        path.write_bytes(b"half an entry")
+    os.utime(old, (1, 1))
+    disk.put("x", b"code")
+    assert not old.exists()
+    assert new.exists()
