@@ -278,3 +278,12 @@ def retype(op: Op, env: dict[Var, Atom]) -> Op:
             return While(tuple(map(var, carry)), inits, cond, body)
         case _:
             return op
+
+
+def single_update(op: Op) -> Contribute | None:
+    """The contribution of an Accumulate that updates one element of one array, and does nothing else."""
+    if isinstance(op, Accumulate) and len(op.accs) == 1 and len(op.body.lets) == 1 and not op.body.outs:
+        c = op.body.lets[0].op
+        if isinstance(c, Contribute) and c.acc is op.accs[0] and len(c.values) == 1 and c.index:
+            return c
+    return None

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from iverson.core.build import Builder, dtype_of, extents_of, literal
+from iverson.core.rewrite import single_update
 from iverson.core.syntax import (
     I64,
     Accumulate,
@@ -28,7 +29,6 @@ from iverson.core.syntax import (
     Literal,
     Loop,
     Map,
-    Op,
     Prim,
     Read,
     Scalar,
@@ -52,15 +52,6 @@ from iverson.diff.residuals import (
     Updates,
 )
 from iverson.diff.yields import EXTREMA, Yields
-
-
-def single_update(op: Op) -> Contribute | None:
-    """The contribution of an Accumulate that makes exactly one, and nothing else."""
-    if isinstance(op, Accumulate) and len(op.accs) == 1 and len(op.body.lets) == 1 and not op.body.outs:
-        c = op.body.lets[0].op
-        if isinstance(c, Contribute) and c.acc is op.accs[0] and len(c.values) == 1 and c.index:
-            return c
-    return None
 
 
 class Planner:

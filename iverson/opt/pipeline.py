@@ -4,7 +4,8 @@
     optimise    what is to be compiled
 
 simplify runs before the others, so that they see each read once, and after them, since what was inlined or brought
-together repeats what surrounds it.  bounds is early: what can't raise moves freely.  Loops are merged only after the
+together repeats what surrounds it.  bounds is early: what can't raise moves freely.  promote needs
+indices that were computed before the loop.  Loops are merged only after the
 transform: a maximum merged with what it ranges over would have all of that swept again at the winner.  fuse runs once
 more after gather, which makes producers of what was contributed.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from iverson.core.syntax import Function
-from iverson.opt import bounds, fuse, gather, hoist, siblings, simplify
+from iverson.opt import bounds, fuse, gather, hoist, promote, siblings, simplify
 
 Pass = Callable[[Function], Function]
 
@@ -23,6 +24,7 @@ PREPARE: list[tuple[str, Pass]] = [
     ("bounds", bounds.run),
     ("simplify bounded", simplify.run),
     ("hoist", hoist.run),
+    ("promote", promote.run),
     ("fuse", fuse.run),
     ("simplify fused", simplify.run),
 ]
