@@ -4,10 +4,10 @@
     optimise    what is to be compiled
 
 simplify runs before the others, so that they see each read once, and after them, since what was inlined or brought
-together repeats what surrounds it.  bounds is early: what can't raise moves freely.  promote needs
-indices that were computed before the loop.  Loops are merged only after the
-transform: a maximum merged with what it ranges over would have all of that swept again at the winner.  fuse runs once
-more after gather, which makes producers of what was contributed.
+together repeats what surrounds it.  bounds is early: what can't raise moves freely.  hoist, branches and promote let
+parallel see what a loop accumulates, and reverse mode what it overwrites (promote needs indices that were computed
+before the loop).  Loops are merged only after the transform: a maximum merged with what it ranges over would have all
+of that swept again at the winner.  fuse runs once more after gather, which makes producers of what was contributed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from iverson.core.syntax import Function
-from iverson.opt import bounds, fuse, gather, hoist, promote, siblings, simplify
+from iverson.opt import bounds, branches, fuse, gather, hoist, parallel, promote, siblings, simplify
 
 Pass = Callable[[Function], Function]
 
@@ -24,7 +24,12 @@ PREPARE: list[tuple[str, Pass]] = [
     ("bounds", bounds.run),
     ("simplify bounded", simplify.run),
     ("hoist", hoist.run),
+    ("branches", branches.run),
     ("promote", promote.run),
+    ("parallel", parallel.run),
+    ("gather", gather.run),
+    ("simplify parallel", simplify.run),
+    ("hoist reductions", hoist.run),
     ("fuse", fuse.run),
     ("simplify fused", simplify.run),
 ]
@@ -33,7 +38,7 @@ PASSES: list[tuple[str, Pass]] = [
     *PREPARE,
     ("siblings", siblings.run),
     ("simplify merged", simplify.run),
-    ("gather", gather.run),
+    ("gather merged", gather.run),
     ("fuse gathered", fuse.run),
     ("simplify gathered", simplify.run),
 ]

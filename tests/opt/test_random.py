@@ -2,7 +2,7 @@
 
 import pytest
 
-from iverson.opt import bounds, fuse, gather, hoist, siblings, simplify
+from iverson.opt import bounds, branches, fuse, gather, hoist, parallel, promote, siblings, simplify
 from tests.core.generate import random_function
 from tests.opt.support import assert_kept
 
@@ -10,9 +10,12 @@ from tests.opt.support import assert_kept
 PASSES = {
     "simplify": (simplify.run, True, 0.0),
     "bounds": (bounds.run, True, 0.0),
+    "branches": (branches.run, True, 0.0),
+    "promote": (promote.run, True, 0.5),
     "fuse": (fuse.run, True, 0.0),
     "siblings": (siblings.run, True, 0.0),
     "hoist": (hoist.run, True, 3.0),
+    "parallel": (parallel.run, False, 0.0),
     "gather": (gather.run, False, 0.5),
 }
 
