@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 from collections.abc import Callable
 from types import BuiltinFunctionType, FunctionType, MethodType
@@ -45,7 +46,7 @@ def call(function: Any, *args: Any, **kwargs: Any) -> Any:
         return call(function.func, *function.args, *args, **{**function.keywords, **kwargs})
     if isinstance(function, type):
         return _construct(function, args, kwargs)
-    own = getattr(type(function), "__call__", None)
+    own = inspect.getattr_static(type(function), "__call__", None)
     if isinstance(own, FunctionType) and not isinstance(function, Arr | Num):
         return call(own, function, *args, **kwargs)
     return load(_opaque(function, args, kwargs))

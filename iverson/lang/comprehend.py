@@ -21,8 +21,8 @@ from iverson.lang.lists import ListArr, TreeList, is_structure, of_levels
 from iverson.lang.loops import must_unroll
 from iverson.lang.num import Num, as_bool, as_kind, cast, constant, is_scalar, kind_of, known, truth
 from iverson.lang.shapes import Extent, atoms, extent_atom
-from iverson.lang.staging import Each as EachScope
 from iverson.lang.signals import Return
+from iverson.lang.staging import Each as EachScope
 from iverson.lang.staging import builder, current
 from iverson.lang.state import Snapshot, flatten
 from iverson.lang.values import Arr, full, generate, in_parallel, lift, materialise, owned
@@ -332,7 +332,7 @@ class Fold:
         lets: list[Let] = []
         with builder().into(lets):
             outs = in_parallel((s.length,), body, yields)
-        value, seen = found
+        value = found[0]
         if acc:
             return self._accumulated(acc, lets), True
         builder().splice(Block(tuple(lets), ()))

@@ -1,11 +1,11 @@
 """Python's rarer statements in terms of its common ones, before analysis and rewriting.
 
-    for ...: A                flag = False
-    else: B              ->   for ...: A   with  break -> flag = True; break
-                              if not flag: B
-    while (x := f()): A  ->   while True:
-                                  if not (x := f()): break
-                                  A
+for ...: A                flag = False
+else: B              ->   for ...: A   with  break -> flag = True; break
+                          if not flag: B
+while (x := f()): A  ->   while True:
+                              if not (x := f()): break
+                              A
 """
 
 from __future__ import annotations

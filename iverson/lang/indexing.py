@@ -282,13 +282,14 @@ def _complete(a: Arr, shape: Sequence[Any]) -> list[Extent]:
 
 def _quotient(a: Arr, rest: list[Extent]) -> Extent:
     """size / product(rest), cancelling common lengths so that sizes stay simple."""
-    own = list(a.shape)
-    for n in list(rest):
-        match = next((m for m in own if same(m, n)), None)
-        if match is not None:
-            own.remove(match)
-            rest.remove(n)
-    divisor = product(rest)
+    own, left = list(a.shape), []
+    for n in rest:
+        match = next((k for k, m in enumerate(own) if same(m, n)), None)
+        if match is None:
+            left.append(n)
+        else:
+            del own[match]
+    divisor = product(left)
     if isinstance(divisor, int) and divisor == 0:
         raise error(ValueError, "cannot reshape an array of size 0 with an unknown dimension")
     return extent(product(own) // divisor)

@@ -54,7 +54,7 @@ class ListArr(Arr):
         if name in _REFUSED:
             raise error(
                 TypeError,
-                f"list.{name}: a comprehension is an array of fixed length in a staged program; write the whole list as "
+                f"list.{name}: a comprehension is an array of fixed length in a staged program; write all of it as "
                 "one comprehension, or use a NumPy function",
             )
         if name in ("shape", "ndim", "dtype", "T") or name.startswith("__"):

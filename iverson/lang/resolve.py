@@ -1,6 +1,6 @@
 """The last step of staging: placeholders that turned out to be a value from outside are replaced by it.
 
-    [placeholder := value] block,   binders kept, types renamed where they mention a placeholder
+[placeholder := value] block,   binders kept, types renamed where they mention a placeholder
 """
 
 from __future__ import annotations

@@ -54,6 +54,8 @@ _slice = type(np.s_[:])
 
 def getitem(x: Any, index: Any) -> Any:
     """x[index]"""
+    if x is np.mgrid or x is np.ogrid:
+        return call(x, index)
     index = known(index)
     if isinstance(x, np.ndarray):
         x = load(x)

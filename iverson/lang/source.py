@@ -62,6 +62,7 @@ def _compile(function: FunctionType) -> CodeType:
         new = transform.function(node, code.co_name, set(code.co_freevars))
     except StagingError:
         raise
+    _forget_defaults(new.args)
     factory = ast.FunctionDef(
         name="_iv_factory",
         args=ast.arguments([], [ast.arg(name) for name in free], None, [], [], None, []),
@@ -78,6 +79,12 @@ def _compile(function: FunctionType) -> CodeType:
     made = made.replace(co_name=code.co_name, co_qualname=code.co_qualname)
     _READY.update(_codes(made))
     return made
+
+
+def _forget_defaults(arguments: ast.arguments) -> None:
+    """The function object has its defaults already: they are not computed again."""
+    arguments.defaults = [ast.Constant(None) for _ in arguments.defaults]
+    arguments.kw_defaults = [d and ast.Constant(None) for d in arguments.kw_defaults]
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

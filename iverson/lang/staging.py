@@ -202,9 +202,9 @@ class Staging:
         if cell.choices or any(other.in_use() for other in cell.tied):
             raise error(
                 ValueError,
-                f"{cell.name or 'this array'} is written here, but whether it is the same array as another one that is "
-                "still in use depends on a condition or on the turn of a loop; make it an array of its own with .copy() "
-                "where the name is bound",
+                f"{cell.name or 'this array'} is written here, but whether it is the same array as another one that "
+                "is still in use depends on a condition or on the turn of a loop; make it an array of its own "
+                "with .copy() where the name is bound",
             )
         if any(isinstance(scope, Each) for scope in self.scopes[cell.depth :]):
             raise error(

@@ -489,7 +489,9 @@ def _pattern(target: ast.expr, body: ast.expr, count: int) -> ast.Lambda:
             body = ast.Call(_pattern(part, body, count * 100), [_name(name)], [])
     whole = f"_iv_{count}"
     items = _iv("unpack", _name(whole), ast.Constant(len(parts)))
-    return ast.Lambda(_arguments([whole]), ast.Call(ast.Lambda(_arguments(names), body), [ast.Starred(items, ast.Load())], []))
+    return ast.Lambda(
+        _arguments([whole]), ast.Call(ast.Lambda(_arguments(names), body), [ast.Starred(items, ast.Load())], [])
+    )
 
 
 def _splits(s: ast.stmt) -> bool:

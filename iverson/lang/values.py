@@ -166,6 +166,11 @@ class Arr:
     def imag(self) -> Any:
         return elementwise(lambda z: z.imag, self)
 
+    def conj(self) -> Any:
+        return self if not is_complex(self.dtype) else elementwise(lambda z: z.conjugate(), self)
+
+    conjugate = conj
+
     @property
     def kind(self) -> Kind:
         return Kind(self.dtype)
