@@ -35,8 +35,8 @@ Arrays that are written (donated) overlap no other array; arrays that are only r
     OUT_OF_MEMORY     an allocation failed
     GUARD             an assumption of this specialisation does not hold; nothing was written; the caller respecialises
     RERUN             some check failed, this kernel does not know which: the exact kernel (`Compiled.exact`), called
-                      with the same arguments, does, and gives its status and details (or OK) INTERRUPTED the user
-                      pressed Ctrl-C; after `interrupt.clear()` the kernel may be called again
+                      with the same arguments, does, and gives its status and details (or OK)
+    INTERRUPTED       the user pressed Ctrl-C; after `interrupt.clear()` the kernel may be called again
 
 Unless the status is OK the kernel has freed everything it allocated, and has written no donated array.
 
