@@ -4,7 +4,7 @@
 
 The callable takes positional arguments.  If each is what the signature says, the kernel runs on their data, with
 nothing copied, and the results are made; otherwise `slow(*args, **kwargs)` has the call: it converts, respecialises or
-raises.  Overlapping arrays of which one is written go there too, and so does a kernel that reports a failed guard.  For
+raises.  Overlapping arrays of which one is written go there too, and so do the statuses that ask for another run.  For
 any other failure `failed(status, address of the error slots)` must raise.
 
 Calls go through the native wrapper of `wrapper.py`, a few tens of nanoseconds, where the layouts of CPython's and
@@ -28,6 +28,7 @@ from iverson.backend import cpu
 from iverson.backend.abi import (
     ERROR_SLOTS,
     GUARD,
+    INTERRUPTED,
     ITEM_SIZE,
     OK,
     RERUN,
@@ -100,7 +101,7 @@ class PythonCall:
         results = (ctypes.c_int64 * max(signature.result_slots, 1))()
         error = (ctypes.c_int64 * ERROR_SLOTS)()
         status = self.kernel(slots, results, error)
-        if status in (GUARD, RERUN):
+        if status in (GUARD, RERUN, INTERRUPTED):
             return self.slow(*args)
         if status != OK:
             return self.failed(status, ctypes.addressof(error))

@@ -18,6 +18,7 @@ import pytest
 from iverson.backend import cpu, recipes, special
 from iverson.backend.abi import (
     GUARD,
+    INTERRUPTED,
     OUT_OF_MEMORY,
     RERUN,
     ArrayArgument,
@@ -260,6 +261,7 @@ def test_failures_are_raised_with_their_details(bind) -> None:
         assert raised.value.args == (status, 41, 2.5)
     assert went_slow(f(GUARD, counter))
     assert went_slow(f(RERUN, counter))
+    assert went_slow(f(INTERRUPTED, counter))
 
 
 @pytest.mark.parametrize("release", [False, True])
