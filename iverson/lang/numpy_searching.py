@@ -73,7 +73,7 @@ def select_(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     return _choice([(lift(p), lift(v)) for p, v in zip(conditions, choices, strict=True)], lift(default))
 
 
-@implements(np.choose)
+@implements(np.choose, method="choose")
 def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     which, values = lift(a), [lift(v) for v in sequence(choices)]
     if mode == "wrap":
@@ -130,9 +130,14 @@ def extract(condition: Any, arr: Any) -> Any:
     return ravel(arr)[flatnonzero(condition)]
 
 
-@implements(np.compress, method="compress")
+@implements(np.compress)
 def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Any:
     return store(FUNCTIONS[np.take](a, flatnonzero(condition), axis), out)
+
+
+@implements(method="compress")
+def compress_method(a: Any, condition: Any, axis: Any = None, out: Any = None) -> Any:
+    return compress(condition, a, axis, out)
 
 
 @implements(np.isin)

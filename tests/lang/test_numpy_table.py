@@ -1,0 +1,183 @@
+"""Every name of the NumPy table against NumPy itself, and every refusal."""
+
+import math
+import random
+
+import numpy as np
+import pytest
+from scipy import special
+
+from iverson.lang import functional, numpy_refused, table
+from iverson.lang import random as keyed
+from iverson.lang.mathtable import MATH
+from tests.lang.numpy_cases import CASES
+from tests.lang.staging_oracle import run
+
+table.load()
+
+
+def compare(got, expected):
+    if isinstance(expected, tuple | list):
+        assert len(got) == len(expected)
+        for g, e in zip(got, expected, strict=True):
+            compare(g, e)
+        return
+    expected = np.asarray(expected)
+    assert np.shape(got) == expected.shape
+    assert np.asarray(got).dtype == expected.dtype
+    tolerance = 2e-5 if expected.dtype == np.float32 else 1e-11
+    np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(("program", "args"), [c[2:] for c in CASES], ids=[c[1] for c in CASES])
+def test_name(program, args):
+    with np.errstate(all="ignore"):
+        expected = program(*args)
+    compare(run(program, *args), expected)
+
+
+def is_refused(function):
+    return table.FUNCTIONS[function].__qualname__.endswith((".refused", ".refuse"))
+
+
+def test_every_name_has_a_case():
+    tested = {id(c[0]) for c in CASES}
+    others = {id(f) for f in (*MATH, np.mgrid, np.ogrid, np.complex64, np.complex128)}
+    others |= {id(getattr(m, name)) for m in (functional, keyed) for name in dir(m)}
+    ours = [f for f, g in table.FUNCTIONS.items() if g.__module__ != "iverson.lang.builtin"]
+    missing = [f for f in ours if id(f) not in tested | others and not is_refused(f)]
+    assert [getattr(f, "__name__", f) for f in missing] == []
+
+
+def test_grids():
+    compare(run(lambda x: np.mgrid[0 : len(x), 1:4], np.zeros(6)), np.mgrid[0:6, 1:4])
+    compare(run(lambda x: np.ogrid[0 : len(x), 1:4], np.zeros(6)), np.ogrid[0:6, 1:4])
+    compare(run(lambda x: np.mgrid[0:1:5j], np.zeros(6)), np.mgrid[0:1:5j])
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+X = np.arange(6.0)
+MATRIX = np.eye(5)
+GENERATOR = np.random.default_rng(0)
+
+REFUSED = {
+    "np.random.normal": lambda x: np.random.normal(size=3) + x[0],
+    "np.random.seed": lambda x: np.random.seed(0),
+    "a generator": lambda x: x + GENERATOR.normal(size=6),
+    "random.random": lambda x: x * random.random(),
+    "np.fft.fft": lambda x: np.fft.fft(x),
+    "np.median": lambda x: np.median(x),
+    "np.unique": lambda x: np.unique(x),
+    "np.percentile": lambda x: np.percentile(x, 10),
+    "math.frexp": lambda x: math.frexp(x[0]),
+    "special.zeta": lambda x: special.zeta(x, 2.0),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusals_say_so(name):
+    with pytest.raises(NotImplementedError, match=r"test_numpy_table\.py"):
+        run(REFUSED[name], X)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in np.linalg.__all__ if n.islower() and hasattr(getattr(np.linalg, n), "__call__")]
+)
+def test_linear_algebra_is_there_or_refused(name):
+    function = getattr(np.linalg, name)
+    assert function in table.FUNCTIONS or name in ("linalgerror",), name
+
+
+def test_what_programs_lack():
+    with pytest.raises(ValueError, match="must increase"):
+        run(lambda x: np.digitize(x, x[::-1]), X)
+    with pytest.raises(TypeError, match="float16"):
+        run(lambda x: np.zeros(3, dtype=np.float16) + x[0], X)
+
+
+def test_the_hint_of_np_random_is_iv_random():
+    with pytest.raises(NotImplementedError, match=r"iv\.random"):
+        run(lambda x: x + np.random.rand(6), X)
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+ERRORS = {
+    "axis": (np.exceptions.AxisError, lambda x: np.sum(x, axis=3)),
+    "duplicate axis": (ValueError, lambda x: np.sum(x[:, None], axis=(0, 0))),
+    "empty maximum": (ValueError, lambda x: np.max(x[:0])),
+    "empty argmin": (ValueError, lambda x: np.argmin(x[:0])),
+    "empty maximum at run time": (ValueError, lambda x: np.max(x[x > 100])),
+    "einsum letters": (ValueError, lambda x: np.einsum("ij->i", x)),
+    "einsum output": (ValueError, lambda x: np.einsum("i->j", x)),
+    "matmul of numbers": (ValueError, lambda x: np.matmul(x, 2.0)),
+    "matmul shapes": (ValueError, lambda x: x @ np.ones(4)),
+    "concatenate of axes": (ValueError, lambda x: np.concatenate([x, x[:, None]])),
+    "concatenate of nothing": (ValueError, lambda x: np.concatenate([])),
+    "broadcast_to": (ValueError, lambda x: np.broadcast_to(x, (4, 5))),
+    "write into a broadcast": (ValueError, lambda x: np.copyto(np.broadcast_to(x, (2, 6)), 0.0)),
+    "squeeze": (ValueError, lambda x: np.squeeze(x[:4], 0)),
+    "unequal split": (ValueError, lambda x: np.split(x, 4)),
+    "take": (IndexError, lambda x: np.take(x, 9)),
+    "bincount of floats": (TypeError, lambda x: np.bincount(x)),
+    "bincount of negatives": (ValueError, lambda x: np.bincount(np.array([1, -1]))),
+    "histogram range": (ValueError, lambda x: np.histogram(x, 3, (1.0, 0.0))),
+    "choose": (ValueError, lambda x: np.choose(np.array([0, 3]), [1, 2])),
+    "where of three": (ValueError, lambda x: np.where(x > 0, x)),
+    "cast of out": (TypeError, lambda x: np.add(x, 1.5, out=np.zeros(6, int))),
+    "mask dtype": (TypeError, lambda x: np.sum(x, where=x)),
+    "interp lengths": (ValueError, lambda x: np.interp(0.5, x, x[:3])),
+    "linspace": (ValueError, lambda x: np.linspace(0, 1, -1)),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_errors_are_numpys(name):
+    kind, program = ERRORS[name]
+    with pytest.raises(kind):
+        program(X)
+    with pytest.raises(kind):
+        run(program, X)
+
+
+# --- math -------------------------------------------------------------------------------------------------------------
+
+ONE = {
+    **{f: 0.6 for f in MATH},
+    math.acosh: 1.7, math.comb: (7, 3), math.perm: (6, 2), math.factorial: 6, math.isqrt: 50, math.gcd: (12, 18, 8),
+    math.lcm: (4, 6), math.ldexp: (0.75, 5), math.atan2: (0.5, -0.3), math.copysign: (0.5, -0.3), math.fmod: (-7.5, 2.0),
+    math.pow: (1.5, 2.5), math.remainder: (7.5, 2.0), math.hypot: (3.0, 4.0, 12.0), math.dist: ((0.0, 1.0), (3.0, 5.0)),
+    math.isclose: (1.0, 1.0 + 1e-10),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("function", list(MATH), ids=lambda f: f.__name__)
+def test_math(function):
+    args = ONE[function] if isinstance(ONE[function], tuple) else (ONE[function],)
+    compare(run(function, *args), function(*args))
+    if all(isinstance(a, float) for a in args):
+        compare(run(lambda *a: function(*(-x for x in a)), *[-a for a in args]), function(*args))
+
+
+def test_math_beyond_pythons_domain_follows_numpy():
+    assert np.isnan(run(lambda x: math.sqrt(x), -1.0))
+    assert run(lambda x: math.log(x), 0.0) == -np.inf
+    assert run(lambda x: math.exp(x), 1e4) == np.inf
+
+
+def test_math_of_an_array_is_an_error():
+    with pytest.raises(TypeError, match="takes numbers"):
+        run(lambda x: math.sin(x), X)
+
+
+@pytest.mark.parametrize("n", [0, 1, 15, 16, 17, 10**15, 2**52 - 1, (2**31 - 1) ** 2, (3 * 10**9) ** 2 - 1])
+def test_isqrt(n):
+    assert run(lambda k: math.isqrt(k), n) == math.isqrt(n)
+
+
+@pytest.mark.parametrize(
+    ("x", "y"), [(5.5, 2.0), (-5.5, 2.0), (5.0, 2.0), (3.0, 2.0), (1.0, 0.3), (2.0, -3.0), (0.5, np.inf)]
+)
+def test_remainder(x, y):
+    assert run(lambda a, b: math.remainder(a, b), x, y) == math.remainder(x, y)
