@@ -5,7 +5,7 @@
 
     acc[e] <- v; acc[e] <- w                    ->   acc[e] <- v m w
 
-    x = Accumulate [acc = m x0] { acc[] <- v }  ->   x = x0 m v
+    x = Accumulate [acc = m x0] { acc[] <- v }  ->   x = x0 m v, or v if x0 is m's identity
 
     x = Accumulate [acc = m zero] { For [i < n] { For [j < k] { B; acc[i, j] <- v } } }
                                                 ->   x = For [i < n] { For [j < k] { B } yields v } yields [Map]
@@ -140,7 +140,7 @@ class _Gather:
                 left += mine
                 continue
             body, value = found
-            if t.extents:
+            if t.extents or init[0] == unit(str(t.monoid), t.dtypes[0]):
                 others = (*others, mine[0])
             else:
                 r = Var(mine[0].type, acc.hint)
