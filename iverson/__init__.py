@@ -1,6 +1,40 @@
 """Iverson: gradients for the Python you already write."""
 
+from iverson.lang import random
+from iverson.lang.functional import (
+    cond,
+    fori_loop,
+    histogram,
+    reduce,
+    scan,
+    segment_sum,
+    stop_gradient,
+    while_loop,
+)
+from iverson.run.inspect import check_grads, show
 from iverson.run.jit import jit
-from iverson.run.transforms import grad, hessian, hvp, jacfwd, jacrev, jvp, value_and_grad, vjp
+from iverson.run.transforms import functional, grad, hessian, hvp, jacfwd, jacrev, jvp, value_and_grad, vjp
 
-__all__ = ["grad", "hessian", "hvp", "jacfwd", "jacrev", "jit", "jvp", "value_and_grad", "vjp"]
+__all__ = [
+    "check_grads",
+    "cond",
+    "fori_loop",
+    "functional",
+    "grad",
+    "hessian",
+    "histogram",
+    "hvp",
+    "jacfwd",
+    "jacrev",
+    "jit",
+    "jvp",
+    "random",
+    "reduce",
+    "scan",
+    "segment_sum",
+    "show",
+    "stop_gradient",
+    "value_and_grad",
+    "vjp",
+    "while_loop",
+]

@@ -20,6 +20,7 @@ from iverson.lang.dtypes import python_kind
 from iverson.lang.stage import SMALL, AbstractArray, AbstractScalar, Staged, stage
 from iverson.lang.staging import active
 from iverson.run.program import Program
+from iverson.run.watch import Watch
 
 
 class Jit:
@@ -42,11 +43,16 @@ class Jit:
         self.options = {"reassociate": reassociate, "level": _default_level() if level is None else level}
         self.programs: dict[Hashable, Program] = {}
         self._last: Callable[..., Any] = self._dispatch
+        self._watch: Watch | None = None
         update_wrapper(self, f, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if active():
             return self.__iverson_stage__(args, kwargs)
+        if self._watch is None or self._watch.changed():
+            self._watch = Watch(self)
+            self.programs.clear()
+            self._last = self._dispatch
         return self._last(*args, **kwargs)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:

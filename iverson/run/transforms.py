@@ -16,10 +16,11 @@ from iverson.core.build import dtype_of, extents_of
 from iverson.core.syntax import Atom, Function, Var
 from iverson.diff import forward, jacobian, reverse
 from iverson.lang import state
+from iverson.lang.calls import call
 from iverson.lang.errors import error
 from iverson.lang.inner import Subprogram, require_float, require_like, subprogram, value_of
 from iverson.lang.staging import active
-from iverson.lang.values import lift, materialise
+from iverson.lang.values import Arr, lift, materialise
 from iverson.opt.pipeline import prepare
 from iverson.run.jit import Derived
 
@@ -255,6 +256,26 @@ def functional_call(f: Callable[..., Any]) -> Callable[..., Any]:
         return sub.rebuild(sub.apply(sub.function))
 
     return Derived(stage, f, "call")
+
+
+def functional(f: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that gives (result, finals) and writes nothing: `finals` is the tuple of the arrays among the
+    arguments that f mutates, in order, with their final contents.
+
+    It makes a function that mutates its arguments one that can be differentiated:
+
+    >>> iv.grad(lambda x: iv.functional(step)(x)[1][0].sum())(x)
+    """
+
+    def stage(*args: Any, **kwargs: Any) -> Any:
+        leaves, spec = state.flatten((args, kwargs))
+        cells = {k: value_of(materialise(x)) for k, x in enumerate(leaves) if isinstance(x, Arr) and x.ndim}
+        before = {k: materialise(x) for k, x in cells.items()}
+        own_args, own_kwargs = state.unflatten(spec, [cells.get(k, x) for k, x in enumerate(leaves)])
+        result = call(f, *own_args, **own_kwargs)
+        return result, tuple(x for k, x in cells.items() if materialise(x) is not before[k])
+
+    return Derived(stage, f, "functional")
 
 
 def _require_auto(tape: str) -> None:
