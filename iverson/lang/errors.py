@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from types import CodeType, FrameType
 
 from iverson.core.syntax import Site
 
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_LIBRARY = re.compile(r"[\\/](numpy|scipy|optree)[\\/]")
 _FOREIGN: dict[str, bool] = {}
 _SITES: dict[tuple[CodeType, int], Site] = {}
 
@@ -47,7 +49,9 @@ def site() -> Site | None:
 def _is_foreign(filename: str) -> bool:
     known = _FOREIGN.get(filename)
     if known is None:
-        library = filename.startswith((_HERE, "<frozen", "<__array_function__")) or f"{os.sep}numpy{os.sep}" in filename
+        library = (
+            filename.startswith((_HERE, "<frozen", "<__array_function__")) or _LIBRARY.search(filename) is not None
+        )
         known = _FOREIGN[filename] = not library
     return known
 

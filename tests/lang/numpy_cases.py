@@ -85,6 +85,8 @@ for f in (np.min, np.max):
     case(f, "b bm me em", lambda x, f=f: f(x, axis=0, initial=False) if x.dtype == bool else f(x, axis=-1, initial=3.0))
     case(f, "m", lambda x, f=f: f(x, where=x > 0, initial=0.5), lambda x, f=f: f(x, axis=(0, 1)))
     case(f, "n", lambda x, f=f: f(x, axis=1))
+case(np.amin, "m", lambda x: np.amin(x, axis=0))
+case(np.amax, "m", lambda x: np.amax(x, axis=0))
 case(np.min, "m", lambda x: x.min(), lambda x: x.min(axis=1))
 case(np.max, "m", lambda x: x.max(), lambda x: x.max(0, keepdims=True))
 for f in (np.nanmin, np.nanmax):
