@@ -157,6 +157,8 @@ def _conversion(python: Any, kind: Kind) -> Any:
     def convert(x: Any = _MISSING, /, *rest: Any) -> Any:
         if x is _MISSING or not _staged(x):
             return python(*(() if x is _MISSING else (x,)), *rest)
+        if isinstance(x, Arr) and x.ndim:
+            raise error(TypeError, "only 0-dimensional arrays can be converted to Python scalars")
         if isinstance(x, Arr):
             x = x.item()
         if x.im is not None and python is not complex:

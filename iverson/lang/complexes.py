@@ -163,4 +163,6 @@ def ufunc(function: np.ufunc, args: list[Any], weak: bool) -> Any:
         return Num(re, weak, im)
     if function in _REALS:
         return Num(_REALS[function](*pairs), weak)
+    if function in (np.less, np.less_equal, np.greater, np.greater_equal, np.maximum, np.minimum):
+        raise error(TypeError, "complex numbers have no order: '<' is not supported between instances of 'complex'")
     raise error(NotImplementedError, f"np.{function.__name__} of complex numbers is not available in staged programs")

@@ -20,6 +20,7 @@ from iverson.lang.iterate import Steps, steps
 from iverson.lang.lists import ListArr, TreeList, is_structure, of_levels
 from iverson.lang.loops import must_unroll
 from iverson.lang.num import Num, as_bool, as_kind, cast, constant, is_scalar, kind_of, known, truth
+from iverson.lang.ranges import low_of
 from iverson.lang.shapes import Extent, atoms, extent_atom
 from iverson.lang.signals import Return
 from iverson.lang.staging import Each as EachScope
@@ -339,9 +340,8 @@ class Fold:
         if value is None:
             return None, False
         x = constant(value)
-        some = as_bool(outs[-1]) if len(outs) > (1 if x.im is None else 2) else known(constant(s.length > 0))
-        if isinstance(some, Num) and constant(s.length).low:
-            some = True
+        width = 1 if x.im is None else 2
+        some = as_bool(outs[-1]) if len(outs) > width else _some(s.length)
         return Num(outs[0], x.weak, outs[1] if x.im is not None else None), some
 
     def _accumulate(self, value: Arr, acc: list[Any]) -> None:
@@ -363,6 +363,12 @@ class Fold:
         return owned(out, acc[2])
 
 
+def _some(n: Extent) -> Any:
+    """Whether a length is positive."""
+    low = low_of(constant(n))
+    return True if low is not None and low > 0 else known(constant(n > 0))
+
+
 def _either(p: Num, side: Branch, values: tuple[Any, Any], otherwise: tuple[Any, Any]) -> tuple[Any, Any]:
     """If p, what `side` computed, else something that is at hand."""
     other = Branch(side.before)
@@ -374,6 +380,10 @@ def _either(p: Num, side: Branch, values: tuple[Any, Any], otherwise: tuple[Any,
 def number(x: Any) -> Any:
     if isinstance(x, Arr) and x.ndim == 0:
         return x.item()
+    if isinstance(x, Arr):
+        raise error(
+            ValueError, "The truth value of an array with more than one element is ambiguous: use np.maximum, .max()"
+        )
     if not is_scalar(x):
         raise error(TypeError, f"'<' is not supported between instances of {type(x).__name__}")
     return as_kind(x, promote((kind_of(x), Kind(INT64, True)))) if kind_of(x).dtype == BOOL_ else x

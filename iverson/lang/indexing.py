@@ -109,7 +109,7 @@ def _normal(part: Any) -> Any:
     """Arrays and lists of integers as Arr; 0-dimensional ones as numbers."""
     if part is None or part is Ellipsis or isinstance(part, slice):
         return part
-    x = lift(part)
+    x = lift(part) if not isinstance(part, str | bytes | dict | set) else np.str_(part)
     if isinstance(x, Arr) and x.ndim == 0:
         x = x.read(())
     dtype = x.dtype if isinstance(x, Arr | Num | np.generic) else np.asarray(x).dtype
@@ -142,9 +142,7 @@ def wrap(index: Any, length: Extent, axis: int = 0) -> tuple[Any, bool]:
     if not isinstance(index, Num):
         index = int(index)
         if isinstance(length, int) and not -length <= index < length:
-            if current().scopes:
-                return index, False  # it may never run: an error when it does
-            raise error(IndexError, f"index {index} is out of bounds for axis {axis} with size {length}")
+            return index, False  # an error when it runs, if it does
     if not never_negative(index):
         index = index + length if not isinstance(index, Num) else _wrapped(index, length)
     return index, is_inside(index, length)
@@ -276,8 +274,17 @@ def _complete(a: Arr, shape: Sequence[Any]) -> list[Extent]:
     if open_:
         rest = [n for k, n in enumerate(lengths) if k not in open_]
         lengths[open_[0]] = _quotient(a, rest)
-    require_same(product(lengths), a.size, "cannot reshape array: the numbers of elements differ")
+    if not same(product(lengths), a.size):
+        _require_size(a, lengths)
     return lengths
+
+
+def _require_size(a: Arr, lengths: list[Extent]) -> None:
+    b = builder()
+    wanted, have = extent_atom(product(lengths)), extent_atom(a.size)
+    shape = ", ".join(["{}"] * len(lengths))
+    message = f"cannot reshape array of size {{}} into shape ({shape})"
+    b.check(b.o.eq(wanted, have), message, have, *map(extent_atom, lengths))
 
 
 def _quotient(a: Arr, rest: list[Extent]) -> Extent:
@@ -341,7 +348,8 @@ def gathered(a: Arr, items: list[Any]) -> tuple[Shape, Callable[[Sequence[Any]],
     """
     advanced = [k for k, item in enumerate(items) if isinstance(item, Gather | At)]
     arrays = [items[k].index if isinstance(items[k], Gather) else None for k in advanced]
-    common = broadcast([x.shape for x in arrays if x is not None])
+    differ = "shape mismatch: indexing arrays could not be broadcast together: their lengths differ"
+    common = broadcast([x.shape for x in arrays if x is not None], differ, IndexError)
     together = advanced == list(range(advanced[0], advanced[-1] + 1))
     front = sum(1 for item in items[: advanced[0]] if not isinstance(item, At | Gather)) if together else 0
     basic = [1 if item is NEW else item.length for item in items if not isinstance(item, At | Gather)]
@@ -436,9 +444,10 @@ def update(function: np.ufunc, a: Arr, index: Any, value: Any) -> None:
         old = a.read([i.index for i in items], all(i.safe for i in items))
     else:
         old = view(a, items)
-    if not is_scalar(old) and np.result_type(old.dtype, _sample(operand)) != old.dtype:
-        _same_kind(function, old.dtype, np.result_type(old.dtype, _sample(operand)))
-    _store(a, items, function(old, operand), "set")
+    new = function(old, operand)
+    if isinstance(new, Arr) and not is_scalar(old):
+        _same_kind(function, a.dtype, new.dtype)
+    _store(a, items, new, "set")
 
 
 def _sample(operand: Any) -> Any:
@@ -544,12 +553,18 @@ def _region(items: list[Any]) -> tuple[Shape, Callable[[Sequence[Any]], tuple[li
     return shape, at
 
 
+def _shown(shape: Shape) -> str:
+    return "(" + ",".join(str(n) if isinstance(n, int) else "?" for n in shape) + ")"
+
+
 def _fit(value: Arr, shape: Shape) -> Arr:
     """A value as what a region of `shape` takes: fewer axes or lengths 1 broadcast, leading 1s vanish."""
     while value.ndim > len(shape) and isinstance(value.shape[0], int) and value.shape[0] == 1:
         value = value[0] if value.ndim > 1 else value.reshape(())
     if value.ndim > len(shape):
-        raise error(ValueError, f"could not broadcast input array with {value.ndim} axes into {len(shape)}")
+        raise error(
+            ValueError, f"could not broadcast input array from shape {_shown(value.shape)} into shape {_shown(shape)}"
+        )
     for m, n in zip(reversed(value.shape), reversed(shape), strict=False):
         if not (isinstance(m, int) and m == 1):
             require_same(m, n, "could not broadcast input array: its length differs from the region's")

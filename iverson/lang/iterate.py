@@ -10,7 +10,7 @@ import numpy as np
 from iverson.lang.errors import error
 from iverson.lang.num import Num, constant, is_scalar, known, ufunc
 from iverson.lang.ranges import affine, high_of, low_of
-from iverson.lang.shapes import Extent, extent, maximum, minimum
+from iverson.lang.shapes import Extent, extent, maximum, minimum, require_same
 from iverson.lang.staging import builder
 from iverson.lang.values import Arr, captured, stack
 
@@ -117,6 +117,9 @@ def zip_(*iterables: Any, strict: bool = False) -> Any:
     if not all(f is not None or _numbers(i) for f, i in zip(found, iterables, strict=True)):
         return _zip_static(iterables, found, strict)
     parts = [f or steps(stack(list(i))) for f, i in zip(found, iterables, strict=True)]
+    if strict:
+        for p in parts[1:]:
+            require_same(parts[0].length, p.length, "zip(): an argument is shorter than another")  # type: ignore[union-attr]
     length: Any = parts[0].length  # type: ignore[union-attr]
     for p in parts[1:]:
         length = minimum(length, p.length)  # type: ignore[union-attr]

@@ -1,7 +1,7 @@
 """Staging of for and while: Loop and While of the core, or unrolled where Python itself iterates.
 
-What a loop carries is the business of `lang/carry.py`.  A loop with break or return is a While whose hidden state says whether it
-goes on, how it ended and with what.
+What a loop carries is the business of `lang/carry.py`.  A loop with break or return is a While whose hidden state says
+whether it goes on, how it ended and with what.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from iverson.lang import complexes, ranges, scalars, specials
 from iverson.lang.dtypes import (
     BOOL_,
     FLOAT64,
+    INT32,
     INT64,
     Kind,
     complex_dtype,
@@ -296,6 +297,8 @@ def cast(value: Any, dtype: np.dtype[Any], weak: bool = False) -> Num:
         raise error(TypeError, "a complex number can't become a real one: take its .real or abs()")
     if x.dtype == dtype and x.weak == weak:
         return x
+    if dtype == INT32 and isinstance(x.atom, Literal) and x.dtype == INT64 and not -(2**31) <= x.atom.value < 2**31:
+        raise error(OverflowError, f"Python integer {x.atom.value} out of bounds for int32")
     low, high = (x.low, x.high) if dtype.kind == "i" and x.dtype.kind == "i" else (None, None)
     atom = x.atom
     if dtype == BOOL_ and x.dtype != BOOL_:
@@ -396,6 +399,8 @@ def _python(function: np.ufunc, nums: list[Num]) -> Num | None:
         exponent = known(nums[1])
         if isinstance(exponent, int) and exponent < 0:
             return ufunc(np.power, cast(nums[0], FLOAT64, weak=True), float(exponent))
+    if function in (np.left_shift, np.right_shift) and not ranges.not_negative(nums[1]):
+        builder().check(builder().o.ge(nums[1].atom, 0), "negative shift count")
     if function in (np.floor, np.ceil, np.trunc, np.rint) and nums[0].dtype.kind in "ib":
         return nums[0]
     return None

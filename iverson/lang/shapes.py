@@ -123,8 +123,8 @@ def require_same(x: Extent, y: Extent, what: str, kind: type[Exception] = ValueE
         return canonical(x)
     p, q = extent_atom(x), extent_atom(y)
     if certainly_differ(x, y):
-        if not current().scopes:
-            raise error(kind, f"{what} ({x if isinstance(x, int) else '?'} and {y if isinstance(y, int) else '?'})")
+        if isinstance(x, int) and isinstance(y, int) and not current().scopes:
+            raise error(kind, f"{what} ({x} and {y})")
         builder().check(Literal(False, BOOL), what + " ({} and {})", p, q, error=kind.__name__)
         return x
     builder().check(builder().o.eq(p, q), what + " ({} and {})", p, q, error=kind.__name__)
@@ -138,7 +138,10 @@ def require_same_shape(x: Shape, y: Shape, what: str) -> Shape:
     return tuple(require_same(a, b, what) for a, b in zip(x, y, strict=True))
 
 
-def broadcast(shapes: Sequence[Shape]) -> Shape:
+_DIFFER = "operands could not be broadcast together: their lengths differ"
+
+
+def broadcast(shapes: Sequence[Shape], what: str = _DIFFER, kind: type[Exception] = ValueError) -> Shape:
     """NumPy's broadcasting.  A length that isn't known to be 1 is taken not to be."""
     rank = max((len(s) for s in shapes), default=0)
     out: list[Extent] = []
@@ -147,7 +150,7 @@ def broadcast(shapes: Sequence[Shape]) -> Shape:
         wide = [n for n in lengths if not (isinstance(n, int) and n == 1)]
         result: Extent = wide[0] if wide else 1
         for n in wide[1:]:
-            result = require_same(result, n, "operands could not be broadcast together: their lengths differ")
+            result = require_same(result, n, what, kind)
         out.append(result)
     return tuple(out)
 

@@ -501,10 +501,11 @@ def _splits(s: ast.stmt) -> bool:
     return isinstance(s, ast.If | ast.With | ast.Try) and leaves(s)
 
 
-def _at(node: Any, like: ast.AST) -> Any:
+def _at(node: Any, like: Any) -> Any:
     """Give new nodes the position of what they stand for."""
     if not hasattr(node, "lineno"):
-        ast.copy_location(node, like)
+        node.lineno = node.end_lineno = like.lineno  # one line: the compiler blames calls on the last one
+        node.col_offset, node.end_col_offset = like.col_offset, like.col_offset + 1
     return ast.fix_missing_locations(node)
 
 

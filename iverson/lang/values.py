@@ -342,10 +342,19 @@ def in_parallel(shape: Shape, body: Callable[..., Any], yields: Any) -> tuple[Va
     def staged(*index: Var) -> Any:
         with state.scope(Each()) as scope:
             outs = body(*indices(shape, index))
+        _require_rectangular(outs, {*index, *(v for let in scope.lets for v in let.vars)})
         builder().splice(state.block(scope, ()))
         return outs
 
     return builder().for_(atoms(shape), staged, yields)
+
+
+def _require_rectangular(outs: Sequence[Atom], inner: set[Var]) -> None:
+    """The rows of an array have one length."""
+    if any(n in inner for o in outs for n in extents_of(o)):
+        raise error(
+            ValueError, "the rows of an array have an inhomogeneous shape: their length depends on the row's index"
+        )
 
 
 def generate(shape: Sequence[Extent], fn: Elements, dtype: Any = None, name: str = "") -> Any:
@@ -528,7 +537,7 @@ def stack(values: Sequence[Any]) -> Arr:
         shape = arrays[0].shape
         for a in arrays[1:]:
             if a.ndim != len(shape):
-                raise error(ValueError, "the rows of a list have different numbers of axes: it is not an array")
+                raise error(ValueError, "the rows of a list have an inhomogeneous shape: it is not an array")
             shape = tuple(_same_row(m, n) for m, n in zip(shape, a.shape, strict=True))
         d = np.result_type(*(a.dtype for a in arrays))
         return assemble(arrays, shape, d)
@@ -540,7 +549,7 @@ def stack(values: Sequence[Any]) -> Arr:
 def _same_row(m: Extent, n: Extent) -> Extent:
     from iverson.lang.shapes import require_same
 
-    return require_same(m, n, "the rows of a list have different lengths: it is not an array")
+    return require_same(m, n, "the rows of a list have an inhomogeneous shape: their lengths differ")
 
 
 def assemble(parts: Sequence[Arr], shape: Shape, dtype: np.dtype[Any]) -> Arr:
