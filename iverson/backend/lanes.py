@@ -1,0 +1,288 @@
+"""Writing a loop in lanes, as backend/schedule.py has planned it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from iverson.backend import loopir as ir
+from iverson.backend.loopir import Buffer, Carry, For, If, Load, Owner, Reg, Stmt, Store, Value, View, integer
+from iverson.core.syntax import BOOL, I64, DType, Literal
+
+LANES = 64
+PACKED = 4096  # turns of a loop whose elements are packed, at most
+
+Env = Mapping[Reg, Value]
+
+
+@dataclass(eq=False, slots=True)
+class Segment:
+    """Statements without loops, which one lane loop runs."""
+
+    body: list[Stmt] = field(default_factory=list)
+
+
+@dataclass(eq=False, slots=True)
+class Inner:
+    loop: For
+    items: list[Item]
+
+
+Item = Segment | Inner | Stmt
+
+
+@dataclass(eq=False, slots=True)
+class Pack:
+    """The elements that a tile reads at a strided place, lanes last."""
+
+    view: View
+    loops: list[For]
+    buffer: Buffer
+
+
+class Writer:
+    def __init__(
+        self, loop: For, varying: set[Reg], private: set[Buffer], packed: Mapping[int, list[For]], test: Value
+    ) -> None:
+        self.loop = loop
+        self.varying = varying
+        self.test = test
+        self.before: list[Stmt] = []
+        self.places: dict[Reg, Buffer] = {}  # what lives on the stack, a lane each
+        self.spilled: set[Reg] = set()
+        self.wide = {b: self._widened(b) for b in private}
+        self.packs: dict[tuple[Buffer, tuple[Value, ...]], Pack] = {}
+        self.packed = packed
+        self.base = Reg(I64, "base")
+        self.origin: dict[Reg, Segment] = {}
+
+    def run(self) -> list[Stmt]:
+        """The statements that take the loop's place."""
+        items = self._items(self.loop.body, [])
+        self._packs()
+        self._spill(items)
+        full = self._full()
+        tile, rest = Reg(I64, "tile"), Reg(I64, "rest")
+        through = [
+            Carry(Reg(c.reg.type, c.reg.hint), c.init, c.reg, Reg(c.reg.type, c.reg.hint)) for c in self.loop.carries
+        ]
+        last = next((i for i in reversed(items) if isinstance(i, Segment)), None)
+        body: list[Stmt] = [ir.Compute(self.base, "mul", (tile, integer(LANES))), *self._fills()]
+        for item in items:
+            body += self._write(item, through if item is last else [])
+        begin: list[Stmt] = [ir.Compute(rest, "mul", (full, integer(LANES)))]
+        remaining = [Carry(c.reg, t.out, c.next, c.out) for c, t in zip(self.loop.carries, through, strict=True)]
+        return [
+            *self.before,
+            For(tile, integer(0), full, body, through, "tile"),
+            *(ir.Free(p.buffer) for p in self.packs.values()),
+            *begin,
+            replace(self.loop, low=rest, carries=remaining),
+        ]
+
+    def compute(self, name: str, *args: Value, dtype: DType = I64) -> Reg:
+        out = Reg(dtype, "t")
+        self.before.append(ir.Compute(out, name, args))
+        return out
+
+    def _full(self) -> Reg:
+        """How many full tiles there are; none if lanes don't pay."""
+        tiles = self.compute("max", self.compute("floordiv", self.loop.high, integer(LANES)), integer(0))
+        test = self.test
+        for loop in dict.fromkeys(f for p in self.packs.values() for f in p.loops):
+            few = self.compute("le", loop.high, integer(PACKED), dtype=BOOL)
+            test = self.compute("and", test, few, dtype=BOOL)
+        full = self.compute("select", test, tiles, integer(0))
+        some = self.compute("gt", full, integer(0), dtype=BOOL)
+        for pack in self.packs.values():
+            self.before.append(ir.Alloc(pack.buffer, when=some))
+        return full
+
+    # --- segments -----------------------------------------------------------------------------------------------------
+
+    def _items(self, body: Sequence[Stmt], tail: list[Stmt]) -> list[Item]:
+        """Split a body at its loops; what is the same for all lanes goes before the segment it is found in."""
+        items: list[Item] = []
+        segment = Segment()
+
+        def close() -> None:
+            nonlocal segment
+            if segment.body:
+                items.append(segment)
+                segment = Segment()
+
+        for stmt in body:
+            if isinstance(stmt, For):
+                own = [c for c in stmt.carries if c.reg in self.varying]
+                for c in own:
+                    self.places[c.reg] = self.places[c.out] = self._place(c.reg)
+                segment.body += [Store(View(self.places[c.reg], (LANE,)), c.init) for c in own]
+                close()
+                nexts: list[Stmt] = [Store(View(self.places[c.reg], (LANE,)), c.next) for c in own]
+                items.append(Inner(stmt, self._items(stmt.body, nexts)))
+            elif isinstance(stmt, ir.Free):
+                close()
+                items.append(ir.Free(self.wide[stmt.buffer]))
+            elif isinstance(stmt, ir.Alloc):
+                items.append(ir.Alloc(self.wide[stmt.buffer]))
+            elif self._uniform(stmt):
+                items.append(stmt)
+            else:
+                segment.body.append(stmt)
+        segment.body += tail
+        close()
+        return items
+
+    def _uniform(self, stmt: Stmt) -> bool:
+        if isinstance(stmt, If):
+            inner = [s for b in ir.blocks(stmt) for s in b]
+            return all(map(self._uniform, inner)) and not any(j.out in self.varying for j in stmt.joins)
+        return not isinstance(stmt, Store) and not any(r in self.varying for r in ir.defined(stmt))
+
+    def _spill(self, items: Sequence[Item]) -> None:
+        """Find what one segment defines and another uses."""
+        segments = list(_segments(items))
+        for s in segments:
+            self.origin |= {r: s for stmt in s.body for r in ir.defined(stmt)}
+        for s in segments:
+            for stmt in s.body:
+                for v in _all_used(stmt):
+                    if isinstance(v, Reg) and self.origin.get(v, s) is not s and v not in self.places:
+                        self.spilled.add(v)
+                        self.places[v] = self._place(v)
+
+    def _place(self, reg: Reg) -> Buffer:
+        assert isinstance(reg.type, DType)
+        buffer = Buffer(
+            reg.type, (integer(LANES),), Reg(ir.POINTER, reg.hint), hint=reg.hint, stored=True, slot=Owner()
+        )
+        self.before.append(ir.Alloc(buffer, stack=True))
+        return buffer
+
+    @staticmethod
+    def _widened(b: Buffer) -> Buffer:
+        """A private array of every lane."""
+        pointer = Reg(ir.POINTER, b.hint)
+        return Buffer(b.dtype, (*b.extents, integer(LANES)), pointer, hint=b.hint, stored=True, slot=Owner())
+
+    # --- packing ------------------------------------------------------------------------------------------------------
+
+    def _packs(self) -> None:
+        for stmt in ir.walk(self.loop.body):
+            if isinstance(stmt, Load) and id(stmt) in self.packed:
+                loops = self.packed[id(stmt)]
+                key = (stmt.view.buffer, stmt.view.prefix)
+                if key not in self.packs:
+                    extents = [self.compute("max", f.high, integer(0)) for f in loops]
+                    buffer = Buffer(
+                        stmt.view.buffer.dtype,
+                        (*extents, integer(LANES)),
+                        Reg(ir.POINTER, "packed"),
+                        hint="packed",
+                        stored=True,
+                        slot=Owner(),
+                    )
+                    self.packs[key] = Pack(stmt.view, loops, buffer)
+
+    def _fills(self) -> list[Stmt]:
+        """At the start of a tile: copy what it will read at strides."""
+        code: list[Stmt] = []
+        for pack in self.packs.values():
+            lane, i, element = Reg(I64, "lane"), Reg(I64, "i"), Reg(pack.buffer.dtype, "x")
+            index = {f.index: Reg(I64, f.index.hint) for f in pack.loops}
+            env: dict[Reg, Value] = {self.loop.index: i, **index}
+            source = View(pack.view.buffer, tuple(_value(v, env) for v in pack.view.prefix))
+            nest: list[Stmt] = [
+                ir.Compute(i, "add", (self.base, lane)),
+                Load(element, source),
+                Store(View(pack.buffer, (*index.values(), lane)), element),
+            ]
+            for f in reversed(pack.loops):
+                nest = [For(index[f.index], integer(0), f.high, nest, [], "any")]
+            code.append(For(lane, integer(0), integer(LANES), nest, [], "any"))
+        return code
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def _write(self, item: Item, through: list[Carry]) -> list[Stmt]:
+        match item:
+            case Segment():
+                return [self._segment(item, through)]
+            case Inner(loop, items):
+                body = [s for i in items for s in self._write(i, [])]
+                uniform = [c for c in loop.carries if c.reg not in self.varying]
+                return [replace(loop, body=body, carries=[replace(c) for c in uniform])]
+            case _:
+                return [item]
+
+    def _segment(self, segment: Segment, through: list[Carry]) -> For:
+        """One lane loop.  It loads what it needs from the lanes' places, and leaves there what others need."""
+        lane, i = Reg(I64, "lane"), Reg(I64, self.loop.index.hint)
+        env: dict[Reg, Value] = {self.loop.index: i, LANE: lane}
+        code: list[Stmt] = [ir.Compute(i, "add", (self.base, lane))]
+        own = {r for stmt in segment.body for r in ir.defined(stmt)}
+        for v in dict.fromkeys(v for stmt in segment.body for v in _all_used(stmt)):
+            if isinstance(v, Reg) and v in self.places and v not in own:
+                here = Reg(v.type, v.hint)
+                code.append(Load(here, View(self.places[v], (lane,))))
+                env[v] = here
+        for stmt in segment.body:
+            code.append(self._renamed(stmt, env))
+            code += [Store(View(self.places[r], (lane,)), r) for r in ir.defined(stmt) if r in self.spilled]
+        carries = []
+        for c, outer in zip(self.loop.carries, through, strict=False):
+            out = Reg(c.reg.type, c.reg.hint)
+            carries.append(Carry(c.reg, outer.reg, c.next, out))
+            outer.next = out
+        return For(lane, integer(0), integer(LANES), code, carries, "simd")
+
+    def _renamed(self, stmt: Stmt, env: Env) -> Stmt:
+        match stmt:
+            case Load(out, view):
+                return Load(out, self._place_of(stmt, view, env))
+            case Store(view, value):
+                return Store(self._place_of(stmt, view, env), _value(value, env))
+            case ir.Compute(out, name, args):
+                return ir.Compute(out, name, tuple(_value(a, env) for a in args))
+            case ir.Combine():
+                return replace(stmt, left=_value(stmt.left, env), right=_value(stmt.right, env))
+            case If(pred, then, orelse, joins):
+                return If(
+                    _value(pred, env),
+                    [self._renamed(s, env) for s in then],
+                    [self._renamed(s, env) for s in orelse],
+                    [ir.Join(j.out, _value(j.then, env), _value(j.orelse, env)) for j in joins],
+                )
+            case _:
+                raise AssertionError(f"{stmt} in a lane")
+
+    def _place_of(self, stmt: Stmt, view: View, env: Env) -> View:
+        if id(stmt) in self.packed:
+            pack = self.packs[view.buffer, view.prefix]
+            return View(pack.buffer, (*(f.index for f in pack.loops), env[LANE]))
+        prefix = tuple(_value(v, env) for v in view.prefix)
+        if view.buffer in self.wide:
+            return View(self.wide[view.buffer], (*prefix, env[LANE]))
+        return View(view.buffer, prefix)
+
+
+LANE = Reg(I64, "lane")  # stands for the lane's index until a segment is written
+
+
+def _segments(items: Sequence[Item]) -> list[Segment]:
+    found: list[Segment] = []
+    for item in items:
+        match item:
+            case Segment():
+                found.append(item)
+            case Inner(_, inner):
+                found += _segments(inner)
+    return found
+
+
+def _value(value: Value, env: Env) -> Value:
+    return value if isinstance(value, Literal) else env.get(value, value)
+
+
+def _all_used(stmt: Stmt) -> list[Value]:
+    return [*ir.used(stmt), *(v for b in ir.blocks(stmt) for s in b for v in _all_used(s))]

@@ -1,0 +1,268 @@
+"""Lanes: an outer parallel loop runs innermost, over a tile of its turns, where its inner loops would vectorise badly.
+
+    for i in 0..n:                          for t in 0..n // 64:
+        for j: s = 0                            for q: for l: packed[q, l] = x[64 t + l, q]
+            for q: s += x[i, q] c[j, q]   ->    for j: for l: s[l] = 0
+            m = min(m, s)                           for q: for l: s[l] += packed[q, l] c[j, q]
+        y[i] = m                                    for l: m[l] = min(m[l], s[l])
+                                                for l: y[64 t + l] = m[l]
+                                            for i in 64 (n // 64)..n: as before
+
+What varies with i becomes an array of 64 on the stack where it lives longer than one inner loop; what doesn't is
+computed once for all lanes; arrays private to a turn get a last axis of lanes.  Turns of a loop tagged `any` are
+independent but for what they combine, and each lane loop runs in the order of i, so the fission changes no result.
+
+It pays where an innermost loop is short (a test at run time), or strided, or a recurrence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from iverson.backend import loopir as ir
+from iverson.backend.lanes import Writer
+from iverson.backend.loopir import Buffer, For, If, Load, Program, Reg, Stmt, Store, Value, View, integer
+from iverson.core.syntax import BOOL, Literal
+
+SHORT = 64  # turns: an innermost loop that is longer vectorises well itself
+
+
+def run(program: Program) -> None:
+    """Rewrite the loops of a program for which it pays."""
+    program.body[:] = _block(program.body)
+
+
+def _block(body: list[Stmt]) -> list[Stmt]:
+    out: list[Stmt] = []
+    for stmt in body:
+        plan = _best(stmt) if isinstance(stmt, For) else None
+        if plan is None:
+            for inner in ir.blocks(stmt):
+                inner[:] = _block(inner)
+            out.append(stmt)
+        elif isinstance(stmt, For) and plan.loop is stmt:
+            out += plan.write()
+        else:
+            _replace(stmt, plan)
+            out.append(stmt)
+    return out
+
+
+def _best(stmt: For) -> _Plan | None:
+    """The loop of a nest that should run in lanes: the outermost one that needs nothing packed, else that needs it."""
+    plans = []
+    body: list[Stmt] = [stmt]
+    while len(loops := [s for s in body if isinstance(s, For)]) == 1:
+        (loop,) = loops
+        if loop.tag == "any" and any(isinstance(s, For) for s in loop.body):
+            plan = _Plan(loop)
+            if plan.legal() and plan.pays():
+                plans.append(plan)
+        body = loop.body
+    return min(plans, key=lambda p: len(p.packed) > 0, default=None)
+
+
+def _replace(stmt: Stmt, plan: _Plan) -> None:
+    for inner in ir.blocks(stmt):
+        if plan.loop in inner:
+            at = inner.index(plan.loop)
+            inner[at : at + 1] = plan.write()
+            return
+        for s in inner:
+            _replace(s, plan)
+
+
+def _loops(body: Iterable[Stmt]) -> list[For]:
+    return [s for s in ir.walk(list(body)) if isinstance(s, For)]
+
+
+@dataclass(eq=False)
+class _Plan:
+    """What running a loop in lanes would take."""
+
+    loop: For
+    varying: set[Reg] = field(default_factory=set)
+    private: set[Buffer] = field(default_factory=set)
+    stored: set[Buffer] = field(default_factory=set)
+    packed: dict[int, list[For]] = field(default_factory=dict)  # load -> the inner loops that its indices depend on
+
+    def write(self) -> list[Stmt]:
+        code, test = self.condition()
+        return [*code, *Writer(self.loop, self.varying, self.private, self.packed, test).run()]
+
+    # --- may it? ------------------------------------------------------------------------------------------------------
+
+    def legal(self) -> bool:
+        body = self.loop.body
+        if any(
+            f.low != integer(0) or any(c.reg.type is ir.POINTER for c in f.carries) for f in [self.loop, *_loops(body)]
+        ):
+            return False
+        self.private = {s.buffer for s in ir.walk(body) if isinstance(s, ir.Alloc)}
+        self.stored = {s.view.buffer for s in ir.walk(body) if isinstance(s, Store)}
+        if not all(self._known(s) for s in ir.walk(body)):
+            return False
+        self._vary()
+        uniform = all(
+            not self._varies(v) for s in ir.walk(body) if isinstance(s, For) for v in (s.low, s.high)
+        ) and all(not self._varies(e) for b in self.private for e in b.extents)
+        return uniform and self._stores_apart() and self._carries_last()
+
+    def _known(self, stmt: Stmt) -> bool:
+        if isinstance(stmt, If):
+            return not any(isinstance(s, For | ir.Alloc) for b in ir.blocks(stmt) for s in ir.walk(b))
+        return isinstance(stmt, ir.Compute | ir.Combine | Load | Store | For | ir.Alloc | ir.Free)
+
+    def _varies(self, value: Value) -> bool:
+        return isinstance(value, Reg) and value in self.varying
+
+    def _vary(self) -> None:
+        """Everything that depends on the turn, to a fixpoint through the carries of inner loops."""
+        self.varying = {self.loop.index, *(c.reg for c in self.loop.carries)}
+        while True:
+            before = len(self.varying)
+            self._vary_block(self.loop.body)
+            if len(self.varying) == before:
+                return
+
+    def _vary_block(self, body: list[Stmt]) -> None:
+        for stmt in body:
+            for inner in ir.blocks(stmt):
+                self._vary_block(inner)
+            match stmt:
+                case For():
+                    for c in stmt.carries:
+                        if self._varies(c.init) or self._varies(c.next) or c.reg in self.varying:
+                            self.varying |= {c.reg, c.out}
+                case If():
+                    for j in stmt.joins:
+                        if any(map(self._varies, (stmt.pred, j.then, j.orelse))):
+                            self.varying.add(j.out)
+                case Load(out, view):
+                    mutable = view.buffer in self.private or view.buffer in self.stored
+                    if mutable or any(map(self._varies, view.prefix)):
+                        self.varying.add(out)
+                case ir.Compute() | ir.Combine():
+                    if any(map(self._varies, ir.used(stmt))):
+                        self.varying.add(stmt.out)
+
+    def _stores_apart(self) -> bool:
+        """A buffer is private, or only written, one element a turn, or only accumulated into."""
+        accumulated = _accumulations(self.loop.body)
+        for stmt in ir.walk(self.loop.body):
+            if (
+                isinstance(stmt, Load)
+                and stmt.view.buffer in self.stored - self.private
+                and id(stmt) not in accumulated
+            ):
+                return False
+            if isinstance(stmt, Store) and stmt.view.buffer not in self.private and id(stmt) not in accumulated:
+                apart = any(i is self.loop.index for i in stmt.view.prefix)
+                if not apart:
+                    return False
+        return True
+
+    def _carries_last(self) -> bool:
+        """What the loop itself carries is touched only behind its last inner loop."""
+        carried = {c.reg for c in self.loop.carries}
+        last = max(k for k, s in enumerate(self.loop.body) if isinstance(s, For))
+        touched = [v for s in self.loop.body[: last + 1] for v in _all_used(s)]
+        tail = {r for s in self.loop.body[last + 1 :] for r in ir.defined(s)}
+        return not carried & set(touched) and all(c.next in tail or c.next is c.reg for c in self.loop.carries)
+
+    # --- should it? ---------------------------------------------------------------------------------------------------
+
+    def pays(self) -> bool:
+        if len(self._temporaries()) > 24 or any(_too_large(b) for b in self.private):
+            return False
+        for stmt, around in _with_loops(self.loop.body, []):
+            if (
+                isinstance(stmt, Load)
+                and around
+                and stmt.view.buffer not in self.private
+                and not self._smooth(stmt.view)
+            ):
+                free = [f for f in around if f.index in stmt.view.prefix]
+                if len(free) == len(around) or not self._can_pack(stmt.view, free):
+                    return False
+                self.packed[id(stmt)] = free
+        return any(map(self._innermost, self.innermost()))
+
+    def _temporaries(self) -> list[Reg]:
+        return [c.reg for f in _loops(self.loop.body) for c in f.carries]
+
+    def _smooth(self, view: View) -> bool:
+        """Neighbouring lanes read neighbouring elements, or all the same one."""
+        index = view.prefix
+        contiguous = view.buffer.strides is None and index[-1] is self.loop.index
+        return not any(map(self._varies, index[:-1] if contiguous else index))
+
+    def _can_pack(self, view: View, free: list[For]) -> bool:
+        plain = {self.loop.index, *(f.index for f in free)}
+        inner = {r for s in ir.walk(self.loop.body) for r in (*ir.entered(s), *ir.defined(s))}
+        outside = all(isinstance(i, Literal) or i in plain or i not in inner for i in view.prefix)
+        return outside and all(isinstance(f.high, Literal) or f.high not in inner for f in free)
+
+    def innermost(self) -> list[For]:
+        return [f for f in _loops(self.loop.body) if not _loops(f.body)]
+
+    def _innermost(self, f: For) -> bool:
+        """Is this a loop for which lanes may pay?"""
+        return self.always(f) or not isinstance(f.high, Literal) or f.high.value <= SHORT
+
+    def always(self, f: For) -> bool:
+        """Does a loop surely vectorise badly: strided, or a recurrence?"""
+        views = [s.view for s in f.body if isinstance(s, Load | Store)]
+        strided = any(f.index in v.prefix[:-1] for v in views)
+        return strided or (f.tag == "seq" and bool(f.carries))
+
+    def condition(self) -> tuple[list[Stmt], Value]:
+        """What must hold at run time for it to pay."""
+        code: list[Stmt] = []
+        inner = {r for s in ir.walk(self.loop.body) for r in (*ir.entered(s), *ir.defined(s))}
+        tests = []
+        for f in self.innermost():
+            if self.always(f):
+                return [], Literal(True, BOOL)
+            if not isinstance(f.high, Literal) and f.high not in inner:
+                short = Reg(BOOL, "short")
+                code.append(ir.Compute(short, "le", (f.high, integer(SHORT))))
+                tests.append(short)
+        total: Value = Literal(True, BOOL)
+        for test in tests:
+            both = Reg(BOOL, "short")
+            code.append(ir.Compute(both, "and", (total, test)))
+            total = both
+        return code, total
+
+
+def _too_large(buffer: Buffer) -> bool:
+    return len(buffer.extents) > 2
+
+
+def _with_loops(body: list[Stmt], around: list[For]) -> Iterable[tuple[Stmt, list[For]]]:
+    for stmt in body:
+        yield stmt, around
+        deeper = [*around, stmt] if isinstance(stmt, For) else around
+        for inner in ir.blocks(stmt):
+            yield from _with_loops(inner, deeper)
+
+
+def _all_used(stmt: Stmt) -> list[Value]:
+    return [*ir.used(stmt), *(v for b in ir.blocks(stmt) for s in b for v in _all_used(s))]
+
+
+def _accumulations(body: list[Stmt]) -> set[int]:
+    """The loads and stores of contributions: load, combine, store to the same element."""
+    found: set[int] = set()
+    for first, second, third in zip(body, body[1:], body[2:], strict=False):
+        match first, second, third:
+            case Load(old, view), ir.Combine(new, _, left, _), Store(target, value) if (
+                left is old and value is new and target == view
+            ):
+                found |= {id(first), id(third)}
+    for stmt in body:
+        for inner in ir.blocks(stmt):
+            found |= _accumulations(inner)
+    return found
