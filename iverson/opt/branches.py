@@ -1,21 +1,22 @@
-"""branches: an update that both sides make of one place is made once, after them.
+"""branches: an element that both sides update is updated once, after them.
 
-    y = If p { A; x' = Accumulate [acc = m x] { acc[e] <- v } } (x') else { B; x' = .. { acc[e] <- w } } (x')
-    ->  u = If p { A } (v) else { B } (w);  y = Accumulate [acc = m x] { acc[e] <- u }
+    y = If p { A; x' = Accumulate [acc = m x] { acc[e] <- v } } (x') else { B; x' = .. { acc[f] <- w } } (x')
+    ->  u, g = If p { A } (v, e) else { B } (w, f);  y = Accumulate [acc = m x] { acc[g] <- u }
 
-where x' is used nowhere else, and e is known outside.  Then the update derives from x without a branch: a Loop around
-it is seen to write one place a turn.
+where x' is used nowhere else.  Then the update derives from x without a branch: a Loop around it is seen to write one
+element a turn.
 
 Invariant: the count is the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from iverson.core.dce import dce
-from iverson.core.rewrite import free, map_op
-from iverson.core.syntax import Accumulate, Accumulator, Array, Block, Contribute, Function, If, Let, Scalar, Var
+from iverson.core.rewrite import free, map_op, single_update
+from iverson.core.syntax import I64, Accumulate, Accumulator, Block, Contribute, Function, If, Let, Scalar, Var
 
 
 def run(f: Function) -> Function:
@@ -32,11 +33,11 @@ class _Update:
     acc: Var
     one: Contribute
 
-    def same_place(self, other: _Update) -> bool:
+    def fits(self, other: _Update) -> bool:
+        """Do they update one array by one monoid?"""
         a, b = self.acc.type, other.acc.type
         assert isinstance(a, Accumulator) and isinstance(b, Accumulator)
-        same = self.array is other.array and self.one.index == other.one.index
-        return same and isinstance(a.monoid, str) and a.monoid == b.monoid
+        return self.array is other.array and isinstance(a.monoid, str) and a.monoid == b.monoid
 
 
 def _block(block: Block) -> Block:
@@ -48,18 +49,21 @@ def _block(block: Block) -> Block:
 
 
 def _after(let: Let, op: If) -> list[Let]:
-    """The branch without the updates that both sides make of one place, and these."""
+    """The branch without the updates that both sides make, and these."""
     updates: list[Let] = []
     for k, v in enumerate(let.vars):
-        if not isinstance(v.type, Array):
-            continue
         then, orelse = _update(op.then, k), _update(op.orelse, k)
-        if then is None or orelse is None or not then.same_place(orelse):
+        if then is None or orelse is None or not then.fits(orelse):
             continue
-        new = Var(_scalar(then), v.hint)
-        op = If(op.pred, _without(op.then, k, then), _without(op.orelse, k, orelse))
-        let = replace(let, vars=(*let.vars[:k], new, *let.vars[k + 1 :]))
-        one = replace(then.one, values=(new,), safe=then.one.safe and orelse.one.safe)
+        axes = [a for a, (i, j) in enumerate(zip(then.one.index, orelse.one.index, strict=True)) if i != j]
+        index = list(then.one.index)
+        for a in axes:
+            index[a] = Var(Scalar(I64), "i")
+        value = Var(_scalar(then), v.hint)
+        op = If(op.pred, _without(op.then, k, then, axes), _without(op.orelse, k, orelse, axes))
+        moved = tuple(i for a in axes if isinstance(i := index[a], Var))
+        let = replace(let, vars=(*let.vars[:k], value, *let.vars[k + 1 :], *moved))
+        one = replace(then.one, index=tuple(index), values=(value,), safe=then.one.safe and orelse.one.safe)
         body = Block((Let((), one, let.site),), ())
         updates.append(Let((v,), Accumulate((then.acc,), ((then.array,),), body), let.site))
     return [replace(let, op=op), *updates]
@@ -72,24 +76,23 @@ def _scalar(update: _Update) -> Scalar:
 
 
 def _update(block: Block, k: int) -> _Update | None:
-    """The update that makes out k of a branch, if that is all there is to the out and it can be made outside."""
+    """The update that makes out k of a branch, if that is all there is to the out."""
     out = block.outs[k]
-    bound = {v for let in block for v in let.vars}
     for at, let in enumerate(block):
-        if let.vars != (out,) or not isinstance(let.op, Accumulate) or len(let.op.body.lets) != 1:
+        one = single_update(let.op) if let.vars == (out,) else None
+        if one is None:
             continue
-        (array,), (acc,) = let.op.inits[0], let.op.accs
-        one = let.op.body.lets[0].op
-        if not isinstance(one, Contribute) or len(one.values) != 1 or one.acc is not acc or let.op.body.outs:
-            return None
+        assert isinstance(let.op, Accumulate) and isinstance(let.op.inits[0][0], Var)
+        array = let.op.inits[0][0]
         rest = Block((*block.lets[:at], *block.lets[at + 1 :]), (*block.outs[:k], *block.outs[k + 1 :]))
-        if bound.intersection((array, *one.index)) or out in free(rest):
+        if out in free(rest) or any(array in other.vars for other in block):
             return None
-        assert isinstance(array, Var)
-        return _Update(at, array, acc, one)
+        return _Update(at, array, one.acc, one)
     return None
 
 
-def _without(block: Block, k: int, update: _Update) -> Block:
+def _without(block: Block, k: int, update: _Update, axes: Sequence[int]) -> Block:
+    """A branch that gives the new value, and the indices along `axes`, instead of the updated array."""
     lets = (*block.lets[: update.at], *block.lets[update.at + 1 :])
-    return Block(lets, (*block.outs[:k], update.one.values[0], *block.outs[k + 1 :]))
+    index = tuple(update.one.index[a] for a in axes)
+    return Block(lets, (*block.outs[:k], update.one.values[0], *block.outs[k + 1 :], *index))
