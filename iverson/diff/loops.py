@@ -1,6 +1,7 @@
 """Return sweeps of Loop and While: a Loop over the recorded turns, from the last.
 
     turn i:   start of the turn    recorded carries are read, derived ones undone: their buffers are carried back
+                                   (where inner loops undo them themselves, the buffer is what the turn ended with)
               enter and sweep      seeded with the adjoints of the next carries and of what the turn emitted
               leave                the adjoints of the carries at the start, and the restored buffers
 
@@ -104,14 +105,17 @@ class _Reversed:
         for c in op.carry:
             if c in record.slots:
                 turn.env[c] = record.slots[c].read(s.b, turn, (i,))
+        last = {j: op.body.outs[k] for k, j in self.derived}
         buffers = {j: next(coming) for _, j in self.derived}
         left = {j: next(coming) for j in self.appended}
         for j, buffer in buffers.items():
             log = record.logs[j]
             if isinstance(log, AppendLog):
                 turn.env[op.carry[j]], left[j] = undo(s.b, turn, log, buffer, left[j], i)
-            else:
+            elif isinstance(log, Updates):
                 turn.env[op.carry[j]] = self._undo_updates(turn, i, log, buffer)
+            elif isinstance(end := last[j], Var):
+                turn.env[end] = buffer
         return list(left.values())
 
     def _undo_updates(self, turn: Frame, i: Atom, log: Updates, buffer: Atom) -> Atom:

@@ -10,10 +10,12 @@ Accumulate  its block gives what it keeps
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import TypeAlias
 
 from iverson.core.build import Builder, dtype_of, extents_of, literal
-from iverson.core.rewrite import single_update
+from iverson.core.rewrite import free, single_update
 from iverson.core.syntax import (
     I64,
     Accumulate,
@@ -50,8 +52,19 @@ from iverson.diff.residuals import (
     Slot,
     Step,
     Updates,
+    Within,
 )
 from iverson.diff.yields import EXTREMA, Yields
+
+
+class Unlogged(Enum):
+    """Updates of a loop's carry that need no appended log."""
+
+    UPDATES = "a turn makes single updates: their old values are emitted"
+    WITHIN = "a turn updates by inner loops alone: they keep their records"
+
+
+Target: TypeAlias = OpenLog | Unlogged
 
 
 class Planner:
@@ -68,12 +81,12 @@ class Planner:
             step.forward = step.again
         return plan
 
-    def block(self, block: Block, logs: dict[Var, OpenLog | None]) -> Plan:
-        """Plan a block that updates the arrays in `logs` in place; None: by single updates, which need no log."""
+    def block(self, block: Block, logs: Mapping[Var, Target]) -> Plan:
+        """Plan a block that updates the arrays in `logs` in place."""
         tracked = dict(logs)
         return Plan(block, [self.step(let, tracked) for let in block])
 
-    def step(self, let: Let, tracked: dict[Var, OpenLog | None]) -> Step:
+    def step(self, let: Let, tracked: dict[Var, Target]) -> Step:
         if isinstance(let.op, Prim | Read | Check | Contribute):
             return Step(let, (let,), (let,), scalar=True)
         sources = {v: self.derivation.source(v) for v in let.vars}
@@ -81,10 +94,12 @@ class Planner:
         again, record = self.augment(let, chains)
         forward: tuple[Let, ...] = (let,)
         if chains:
-            logs = {x: log for x, log in tracked.items() if log is not None}
+            logs = {x: log for x, log in tracked.items() if isinstance(log, OpenLog)}
             forward = Logger(self.derivation).forward(let, logs) if any(x in logs for x in chains.values()) else again
             tracked.update({v: tracked[x] for v, x in chains.items()})
-        return Step(let, again, forward, record, chained=bool(chains))
+        within = any(tracked[x] is Unlogged.WITHIN for x in chains.values())
+        agreed = all(tracked[x] is Unlogged.WITHIN for x in chains.values())
+        return Step(let, again, forward, record, chained=frozenset(chains), within=within, agreed=agreed)
 
     def matters(self, let: Let) -> bool:
         """Does any derivative pass through a statement?"""
@@ -206,35 +221,49 @@ class Planner:
         turn = op.index if isinstance(op, Loop) else Var(Scalar(I64), "turn")
         permutation = self.derivation.permutation(op)
         derived = {op.carry[j]: j for j in permutation.values()}
-        chains = {c: self.single_updates(op.body, c) for c in derived}
-        logs = {c: OpenLog.of(c, turn) if chains[c] is None else None for c in derived}
+        logs: dict[Var, Target] = {c: self.target(op, c, turn) for c in derived}
         plan = self.block(op.body, logs)
+        if not plan.holds((turn, *op.carry)):
+            logs = {c: OpenLog.of(c, turn) if log is Unlogged.WITHIN else log for c, log in logs.items()}
+            plan = self.block(op.body, logs)
         record = LoopRecord(plan, {}, Literal(0, I64), permutation, {})
         names = [c for c in op.carry if c not in derived]
         names += plan.keep((turn, *op.carry), scalars_only=isinstance(op, While))
         local = {v for step in plan.steps for v in step.results}
-        for c, chain in chains.items():
-            if chain is not None:
-                updates = _updates(plan, chain)
+        for c, log in logs.items():
+            if log is Unlogged.WITHIN:
+                record.logs[derived[c]] = Within()
+            elif log is Unlogged.UPDATES:
+                updates = _updates(plan, self.chain(op.body, c))
                 record.logs[derived[c]] = updates
                 names += [v for v in updates.names() if v in local]
         names = list(dict.fromkeys(names))
-        opened = [log for log in logs.values() if log is not None]
+        opened = [log for log in logs.values() if isinstance(log, OpenLog)]
         if isinstance(op, Loop):
             whole, closed = wrap(self.emitting(let, op, names, record), opened)
         else:
             whole, closed = self.counting(let, op, turn, names, record, opened)
-        appended = [j for c, j in derived.items() if logs[c] is not None]
+        appended = [j for c, j in derived.items() if isinstance(logs[c], OpenLog)]
         record.logs |= zip(appended, closed, strict=False)
         return (whole,), record
 
-    def single_updates(self, body: Block, carry: Var) -> list[Let] | None:
-        """The statements that update a carry in a turn, if each makes one contribution."""
+    def target(self, op: Loop | While, carry: Var, turn: Var) -> Target:
+        """How the updates of a carry in a turn are to be undone."""
+        chain = self.chain(op.body, carry)
+        if all(single_update(let.op) for let in chain):
+            return Unlogged.UPDATES
+        if isinstance(op, Loop) and all(isinstance(let.op, Loop) for let in chain):
+            versions = {carry, *(v for let in chain for v in let.vars)}
+            others = Block(tuple(let for let in op.body if not any(let is own for own in chain)), ())
+            if not versions & free(others).keys():
+                return Unlogged.WITHIN
+        return OpenLog.of(carry, turn)
+
+    def chain(self, body: Block, carry: Var) -> list[Let]:
+        """The statements that update a carry in a turn."""
         versions, chain = {carry}, []
         for let in body:
             derived = [v for v in let.vars if self.derivation.source(v) in versions]
-            if derived and single_update(let.op) is None:
-                return None
             if derived:
                 versions.update(derived)
                 chain.append(let)

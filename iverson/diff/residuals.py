@@ -9,7 +9,8 @@ A block is planned statement by statement.  A `Step` knows three forms of its st
 Prim and Read run again.  The results of a nested statement, and what it recorded itself, are *kept*: stored by one more
 result of the statement that holds the block (a Map, an emit, a column of a log), where their extents are known
 outside; else the statement runs again.  A statement that updates an array in place (it derives from a carry, see
-derivation.py) always runs again, on the undone buffer; forward, it logs what it overwrites.
+derivation.py) runs again on the undone buffer; forward, it logs what it overwrites.  But a turn that touches the array
+by inner loops alone, whose records can be kept, need not run again: their own return sweeps undo it.
 """
 
 from __future__ import annotations
@@ -74,7 +75,12 @@ class Updates:
         return [a for index, old in self.entries for a in (*index, old) if isinstance(a, Var)]
 
 
-Log: TypeAlias = AppendLog | Updates
+@dataclass(frozen=True)
+class Within:
+    """No log: inner loops undo their own updates."""
+
+
+Log: TypeAlias = AppendLog | Updates | Within
 
 
 @dataclass
@@ -84,12 +90,15 @@ class Step:
     forward: tuple[Let, ...]
     record: Record | None = None
     scalar: bool = False  # a Prim or Read: runs again
-    chained: bool = False  # updates an array of the scope's owner in place: runs again, and is undone
-    kept: bool = False  # all its results are stored outside
+    chained: frozenset[Var] = frozenset()  # results that update an array of the scope's owner in place
+    within: bool = False  # such updates are undone by the statement's own return sweep
+    agreed: bool = True  # ... all of them
+    kept: bool = False  # all its results, but for chained ones, are stored outside
 
     @property
     def results(self) -> list[Var]:
-        return [v for let in self.again for v in let.vars]
+        """What it binds, but for chained arrays where they are not had by running again."""
+        return [v for let in self.again for v in let.vars if not (self.within and v in self.chained)]
 
 
 @dataclass
@@ -104,16 +113,31 @@ class Plan:
 
     def keep(self, bound: Iterable[Var], scalars_only: bool = False) -> list[Var]:
         """Decide what is kept outside, given what the scope binds on entry; give the names."""
-        inner = {*bound, *(v for step in self.steps for v in step.results)}
+        inner = self._inner(bound)
         names: list[Var] = []
         for step in self.steps:
-            if step.scalar or step.chained or not step.results:
+            if step.scalar or (step.chained and not step.within) or not step.results:
+                step.kept = step.within
                 continue
             step.kept = all(_storable(v, inner, scalars_only) for v in step.results)
             if step.kept:
                 step.forward = step.again
                 names += step.results
         return names
+
+    def holds(self, bound: Iterable[Var]) -> bool:
+        """Can all that is undone by its own return sweep be kept?"""
+        inner = self._inner(bound)
+        return all(
+            step.agreed
+            and isinstance(step.record, LoopRecord)
+            and all(_storable(v, inner, False) for v in step.results)
+            for step in self.steps
+            if step.within
+        )
+
+    def _inner(self, bound: Iterable[Var]) -> set[Var]:
+        return {*bound, *(v for step in self.steps for let in step.again for v in let.vars)}
 
 
 def _storable(v: Var, inner: set[Var], scalars_only: bool) -> bool:

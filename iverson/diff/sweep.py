@@ -17,7 +17,7 @@ from iverson.diff.adjoints import Adjoints, Frame
 from iverson.diff.contributions import contributed, strip
 from iverson.diff.derivation import Derivation
 from iverson.diff.logs import undo
-from iverson.diff.residuals import AppendLog, Log, Plan, Slots, Step
+from iverson.diff.residuals import AppendLog, Log, Plan, Slots, Step, Updates
 
 Rule: TypeAlias = Callable[["Sweep", Frame, Step], None]
 
@@ -87,6 +87,7 @@ class Sweep(Adjoints):
         """The buffer before all logged updates."""
         if isinstance(log, AppendLog):
             return undo(self.b, frame, log, buffer, frame.at(log.length), None)[0]
+        assert isinstance(log, Updates)
         for index, old in reversed(log.entries):
             buffer = self.b.set(buffer, [frame.at(i) for i in index], frame.at(old))
         return buffer
