@@ -24,6 +24,8 @@ from iverson.backend.lower import lower
 from iverson.core.syntax import Function
 
 SYMBOL = "iv_kernel"  # what a module exports
+# with so many loops in one function LLVM's time grows faster than their number, and interleaving doubles it
+MANY = 40
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Compiled:
     ir: str  # LLVM's, not optimised
     sites: tuple[ErrorSite, ...]  # status s > 0 of the kernel is site s - 1
     imports: tuple[str, ...]  # the foreign symbols the object needs
-    level: int
+    options: cpu.Options
     _exact: Callable[[], Compiled]
 
     @cached_property
@@ -45,15 +47,15 @@ class Compiled:
 
     @cached_property
     def object(self) -> bytes:
-        return cpu.compile(self.ir, level=self.level)
+        return cpu.compile(self.ir, options=self.options)
 
     @cached_property
     def optimised(self) -> str:
-        return cpu.optimised_ir(self.ir, level=self.level)
+        return cpu.optimised_ir(self.ir, options=self.options)
 
     @cached_property
     def assembly(self) -> str:
-        return cpu.assembly(self.ir, level=self.level)
+        return cpu.assembly(self.ir, options=self.options)
 
     @property
     def symbols(self) -> dict[str, int]:
@@ -111,7 +113,8 @@ def compile(
         committed=committed,
         exact=True,
     )
-    return Compiled(function, loopir.show(program), text, tuple(program.sites), imports, level, again)
+    options = cpu.Options(level, interleave=loopir.count_loops(program.body) < MANY)
+    return Compiled(function, loopir.show(program), text, tuple(program.sites), imports, options, again)
 
 
 __all__ = ["SYMBOL", "Compiled", "Layout", "Unsupported", "compile"]

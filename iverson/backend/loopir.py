@@ -323,6 +323,10 @@ def walk(body: list[Stmt]) -> Iterator[Stmt]:
             yield from walk(inner)
 
 
+def count_loops(body: list[Stmt]) -> int:
+    return sum(isinstance(stmt, For | While) for stmt in walk(body))
+
+
 def defined(stmt: Stmt) -> list[Reg]:
     """The registers a statement itself assigns, for the code behind it."""
     match stmt:

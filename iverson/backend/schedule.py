@@ -85,6 +85,7 @@ class _Plan:
     varying: set[Reg] = field(default_factory=set)
     private: set[Buffer] = field(default_factory=set)
     stored: set[Buffer] = field(default_factory=set)
+    definitions: dict[Reg, ir.Compute] = field(default_factory=dict)
     packed: dict[int, list[For]] = field(default_factory=dict)  # load -> the inner loops that its indices depend on
 
     def write(self) -> list[Stmt]:
@@ -99,6 +100,7 @@ class _Plan:
             f.low != integer(0) or any(c.reg.type is ir.POINTER for c in f.carries) for f in [self.loop, *_loops(body)]
         ):
             return False
+        self.definitions = {s.out: s for s in ir.walk(body) if isinstance(s, ir.Compute)}
         self.private = {s.buffer for s in ir.walk(body) if isinstance(s, ir.Alloc)}
         self.stored = {s.view.buffer for s in ir.walk(body) if isinstance(s, Store)}
         if not all(self._known(s) for s in ir.walk(body)):
@@ -176,17 +178,15 @@ class _Plan:
     def pays(self) -> bool:
         if len(self._temporaries()) > 24 or any(_too_large(b) for b in self.private):
             return False
-        for stmt, around in _with_loops(self.loop.body, []):
-            if (
-                isinstance(stmt, Load)
-                and around
-                and stmt.view.buffer not in self.private
-                and not self._smooth(stmt.view)
-            ):
+        accesses = list(_with_loops(self.loop.body, []))
+        deepest = max(len(around) for _, around in accesses)
+        for stmt, around in accesses:
+            if isinstance(stmt, Load) and around and not self._smooth(stmt.view):
                 free = [f for f in around if f.index in stmt.view.prefix]
-                if len(free) == len(around) or not self._can_pack(stmt.view, free):
+                if len(free) < len(around) and self._can_pack(stmt.view, free):
+                    self.packed[id(stmt)] = free
+                elif len(around) == deepest:
                     return False
-                self.packed[id(stmt)] = free
         return any(map(self._innermost, self.innermost()))
 
     def _temporaries(self) -> list[Reg]:
@@ -194,9 +194,23 @@ class _Plan:
 
     def _smooth(self, view: View) -> bool:
         """Neighbouring lanes read neighbouring elements, or all the same one."""
+        if view.buffer in self.private:
+            return True
         index = view.prefix
-        contiguous = view.buffer.strides is None and index[-1] is self.loop.index
+        contiguous = view.buffer.strides is None and self._unit(index[-1])
         return not any(map(self._varies, index[:-1] if contiguous else index))
+
+    def _unit(self, value: Value) -> bool:
+        """Does an index grow by one from turn to turn?"""
+        if value is self.loop.index:
+            return True
+        definition = self.definitions.get(value) if isinstance(value, Reg) else None
+        if definition is None or definition.name not in ("add", "sub"):
+            return False
+        a, b = definition.args
+        return (self._unit(a) and not self._varies(b)) or (
+            definition.name == "add" and self._unit(b) and not self._varies(a)
+        )
 
     def _can_pack(self, view: View, free: list[For]) -> bool:
         plain = {self.loop.index, *(f.index for f in free)}

@@ -18,6 +18,7 @@ _libc.aligned_alloc.restype = ctypes.c_void_p
 _libc.aligned_alloc.argtypes = [ctypes.c_size_t, ctypes.c_size_t]
 _libc.free.argtypes = [ctypes.c_void_p]
 
+_LOCKED = (ctypes.c_int64 * 64)(1)  # a pool of freed blocks that is always in use
 LIVE: dict[int, int] = {}
 COUNT = [0]
 FAIL_AFTER: list[int | None] = [None]  # allocations that still succeed
@@ -58,7 +59,11 @@ class Native:
         self.layouts = options.get("layouts") or [Layout.C] * len(function.params)
         symbols = dict(self.compiled.symbols)
         if count:
-            symbols |= {"aligned_alloc": _address(_alloc), "free": _address(_free)}
+            symbols |= {
+                "aligned_alloc": _address(_alloc),
+                "free": _address(_free),
+                "iv_pool": ctypes.addressof(_LOCKED),
+            }
         self.library = backend.cpu.load(self.compiled.object, [backend.SYMBOL], symbols)
         kind = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
         self.kernel = kind(self.library.address(backend.SYMBOL))

@@ -1,0 +1,119 @@
+"""Loops in lanes: with tiles of two or three turns, so that small programs have full and partial ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from iverson import backend
+from iverson.backend import lanes
+from iverson.core.build import Builder
+from iverson.core.evaluate import evaluate
+from iverson.core.syntax import F64, I64, Array, Function, Map, Reduce, Scalar, Var
+from tests.backend import native
+from tests.backend.constructs import CASES
+from tests.core.generate import random_function
+
+
+@pytest.fixture(autouse=True, params=[2, 3])
+def narrow(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(lanes, "LANES", request.param)
+    yield
+
+
+def agree(function: Function, args: list[object], level: int = 0) -> None:
+    got, want = native.Native(function, level)(*args), evaluate(function, args).values
+    assert not native.LIVE
+    for g, w in zip(got, want, strict=True):
+        np.testing.assert_allclose(g, w, rtol=1e-10, atol=1e-10)
+
+
+def points(make: object) -> Function:
+    """A program of n points and k centres in d dimensions."""
+    b = Builder()
+    n, k, d = (Var(Scalar(I64), h) for h in "nkd")
+    p, c = Var(Array(F64, (n, d)), "p"), Var(Array(F64, (k, d)), "c")
+    return b.function([n, k, d, p, c], make(b, n, k, d, p, c))  # type: ignore[operator]
+
+
+def distance(b, d, p, c, i, j):
+    def square(q):
+        u = b.o.sub(b.read(p, i, q), b.read(c, j, q))
+        return b.o.mul(u, u)
+
+    return b.reduce("add", d, square)
+
+
+def nearest(b, n, k, d, p, c):
+    best = lambda i: b.reduce("argmin", k, lambda j: [distance(b, d, p, c, i, j), j])  # noqa: E731
+    return b.for_(n, best, [Map(), Map()])
+
+
+def cost(b, n, k, d, p, c):
+    return b.reduce("add", n, lambda i: b.reduce("min", k, lambda j: distance(b, d, p, c, i, j)))
+
+
+def log_sum(b, n, k, d, p, c):
+    """A temporary for every point, read twice; and what is the same for all points."""
+
+    def point(i):
+        w = b.map(k, lambda j: b.o.mul(distance(b, d, p, c, i, j), b.reduce("add", d, lambda q: b.read(c, j, q))))
+        m = b.reduce("max", k, lambda j: b.read(w, j))
+        s = b.reduce("add", k, lambda j: b.o.exp(b.o.sub(b.read(w, j), m)))
+        value = b.if_(b.o.gt(s, 2.0), lambda: b.o.log(s), lambda: b.o.neg(s))[0]
+        return [b.o.add(value, m), value]
+
+    return b.for_(n, point, [Map(), Reduce("add")])
+
+
+def triangle(b, n, k, d, p, c):
+    """The bounds of the innermost loop depend on another's index, and a carry on a carry."""
+
+    def point(i):
+        return b.reduce(
+            "add", d, lambda q: b.o.mul(b.read(p, i, q), b.reduce("max", q, lambda r: b.o.mul(b.read(p, i, r), 2.0)))
+        )
+
+    return b.map(n, point)
+
+
+def moments(b, n, k, d, p, c):
+    """Contributions of all points to the same elements."""
+
+    def body(acc):
+        def point(i):
+            s = b.reduce("add", k, lambda j: distance(b, d, p, c, i, j))
+            b.for_(d, lambda q: b.contribute(acc, [q], b.o.mul(s, b.read(p, i, q))) or (), [])
+            return ()
+
+        b.for_(n, point, [])
+        return ()
+
+    return b.accumulate([("add", [b.zeros([d], F64)])], body)
+
+
+PROGRAMS = [nearest, cost, log_sum, triangle, moments]
+
+
+@pytest.mark.parametrize("make", PROGRAMS)
+@pytest.mark.parametrize("level", [0, 3])
+def test_lanes(make: object, level: int) -> None:
+    function = points(make)
+    assert " simd" in backend.compile(function).loops or make is triangle
+    rng = np.random.default_rng(0)
+    for n, k, d in ((1, 2, 3), (6, 3, 2), (7, 1, 4), (4, 0, 3), (5, 2, 0), (0, 2, 2), (3, 2, 70)):
+        agree(function, [n, k, d, rng.normal(size=(n, d)), rng.normal(size=(k, d))], level)
+
+
+def test_constructs() -> None:
+    rng = np.random.default_rng(1)
+    for build in CASES.values():
+        function, arguments = build()
+        agree(function, arguments(9, rng))
+
+
+@pytest.mark.parametrize("seed", range(200, 260))
+def test_random(seed: int) -> None:
+    agree(*random_function(seed, smooth=False))
