@@ -21,6 +21,7 @@ from iverson.lang.ranges import low_of
 from iverson.lang.shapes import Shape, atoms, canonical, certainly_differ, require_same, same
 from iverson.lang.staging import Cell, Turn, current, tie
 from iverson.lang.state import UNBOUND, Maybe, Poison, Snapshot, fill, flatten, put, same_value, unflatten, variables
+from iverson.lang.swaps import Trade, numbers, permutation, settle
 from iverson.lang.values import Arr, Storage, full, generate, materialise, owned
 
 
@@ -41,7 +42,7 @@ class Leaf:
     inits: list[Atom] = field(default_factory=list)
     nexts: list[Atom] = field(default_factory=list)
     finals: list[Atom] = field(default_factory=list)
-    final: Any = None
+    next: Arr | None = None
 
 
 class State:
@@ -52,6 +53,10 @@ class State:
         self.head, self.after = frozenset(head), frozenset(after)
         self.turn = Turn()
         self.leaves: list[Leaf] = []
+        self.problems: dict[Cell, list[BaseException]] = {}  # writes of arrays that may be others'
+        self.trades: list[Trade] = []  # names that trade their arrays
+        self.ids: dict[str, Atom] = {}
+        self.numbers: list[Any] = []
         self.trees: dict[Any, tuple[Any, list[Leaf | None], list[Any]]] = {}
         state = current()
         kinds = tuple((n, _sketch(self.before.names.get(n))) for n in sorted(self.head | self.after))
@@ -113,6 +118,7 @@ class State:
             cell = Cell(leaf.vars[0], leaf.kind.dtype, current().depth + 1, name)
             leaf.holder = Arr(Storage(cell), init_array.shape).like(value).shadow()
             if value.cell is not None:
+                cell.deferred = self.problems.setdefault(cell, [])
                 tie(cell, value.cell)
         else:
             return None
@@ -121,11 +127,8 @@ class State:
 
     def _holders(self, key: Any) -> Any:
         _, made, values = self.trees[key]
-        held = [
-            leaf.holder if leaf else v.revive() if isinstance(v, Arr) else v
-            for leaf, v in zip(made, values, strict=True)
-        ]
-        return self._tree(key, held)
+        held = [leaf.holder if leaf else v for leaf, v in zip(made, values, strict=True)]
+        return self._tree(key, [v.revive() if isinstance(v, Arr) else v for v in held])
 
     def _tree(self, key: Any, leaves: list[Any]) -> Any:
         """A value from its leaves."""
@@ -156,6 +159,24 @@ class State:
             again |= self._close_container(k, x, slots, now.containers[k][1])
         if again:
             raise Again
+        self._trade()
+
+    def _trade(self) -> None:
+        """Names that are bound to each other's arrays; other writes of arrays that may be in use elsewhere raise."""
+        arrays = [leaf for leaf in self.leaves if leaf.next is not None and leaf.init.cell is not None]
+        trades = [Trade(f.name, f.init.cell, f.holder.cell, f.next) for f in arrays]
+        circle = [t for t in permutation(trades) if arrays[trades.index(t)].init.whole]
+        inits = [t.init for t in circle]
+        proper = len(circle) == len(permutation(trades)) and len(set(map(id, inits))) == len(inits)
+        seen = any(c in self.turn.entered for c in inits)
+        if proper and not seen and any(c.in_use() for c in inits):
+            self.trades = circle
+            self.numbers = numbers(circle, self.ids)
+        settled = [t.holder for t in self.trades]
+        for cell, problems in self.problems.items():
+            if problems and cell not in settled:
+                raise problems[0]
+            cell.deferred = None
 
     def _close_container(self, k: int, x: Any, slots: dict[Any, Any], now: dict[Any, Any]) -> bool:
         if isinstance(x, list) and len(slots) != len(now):
@@ -237,6 +258,7 @@ class State:
                 raise error(ValueError, f"{name} changes its shape in a loop: its state must keep its shape")
             self.memory.setdefault(("equal", leaf.key), []).extend(differ)
             return True
+        leaf.next = new
         leaf.nexts = [materialise(_as_type(new, leaf.kind.dtype, shape))]
         return False
 
@@ -298,7 +320,7 @@ class State:
                 same[placeholder] = outside  # type: ignore[index]
             else:
                 out.append((placeholder, outside, inside, lambda v, cell=cell: current().write(cell, v)))  # type: ignore[arg-type]
-        return out
+        return out + self.numbers
 
     def undo(self) -> None:
         """Forget a trace."""
@@ -309,7 +331,10 @@ class State:
     def finish(self) -> None:
         """Let names and containers hold the final state."""
         self.before.restore()
+        self.made: dict[Cell, Arr] = {}
         results = {key: final() for key, final in self.finals.items()}
+        if self.trades:
+            settle(self.trades, self.ids, [self.made[t.holder] for t in self.trades])
         for key, value in results.items():
             if isinstance(key, str):
                 put(self.before.cells[key], value)
@@ -329,6 +354,9 @@ class State:
             low = leaf.holder.low if leaf.holder is not None else None
             return Num(leaf.finals[0], leaf.kind.weak, im, low)
         made = owned(leaf.finals[0], leaf.kind.dtype, leaf.name).like(leaf.init)
+        if any(leaf.holder is not None and t.holder is leaf.holder.cell for t in self.trades):
+            self.made[leaf.holder.cell] = made
+            return made
         if leaf.holder is not None and leaf.init.cell is not None:
             tie(made.cell, leaf.init.cell)  # type: ignore[arg-type]
         return made

@@ -57,7 +57,7 @@ class Range:
     """A slice of an axis: start + step * k for k < length."""
 
     start: Any
-    step: int
+    step: Any
     length: Extent
 
 
@@ -157,7 +157,7 @@ def clamp(s: slice, length: Extent) -> Range:
     """A slice of an axis, as Python's slice.indices does it but with lengths of the program."""
     step = 1 if s.step is None else known(s.step)
     if isinstance(step, Num):
-        raise error(TypeError, "the step of a slice must be known when the program is staged")
+        return _run_time_step(s, extent(step), length)
     step = int(step)
     if step == 0:
         raise error(ValueError, "slice step cannot be zero")
@@ -173,6 +173,15 @@ def clamp(s: slice, length: Extent) -> Range:
     stride = abs(step)
     count = span if stride == 1 else extent((span + (stride - 1)) // stride)
     return Range(start, step, count)
+
+
+def _run_time_step(s: slice, step: Extent, length: Extent) -> Range:
+    """A slice whose step is only known when the program runs: it must be positive."""
+    forward = clamp(slice(s.start, s.stop), length)
+    if not never_negative(extent(step - 1)):
+        message = "a slice step that is only known when the program runs must be positive, not {}"
+        builder().check(builder().o.gt(extent_atom(step), 0), message, extent_atom(step))
+    return Range(forward.start, step, extent((forward.length + (step - 1)) // step))
 
 
 def _bound(value: Any, length: Extent, low: int, high: Extent) -> Extent:
@@ -197,26 +206,9 @@ def _difference(stop: Extent, start: Extent) -> Extent:
 
 def view(a: Arr, items: Sequence[Any]) -> Arr:
     """The view that integers, slices and new axes make."""
-    for item in items:
-        if isinstance(item, At) and not item.safe:
-            _check_inside(a, items)
-            break
-    shape = tuple(1 if item is NEW else item.length for item in items if not isinstance(item, At))
-
-    def at(index: tuple[Any, ...]) -> tuple[Any, ...]:
-        own = iter(index)
-        out: list[Any] = []
-        for item in items:
-            if isinstance(item, At):
-                out.append(item.index)
-            elif item is NEW:
-                next(own)
-            else:
-                k = next(own)
-                out.append(item.start + k * item.step if item.step != 1 else _plus(item.start, k))
-        return tuple(out)
-
-    return a.view(shape, at, _prefix(a, items))
+    items = _checked(a, items)
+    shape, at = _region(items)
+    return a.view(shape, lambda index: tuple(at(index)[0]), _prefix(a, items))
 
 
 def _is(x: Any, value: int) -> bool:
@@ -236,13 +228,13 @@ def _prefix(a: Arr, items: Sequence[Any]) -> tuple[Any, ...] | None:
         lead += 1
     rest = items[lead:]
     for item, n in zip(rest, a.shape[lead:], strict=False):
-        if not (isinstance(item, Range) and _is(item.start, 0) and item.step == 1 and same(item.length, n)):
+        if not (isinstance(item, Range) and _is(item.start, 0) and _is(item.step, 1) and same(item.length, n)):
             return None
     return (*a.prefix, *(item.index for item in items[:lead])) if len(rest) == a.ndim - lead else None
 
 
-def _check_inside(a: Arr, items: Sequence[Any]) -> None:
-    """Integers of a view are checked where the view is made."""
+def _checked(a: Arr, items: Sequence[Any]) -> list[Any]:
+    """The items of a view, whose integers are checked where it is made: it may have no elements."""
     b = builder()
     axes = [item for item in items if item is not NEW]
     for axis, item in enumerate(axes):
@@ -251,6 +243,7 @@ def _check_inside(a: Arr, items: Sequence[Any]) -> None:
             inside = getattr(b.o, "and")(b.o.ge(i, 0), b.o.lt(i, n))
             message = f"index {{}} is out of bounds for axis {axis} with size {{}}"
             b.check(inside, message, i, n, error="IndexError")
+    return [At(item.index, True) if isinstance(item, At) else item for item in items]
 
 
 def reshape(a: Arr, shape: Any, order: str = "C") -> Arr:
@@ -372,7 +365,8 @@ def gathered(a: Arr, items: list[Any]) -> tuple[Shape, Callable[[Sequence[Any]],
                 out.append(i)
                 safe &= inside
             else:
-                out.append(item.start + next(own) * item.step)
+                k = next(own)
+                out.append(_plus(item.start, k if _is(item.step, 1) else k * item.step))
         return out, safe
 
     return shape, at
@@ -487,6 +481,8 @@ def _store(a: Arr, items: list[Any], value: Any, monoid: str) -> None:
     if any(isinstance(item, Gather) for item in items):
         shape, at = gathered(a, items)
     else:
+        if any(isinstance(item, Range) for item in items):
+            items = _checked(a, items)
         shape, at = _region(items)
     if isinstance(value, Arr):
         if _shares(a, value):
@@ -547,7 +543,7 @@ def _region(items: list[Any]) -> tuple[Shape, Callable[[Sequence[Any]], tuple[li
                 next(own)
             else:
                 k = next(own)
-                out.append(item.start + k * item.step if item.step != 1 else _plus(item.start, k))
+                out.append(_plus(item.start, k if _is(item.step, 1) else k * item.step))
         return out, certain
 
     return shape, at

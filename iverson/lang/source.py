@@ -13,7 +13,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from iverson.lang import transform
-from iverson.lang.errors import StagingError, error
+from iverson.lang.errors import error
 
 _REWRITTEN: dict[CodeType, CodeType] = {}  # of a function as the user wrote it -> staged
 _READY: set[CodeType] = set()  # codes that are staged already
@@ -58,15 +58,13 @@ def _compile(function: FunctionType) -> CodeType:
     code = function.__code__
     node = find(function)
     free = [*code.co_freevars, _RUNTIME]
-    try:
-        new = transform.function(node, code.co_name, set(code.co_freevars))
-    except StagingError:
-        raise
+    new = transform.function(node, code.co_name, set(code.co_freevars))
     _forget_defaults(new.args)
+    own = [] if new.name in free else [ast.Global([new.name])]  # or a recursive call would find the factory's name
     factory = ast.FunctionDef(
         name="_iv_factory",
         args=ast.arguments([], [ast.arg(name) for name in free], None, [], [], None, []),
-        body=[new, ast.Return(ast.Name(new.name, ast.Load()))],
+        body=[*own, new, ast.Return(ast.Name(new.name, ast.Load()))],
         decorator_list=[],
         returns=None,
         type_params=[],

@@ -239,16 +239,18 @@ def _finish(f: Callable[..., Any], program: Staging, inputs: _Inputs, result: An
         specs.append(_out(x, outs, inputs))
     mutated = []
     for leaf, (cell, before) in inputs.arrays.items():
-        if program.contents(cell) is not before:
+        after = program.contents(cell)
+        if after is not before:
             mutated.append(Mutation("array", leaf, len(outs)))
-            outs.append(cell.var)
+            outs.append(after)
     captured = []
     for k, (owner, var, arr) in enumerate(program.captured.values()):
         inputs.add(var, ParamSpec("captured", k))
         captured.append(owner)
-        if arr.cell.var is not var:
+        after = program.contents(arr.cell)
+        if after is not var:
             mutated.append(Mutation("captured", k, len(outs)))
-            outs.append(arr.cell.var)
+            outs.append(after)
     lets = tuple(program.builder.lets())
     body = resolved(Block(lets, tuple(outs)), program.resolve)
     name = getattr(f, "__name__", "f")

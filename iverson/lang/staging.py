@@ -16,7 +16,7 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -49,7 +49,20 @@ class Users:
 class Cell:
     """A storage cell: `var` holds its contents now; a scalar atom if the cell has no axes."""
 
-    __slots__ = ("__weakref__", "choices", "depth", "dtype", "external", "name", "tied", "var", "views")
+    __slots__ = (
+        "__weakref__",
+        "choices",
+        "deferred",
+        "depth",
+        "dtype",
+        "external",
+        "forward",
+        "name",
+        "origin",
+        "tied",
+        "var",
+        "views",
+    )
 
     def __init__(self, var: Atom, dtype: np.dtype[Any], depth: int, name: str = "") -> None:
         self.var = var
@@ -59,6 +72,9 @@ class Cell:
         self.name = name
         self.choices = Users()  # what reads it or another, depending on a condition
         self.views = Users()  # the arrays that refer to it
+        self.deferred: list[BaseException] | None = None  # where to note forbidden writes that may turn out allowed
+        self.forward: Callable[[], Atom] | None = None  # what it holds, where others hold it by now (lang/swaps.py)
+        self.origin: Any = None  # which cells it may stand for, after a loop that trades arrays
         self.tied: list[Cell] = []  # on some path to here, these are the same array: neither may be written
 
     def in_use(self) -> bool:
@@ -104,6 +120,15 @@ class Each(Scope):
 class Recorder(Builder):
     """A builder whose statements know the line of user code that they come from."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: dict[Var, Let] = {}  # the statement that binds a variable
+
+    def let(self, let: Let) -> None:
+        super().let(let)
+        for var in let.vars:
+            self.made[var] = let
+
     def emit(self, op: Any, hints: Sequence[str] = ()) -> tuple[Var, ...]:
         self.site = errors.site()
         return super().emit(op, hints)
@@ -138,6 +163,7 @@ class Staging:
     def __init__(self) -> None:
         self.builder = Recorder()
         self.scopes: list[Scope] = []
+        self.stale: set[Atom] = set()  # what cells held before they were written
         self.same: dict[Var, Atom] = {}  # placeholders that turned out to be a value from outside
         self.top: dict[Var, None] = {}  # int64 scalars of the outermost block that sizes are made of
         self.sizes: dict[tuple[str, tuple[Atom, ...]], Atom] = {}  # size arithmetic, once each
@@ -177,6 +203,8 @@ class Staging:
 
     def contents(self, cell: Cell) -> Atom:
         """What a cell holds now, as seen from the innermost scope."""
+        if cell.forward is not None:
+            return cell.forward()
         for scope in self.scopes[cell.depth :]:
             if isinstance(scope, Turn) and cell not in scope.entered:
                 var = cell.var
@@ -190,6 +218,7 @@ class Staging:
         """Let a cell hold something else."""
         self.writable(cell)
         before = self.contents(cell)
+        self.stale.add(before)
         for scope in reversed(self.scopes[cell.depth :]):
             if isinstance(scope, Turn):
                 break  # a suite around the loop hears of it when the loop ends
@@ -199,13 +228,16 @@ class Staging:
 
     def writable(self, cell: Cell) -> None:
         """Raise if a cell can't be written here."""
-        if cell.choices or any(other.in_use() for other in cell.tied):
-            raise error(
+        if cell.choices or cell.forward is not None or any(other.in_use() for other in cell.tied):
+            problem = error(
                 ValueError,
                 f"{cell.name or 'this array'} is written here, but whether it is the same array as another one that "
                 "is still in use depends on a condition or on the turn of a loop; make it an array of its own "
                 "with .copy() where the name is bound",
             )
+            if cell.deferred is None:
+                raise problem
+            cell.deferred.append(problem)
         if any(isinstance(scope, Each) for scope in self.scopes[cell.depth :]):
             raise error(
                 TypeError,
