@@ -394,6 +394,13 @@ _SPECIAL = [
 TABLE: dict[str, Row] = {row.name: row for row in [*_ARITHMETIC, *_LOGIC, *_ELEMENTARY, *_SPECIAL]}
 
 
+_SLOPES = """
+    div mod pow sqrt cbrt exp exp2 expm1 log log2 log10 log1p tan asin acos sinh cosh acosh atanh
+    erfinv lgamma digamma trigamma polygamma y0 y1
+"""
+SINGULAR: frozenset[str] = frozenset(_SLOPES.split())  # those with infinite or undefined slopes somewhere
+
+
 # --- the meanings as a namespace --------------------------------------------------------------------------------------
 
 

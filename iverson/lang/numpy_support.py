@@ -12,7 +12,8 @@ from iverson.lang.dtypes import BOOL_, core_dtype, promote
 from iverson.lang.errors import error
 from iverson.lang.num import Num, as_kind, cast, constant, is_scalar, known, select
 from iverson.lang.shapes import Extent, axis_of
-from iverson.lang.staging import builder
+from iverson.lang.sinking import sunk
+from iverson.lang.staging import builder, current
 from iverson.lang.values import Arr, element, in_parallel, lift, owned
 
 NO_VALUE: Any = np._NoValue  # NumPy's own mark of an argument that wasn't given
@@ -59,16 +60,16 @@ def store(result: Any, out: Any) -> Any:
 
 
 def lazily(p: Any, then: Callable[[], Any], orelse: Callable[[], Any]) -> Num:
-    """The scalar `then()` where p holds, else `orelse()`; only the taken side is computed."""
+    """The scalar `then()` where p holds, else `orelse()`; only the taken side is computed (see `sinking`)."""
     p = known(p)
     if not isinstance(p, Num):
         return constant(then() if p else orelse())
     p = cast(p, BOOL_)
     b = builder()
     with b.scope() as left:
-        x = constant(then())
+        x = _inside(then())
     with b.scope() as right:
-        y = constant(orelse())
+        y = _inside(orelse())
     if not left and not right:
         return select(p, x, y)
     kind = promote((x.kind, y.kind))
@@ -79,6 +80,13 @@ def lazily(p: Any, then: Callable[[], Any], orelse: Callable[[], Any]) -> Num:
     sides = [(n.atom,) if n.im is None else (n.atom, n.im) for n in (x, y)]
     outs = b.emit(If(p.atom, Block(tuple(left), sides[0]), Block(tuple(right), sides[1])))
     return Num(outs[0], kind.weak, outs[1] if len(outs) > 1 else None)
+
+
+def _inside(value: Any) -> Num:
+    """A scalar, computed in this scope as far as that matters."""
+    x = constant(value)
+    im = None if x.im is None else sunk(current(), x.im)
+    return Num(sunk(current(), x.atom), x.weak, im, x.low)
 
 
 def scan(monoid: Any, length: Extent, fn: Callable[[Any], Any], dtype: np.dtype[Any]) -> Arr:

@@ -172,6 +172,7 @@ class Staging:
         self.affine: dict[Var, tuple[Var | None, int]] = {}  # sizes that are another one plus a constant
         self.captured: dict[int, tuple[Any, Var, Any]] = {}  # arrays met on the way: the object, its input, its Arr
         self.memory: dict[Any, Any] = {}  # what an earlier trace of a loop taught
+        self.lists: dict[int, Site | None] = {}  # where a method of a Python list was called last
         self.calls: list[Any] = []  # functions being staged, for recursion
         self.equal: list[frozenset[Atom]] = []  # sizes checked equal where we are
 

@@ -20,22 +20,22 @@ from iverson.opt import bounds, branches, fuse, gather, hoist, parallel, promote
 Pass = Callable[[Function], Function]
 
 PREPARE: list[tuple[str, Pass]] = [
-    ("simplify", simplify.run),
+    ("simplify", simplify.primal),
     ("bounds", bounds.run),
-    ("simplify bounded", simplify.run),
+    ("simplify bounded", simplify.primal),
     ("hoist", hoist.run),
     ("branches", branches.run),
     ("promote", promote.run),
     ("parallel", parallel.run),
     ("gather", gather.run),
-    ("simplify parallel", simplify.run),
+    ("simplify parallel", simplify.primal),
     ("hoist reductions", hoist.run),
     ("fuse", fuse.run),
-    ("simplify fused", simplify.run),
+    ("simplify fused", simplify.primal),
 ]
 
 PASSES: list[tuple[str, Pass]] = [
-    *PREPARE,
+    *((name, simplify.run if run is simplify.primal else run) for name, run in PREPARE),
     ("siblings", siblings.run),
     ("simplify merged", simplify.run),
     ("gather merged", gather.run),

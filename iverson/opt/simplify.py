@@ -20,6 +20,7 @@ from typing import TypeAlias
 
 from iverson.core.build import Builder, literal
 from iverson.core.dce import dce
+from iverson.core.prims import SINGULAR
 from iverson.core.rewrite import free, fresh_all, lookup, map_op, rename_type, retype
 from iverson.core.syntax import (
     Accumulate,
@@ -51,8 +52,22 @@ def run(f: Function) -> Function:
     return dce(Function(f.params, _Simplifier().block(f.body), f.name, f.donated))
 
 
+def primal(f: Function) -> Function:
+    """The same for what is to be differentiated: a root, a logarithm or a quotient under a condition is kept apart from
+    an equal one outside.
+
+        t = sqrt x;  p = t > 0;  if p { 1 / sqrt x } else { 0 }
+
+    With one root for both, its slope at x = 0, which is infinite, would meet the zero of the side that isn't taken.
+    """
+    lean = dce(f)
+    return dce(Function(f.params, _Simplifier(apart=True).block(lean.body), f.name, f.donated))
+
+
 class _Simplifier:
-    def __init__(self) -> None:
+    def __init__(self, apart: bool = False) -> None:
+        self.apart = apart  # primitives with an infinite slope stay under their condition
+        self.branch = 0  # how many scopes there were when the innermost side of an If was entered
         self.env: dict[Var, Atom] = {}
         self.defs: dict[Var, Op] = {}
         self.known: list[dict[Key, Atom]] = [{}]
@@ -61,12 +76,17 @@ class _Simplifier:
     @contextmanager
     def scope(self, facts: Sequence[tuple[Atom, bool]] = ()) -> Iterator[None]:
         """A nested block: what becomes known inside is forgotten outside; `facts` hold inside."""
+        outer = self.branch
+        if facts:
+            self.branch = len(self.known)
         self.known.append({("fact", p): literal(holds) for p, holds in facts if isinstance(p, Var)})
         yield
         self.known.pop()
+        self.branch = outer
 
     def find(self, key: Key) -> Atom | None:
-        for level in reversed(self.known):
+        levels = self.known[self.branch :] if self.apart and key[0] in SINGULAR else self.known
+        for level in reversed(levels):
             if key in level:
                 return level[key]
         return None
