@@ -59,7 +59,7 @@ def contribute(s: Sweep, frame: Frame, step: Step) -> None:
         index = (frame.cursors[op.acc],)
     for v, g in zip(op.values, columns, strict=False):
         if g is not None and s.is_active(v):
-            s.add(frame, v, s.b.read(g, *index, safe=True) if index else g)
+            s.add(frame, v, s.b.read(g, *index, safe=op.safe or _is_append(op.acc)) if index else g)
 
 
 def _cleared(s: Sweep, frame: Frame, op: Accumulate, acc: Var, g: Atom) -> Atom:
@@ -70,7 +70,7 @@ def _cleared(s: Sweep, frame: Frame, op: Accumulate, acc: Var, g: Atom) -> Atom:
     mark = Var(Accumulator("set", (dtype_of(g),), extents_of(g)), "acc")
 
     def clear(let: Let, c: Contribute) -> tuple[Let, ...]:
-        return (Let((), Contribute(mark, c.index, (zero,), True), let.site),) if c.acc is mark else ()
+        return (Let((), Contribute(mark, c.index, (zero,), c.safe), let.site),) if c.acc is mark else ()
 
     block = change(rename(op.body, {**frame.env, acc: mark}), clear)
     return s.b.emit(Accumulate((mark,), ((g,),), type(block)(block.lets, ())))[0]

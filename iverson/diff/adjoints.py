@@ -9,10 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from iverson.core.build import Builder, dtype_of, extents_of
 from iverson.core.rewrite import lookup
 from iverson.core.syntax import I64, Accumulate, Accumulator, Atom, Block, Literal, Var
+
+
+class View(NamedTuple):
+    """A row: of which array, at which leading indices, and whether those are known to be in bounds."""
+
+    base: Var
+    prefix: tuple[Atom, ...]
+    safe: bool
 
 
 @dataclass
@@ -24,7 +33,7 @@ class Frame:
     accs: dict[Var, Var] = field(default_factory=dict)  # adjoints held as accumulators
     finals: dict[Var, tuple[Atom | None, ...]] = field(default_factory=dict)  # accumulator -> its columns' adjoints
     cursors: dict[Var, Atom] = field(default_factory=dict)  # append accumulator -> entries not yet swept
-    views: dict[Var, tuple[Var, tuple[Atom, ...]]] = field(default_factory=dict)  # row -> array and prefix
+    views: dict[Var, View] = field(default_factory=dict)
 
     def at(self, atom: Atom) -> Atom:
         """A primal atom under its current name."""
@@ -51,9 +60,9 @@ class Frame:
         """The frame of a body that runs at most once: it inherits the values."""
         return replace(self.inside({}), values=dict(self.values))
 
-    def base(self, v: Var) -> tuple[Var, tuple[Atom, ...]]:
+    def view(self, v: Var) -> View:
         """The array a name shows, and at which leading indices."""
-        return self.views.get(v, (v, ()))
+        return self.views.get(v, View(v, (), True))
 
 
 class Adjoints:
@@ -84,10 +93,10 @@ class Adjoints:
         """The adjoint of `to` += g, a whole value."""
         if g is None or not isinstance(to, Var) or to not in self.active or _is_zero(g):
             return
-        v, prefix = frame.base(to)
+        v = frame.view(to).base
         extents = extents_of(frame.at(to))
         if extents:
-            self._add_array(frame, v, prefix, extents, g)
+            self._add_array(frame, frame.view(to), extents, g)
         elif v in frame.accs:
             self.contribute(frame.accs[v], (), g)
         elif v in frame.values:
@@ -95,20 +104,21 @@ class Adjoints:
         else:
             frame.values[v] = g
 
-    def add_element(self, frame: Frame, array: Var, index: Sequence[Atom], g: Atom) -> None:
+    def add_element(self, frame: Frame, array: Var, index: Sequence[Atom], g: Atom, safe: bool) -> None:
         """The adjoint of array[index] += g, a scalar."""
-        v, prefix = frame.base(array)
+        v, prefix, row_safe = frame.view(array)
         at = (*prefix, *index)
-        self._into(frame, v, lambda acc: self.contribute(acc, at, g))
+        self._into(frame, v, lambda acc: self.contribute(acc, at, g, safe and row_safe))
 
-    def _add_array(self, frame: Frame, v: Var, prefix: tuple[Atom, ...], extents: tuple[Atom, ...], g: Atom) -> None:
+    def _add_array(self, frame: Frame, view: View, extents: tuple[Atom, ...], g: Atom) -> None:
+        v, prefix, safe = view
         if not prefix and v not in frame.accs and v not in frame.values:
             frame.values[v] = g
             return
 
         def add(acc: Var) -> None:
             def element(*i: Var) -> tuple[Atom, ...]:
-                self.contribute(acc, (*prefix, *i), self.b.read(g, *i, safe=True))
+                self.contribute(acc, (*prefix, *i), self.b.read(g, *i, safe=True), safe)
                 return ()
 
             self.b.for_(extents, element, ())
@@ -127,13 +137,14 @@ class Adjoints:
 
         frame.values[v] = self.b.accumulate([("add", [self.value(frame, v)])], body)[0]
 
-    def contribute(self, acc: Var, index: Sequence[Atom], g: Atom) -> None:
+    def contribute(self, acc: Var, index: Sequence[Atom], g: Atom, safe: bool = True) -> None:
+        """Not safer than the access it is the adjoint of: that may have been dropped as dead, its check with it."""
         self._touched.add(acc)
-        self.b.contribute(acc, index, g, safe=True)
+        self.b.contribute(acc, index, g, safe=safe)
 
     def within(self, frame: Frame, free: Iterable[Var], body: Callable[[Frame], Sequence[Atom]]) -> tuple[Atom, ...]:
         """Emit `body` where the adjoints of the free names are accumulators; give its outs."""
-        names = dict.fromkeys(frame.base(v)[0] for v in free if v in self.active and not _is_accumulator(v))
+        names = dict.fromkeys(frame.view(v).base for v in free if v in self.active and not _is_accumulator(v))
         opened = {v: self._accumulator(frame.at(v)) for v in names if v not in frame.accs}
         with self.b.scope() as lets:
             outs = tuple(body(frame.inside(opened)))

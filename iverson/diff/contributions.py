@@ -24,12 +24,10 @@ def contributed(op: Op) -> dict[Var, None]:
 
 
 def change(block: Block, by: Change, bound: Iterable[Var] = ()) -> Block:
-    """A block with each contribution to an outside accumulator replaced, and its checks, which held, dropped."""
+    """A block with each contribution to an outside accumulator replaced."""
     inside = frozenset(bound)
     lets: list[Let] = []
     for let in block:
-        if isinstance(let.op, Check):
-            continue
         if isinstance(let.op, Contribute):
             lets += [let] if let.op.acc in inside else by(let, let.op)
         else:
@@ -46,5 +44,12 @@ def change_let(let: Let, by: Change, bound: Iterable[Var] = ()) -> Let:
 
 
 def strip(let: Let) -> Let:
-    """A statement without its contributions to outside accumulators: what is left when it is run again."""
-    return change_let(let, lambda _, __: ())
+    """What is left of a statement when it is run again: no contributions to outside, and no checks, which held."""
+    return _unchecked(change_let(let, lambda _, __: ()))
+
+
+def _unchecked(let: Let) -> Let:
+    def block(inner: Block) -> Block:
+        return Block(tuple(_unchecked(i) for i in inner if not isinstance(i.op, Check)), inner.outs)
+
+    return Let(let.vars, map_op(let.op, lambda a: a, block), let.site)

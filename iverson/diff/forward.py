@@ -115,7 +115,7 @@ class _Dual:
             case Read():
                 self.b.let(let)
                 if let.vars[0] in self.active:
-                    self.tangents[let.vars[0]] = self.b.read(self.tangent(op.array), *op.index, safe=True)
+                    self.tangents[let.vars[0]] = self.b.read(self.tangent(op.array), *op.index, safe=op.safe)
             case For():
                 self.for_(let, op)
             case Accumulate():
@@ -321,7 +321,7 @@ class _Dual:
             return
         self.b.let(let)
         if monoid == "set" or self.is_active(op.values[0]):
-            self.b.let(Let((), Contribute(lifted, op.index, tuple(tangents), True), let.site))
+            self.b.let(Let((), Contribute(lifted, op.index, tuple(tangents), op.safe), let.site))
 
 
 def _monoid(acc: Var) -> Monoid:

@@ -139,7 +139,7 @@ class Logger:
             old = Var(Scalar(dtype_of(array)), "old")
             stamp = () if log.stamp is None else (log.stamp,)
             return (
-                Let((old,), Read(array, c.index, True), let.site),
+                Let((old,), Read(array, c.index, c.safe), let.site),
                 Let((), Contribute(log.acc, (), (*c.index, old, *stamp)), let.site),
             )
 

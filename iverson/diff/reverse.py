@@ -117,7 +117,7 @@ def _cotangents(primal: Function, sweep: Sweep, frame: Frame) -> list[Var]:
         params.append(ct)
         seed: Atom = ct
         if tuple(extents) != extents_of(out):  # under the program's own names for its extents
-            seed = sweep.b.map(extents_of(out), lambda *i, ct=ct: sweep.b.read(ct, *i, safe=True))
+            seed = sweep.b.map(extents_of(out), lambda *i, ct=ct: sweep.b.read(ct, *i))
         sweep.add(frame, out, seed)
     return params
 
@@ -141,7 +141,7 @@ def read(s: Sweep, frame: Frame, step: Step) -> None:
         return
     g = s.take(frame, y)
     if g is not None and s.is_active(op.array):
-        s.add_element(frame, op.array, [frame.at(i) for i in op.index], g)
+        s.add_element(frame, op.array, [frame.at(i) for i in op.index], g, op.safe)
 
 
 def if_(s: Sweep, frame: Frame, step: Step) -> None:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from iverson.core.build import Builder
 from iverson.core.rewrite import rename_let
 from iverson.core.syntax import Array, Atom, Block, Check, Contribute, If, Op, Read, Var
-from iverson.diff.adjoints import Adjoints, Frame
+from iverson.diff.adjoints import Adjoints, Frame, View
 from iverson.diff.contributions import contributed, strip
 from iverson.diff.derivation import Derivation
 from iverson.diff.logs import undo
@@ -47,8 +47,8 @@ class Sweep(Adjoints):
                 self.view(frame, step.let.vars[0], step.let.op)
 
     def view(self, frame: Frame, row: Var, op: Read) -> None:
-        base, prefix = frame.base(op.array)
-        frame.views[row] = base, (*prefix, *map(frame.at, op.index))
+        base, prefix, safe = frame.view(op.array)
+        frame.views[row] = View(base, (*prefix, *map(frame.at, op.index)), safe and op.safe)
 
     def block(self, frame: Frame, plan: Plan) -> None:
         """Sweep back over the statements of a block whose outs are seeded."""
@@ -79,9 +79,9 @@ class Sweep(Adjoints):
     def restore(self, frame: Frame, x: Var, atom: Atom) -> None:
         """x was overwritten; from here back it is `atom`, and its rows are rows of that."""
         frame.env[x] = atom
-        for row, (base, prefix) in frame.views.items():
-            if base is x:
-                frame.env[row] = self.b.read(atom, *prefix, safe=True)
+        for row, view in frame.views.items():
+            if view.base is x:
+                frame.env[row] = self.b.read(atom, *view.prefix, safe=view.safe)
 
     def undone(self, frame: Frame, log: Log, buffer: Atom) -> Atom:
         """The buffer before all logged updates."""
