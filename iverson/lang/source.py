@@ -12,8 +12,10 @@ from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any
 
+from iverson.core.syntax import Site
 from iverson.lang import transform
 from iverson.lang.errors import error
+from iverson.lang.refuse import Refused
 
 _REWRITTEN: dict[CodeType, CodeType] = {}  # of a function as the user wrote it -> staged
 _READY: set[CodeType] = set()  # codes that are staged already
@@ -58,7 +60,10 @@ def _compile(function: FunctionType) -> CodeType:
     code = function.__code__
     node = find(function)
     free = [*code.co_freevars, _RUNTIME]
-    new = transform.function(node, code.co_name, set(code.co_freevars))
+    try:
+        new = transform.function(node, _owner(code))
+    except Refused as e:
+        raise error(NotImplementedError, str(e), Site(code.co_filename, e.line, code.co_name)) from None
     _forget_defaults(new.args)
     own = [] if new.name in free else [ast.Global([new.name])]  # or a recursive call would find the factory's name
     factory = ast.FunctionDef(
@@ -92,6 +97,12 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(const)
 
 
+def _owner(code: CodeType) -> str:
+    """The class that a function's body stands in, whose private names are mangled."""
+    parts = code.co_qualname.split(".")
+    return parts[-2] if len(parts) > 1 and parts[-2] != "<locals>" else ""
+
+
 # --- finding ----------------------------------------------------------------------------------------------------------
 
 
@@ -115,7 +126,8 @@ def find(function: FunctionType) -> ast.FunctionDef | ast.Lambda:
         if isinstance(node, ast.FunctionDef) and node.name == code.co_name:
             return node
         if isinstance(node, ast.AsyncFunctionDef) and node.name == code.co_name:
-            raise error(TypeError, f"{code.co_name} is an async function: it can't be staged")
+            at = Site(code.co_filename, node.lineno, code.co_name)
+            raise error(NotImplementedError, f"{code.co_name} is an async function: it can't be staged", at)
     raise NoSource(f"{code.co_filename}:{first} does not define {code.co_name}")
 
 
