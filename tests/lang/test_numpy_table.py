@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from scipy import special
 
-from iverson.lang import functional, numpy_refused, table
+from iverson.lang import functional, table
 from iverson.lang import random as keyed
 from iverson.lang.mathtable import MATH
+from tests.lang import numpy_cases_arrays, numpy_cases_numbers
 from tests.lang.numpy_cases import CASES
 from tests.lang.staging_oracle import run
 
+assert numpy_cases_arrays and numpy_cases_numbers  # importing them lists their programs
 table.load()
 
 
@@ -82,9 +84,10 @@ def test_refusals_say_so(name):
         run(REFUSED[name], X)
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in np.linalg.__all__ if n.islower() and hasattr(getattr(np.linalg, n), "__call__")]
-)
+_DECOMPOSITIONS = [n for n in np.linalg.__all__ if n.islower() and callable(getattr(np.linalg, n))]
+
+
+@pytest.mark.parametrize("name", _DECOMPOSITIONS)
 def test_linear_algebra_is_there_or_refused(name):
     function = getattr(np.linalg, name)
     assert function in table.FUNCTIONS or name in ("linalgerror",), name
@@ -145,12 +148,24 @@ def test_errors_are_numpys(name):
 # --- math -------------------------------------------------------------------------------------------------------------
 
 ONE = {
-    **{f: 0.6 for f in MATH},
-    math.acosh: 1.7, math.comb: (7, 3), math.perm: (6, 2), math.factorial: 6, math.isqrt: 50, math.gcd: (12, 18, 8),
-    math.lcm: (4, 6), math.ldexp: (0.75, 5), math.atan2: (0.5, -0.3), math.copysign: (0.5, -0.3), math.fmod: (-7.5, 2.0),
-    math.pow: (1.5, 2.5), math.remainder: (7.5, 2.0), math.hypot: (3.0, 4.0, 12.0), math.dist: ((0.0, 1.0), (3.0, 5.0)),
+    **dict.fromkeys(MATH, 0.6),
+    math.acosh: 1.7,
+    math.comb: (7, 3),
+    math.perm: (6, 2),
+    math.factorial: 6,
+    math.isqrt: 50,
+    math.gcd: (12, 18, 8),
+    math.lcm: (4, 6),
+    math.ldexp: (0.75, 5),
+    math.atan2: (0.5, -0.3),
+    math.copysign: (0.5, -0.3),
+    math.fmod: (-7.5, 2.0),
+    math.pow: (1.5, 2.5),
+    math.remainder: (7.5, 2.0),
+    math.hypot: (3.0, 4.0, 12.0),
+    math.dist: ((0.0, 1.0), (3.0, 5.0)),
     math.isclose: (1.0, 1.0 + 1e-10),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("function", list(MATH), ids=lambda f: f.__name__)
