@@ -339,7 +339,9 @@ def _slots(merge: Merge, x: Any, a: dict[Any, Any], b: dict[Any, Any]) -> Thunk:
     """The contents of a container after both sides."""
     if isinstance(x, list) and len(a) != len(b):
         raise error(
-            TypeError, "a list is longer on one side of a condition than on the other: its length must be known"
+            TypeError,
+            "a list is longer on one side of a condition than on the other: its length must be known",
+            current().lists.get(id(x)),
         )
     keys = [*a, *(k for k in b if k not in a)]
     thunks = {k: merge.tree(a.get(k, UNBOUND), b.get(k, UNBOUND), str(k)) for k in keys}

@@ -263,6 +263,19 @@ def map_(function: Any, *iterables: Any) -> Any:
     )
 
 
+def _refuse(name: str, why: str) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise error(TypeError, f"{name} can't be staged: {why}")
+
+    implements(getattr(builtins, name))(refuse)
+
+
+_refuse("eval", "its text is not part of the function's source")
+_refuse("exec", "its text is not part of the function's source")
+_refuse("locals", "the variables of a staged function are not in a dict")
+_refuse("input", "there is nobody to ask while the program runs")
+
+
 @implements(builtins.print)
 def print_(*_: Any, **__: Any) -> None:
     raise error(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from iverson.lang import source
-from iverson.lang.errors import StagingError, error
+from iverson.lang.errors import StagingError, error, site
 from iverson.lang.num import Num, python_kind
 from iverson.lang.staging import current
 from iverson.lang.table import lookup
@@ -34,7 +34,7 @@ def call(function: Any, *args: Any, **kwargs: Any) -> Any:
     if found is not None:
         if isinstance(function, np.ufunc) and _plain(args) and not kwargs:
             return function(*args)
-        return found(*args, **kwargs)
+        return load(found(*args, **kwargs))
     stage = getattr(type(function), "__iverson_stage__", None)
     if stage is not None:
         return stage(function, args, kwargs)
@@ -46,6 +46,8 @@ def call(function: Any, *args: Any, **kwargs: Any) -> Any:
         return call(function.func, *function.args, *args, **{**function.keywords, **kwargs})
     if isinstance(function, type):
         return _construct(function, args, kwargs)
+    if isinstance(getattr(function, "__self__", None), list):
+        current().lists[id(function.__self__)] = site()  # for the error, if its length may not change here
     own = inspect.getattr_static(type(function), "__call__", None)
     if isinstance(own, FunctionType) and not isinstance(function, Arr | Num):
         return call(own, function, *args, **kwargs)

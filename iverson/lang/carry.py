@@ -184,6 +184,7 @@ class State:
                 TypeError,
                 "a list changes its length in a loop of the program, whose turns are only traced once; write a "
                 "comprehension, assign to the elements of an array, or loop over iv.unroll(range(...))",
+                current().lists.get(k),
             )
         again = False
         for s, v in now.items():

@@ -3,9 +3,14 @@
 for ...: A                flag = False
 else: B              ->   for ...: A   with  break -> flag = True; break
                           if not flag: B
+
 while (x := f()): A  ->   while True:
                               if not (x := f()): break
                               A
+
+match e:                  subject = e
+    case 1 | 2: A    ->   if subject == 1 or subject == 2: A
+    case k: B             else: k = subject; B
 """
 
 from __future__ import annotations
@@ -47,6 +52,19 @@ class Desugar(ast.NodeTransformer):
             node.test = ast.copy_location(ast.Constant(True), node.test)
         return self._without_else(node)
 
+    def visit_Match(self, node: ast.Match) -> Any:
+        """Patterns of values, names and their alternatives; others are left to Python."""
+        self.generic_visit(node)
+        if not all(_is_plain(case.pattern) for case in node.cases):
+            return node
+        self.count += 1
+        subject = f"_iv_subject_{self.count}"
+        rest: list[ast.stmt] = []
+        for case in reversed(node.cases):
+            rest = [_at(s, case.body[0]) for s in _case(subject, case, rest)]
+        store = ast.Assign([ast.Name(subject, ast.Store())], node.subject)
+        return [_at(store, node), *rest]
+
     def _without_else(self, node: Any) -> Any:
         if not node.orelse:
             return node
@@ -56,6 +74,36 @@ class Desugar(ast.NodeTransformer):
         _Breaks(flag).loop(node)
         otherwise = ast.If(ast.UnaryOp(ast.Not(), ast.Name(flag, ast.Load())), orelse, [])
         return [_at(_set(flag, False), node), node, _at(otherwise, orelse[0])]
+
+
+def _is_plain(pattern: ast.pattern) -> bool:
+    if isinstance(pattern, ast.MatchOr):
+        return all(isinstance(p, ast.MatchValue | ast.MatchSingleton) for p in pattern.patterns)
+    return isinstance(pattern, ast.MatchValue | ast.MatchSingleton) or (
+        isinstance(pattern, ast.MatchAs) and pattern.pattern is None
+    )
+
+
+def _case(subject: str, case: ast.match_case, rest: list[ast.stmt]) -> list[ast.stmt]:
+    """One case as an if, with the later ones as its else."""
+    pattern = case.pattern
+    if isinstance(pattern, ast.MatchAs):
+        bind = (
+            [ast.Assign([ast.Name(pattern.name, ast.Store())], ast.Name(subject, ast.Load()))] if pattern.name else []
+        )
+        return [*bind, ast.If(case.guard, case.body, rest)] if case.guard else [*bind, *case.body]
+    options = pattern.patterns if isinstance(pattern, ast.MatchOr) else [pattern]
+    tests: list[ast.expr] = [_is_case(subject, p) for p in options]
+    test = tests[0] if len(tests) == 1 else ast.BoolOp(ast.Or(), tests)
+    test = ast.BoolOp(ast.And(), [test, case.guard]) if case.guard else test
+    return [ast.If(test, case.body, rest)]
+
+
+def _is_case(subject: str, pattern: Any) -> ast.expr:
+    name = ast.Name(subject, ast.Load())
+    if isinstance(pattern, ast.MatchSingleton):
+        return ast.Compare(name, [ast.Is()], [ast.Constant(pattern.value)])
+    return ast.Compare(name, [ast.Eq()], [pattern.value])
 
 
 class _Breaks(ast.NodeTransformer):

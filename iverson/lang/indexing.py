@@ -27,6 +27,7 @@ from iverson.lang.shapes import (
     minimum,
     never_negative,
     product,
+    refuse,
     require_same,
     same,
     stretch,
@@ -50,6 +51,7 @@ class At:
 
     index: Any
     safe: bool
+    given: Any = 0  # the index as it was written, for messages
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def parse(a: Arr, index: Any) -> list[Any]:
             items += [Gather(g) for g in where(p)]
             axis += p.ndim
         else:
-            items.append(_item(p, a.shape[axis], axis))
+            items.append(_item(p, a.shape[axis]))
             axis += 1
     return items
 
@@ -128,15 +130,15 @@ def _is_mask(part: Any) -> bool:
     return isinstance(part, Arr) and part.dtype.kind == "b"
 
 
-def _item(part: Any, length: Extent, axis: int) -> Any:
+def _item(part: Any, length: Extent) -> Any:
     if isinstance(part, slice):
         return clamp(part, length)
     if isinstance(part, Arr):
         return Gather(part)
-    return At(*wrap(part, length, axis))
+    return At(*wrap(part, length), known(part))
 
 
-def wrap(index: Any, length: Extent, axis: int = 0) -> tuple[Any, bool]:
+def wrap(index: Any, length: Extent) -> tuple[Any, bool]:
     """An index with negative ones counted from the end, and whether it is certainly inside."""
     index = known(index)
     if not isinstance(index, Num):
@@ -242,7 +244,7 @@ def _checked(a: Arr, items: Sequence[Any]) -> list[Any]:
             i, n = extent_atom(item.index), extent_atom(a.shape[axis])
             inside = getattr(b.o, "and")(b.o.ge(i, 0), b.o.lt(i, n))
             message = f"index {{}} is out of bounds for axis {axis} with size {{}}"
-            b.check(inside, message, i, n, error="IndexError")
+            b.check(inside, message, extent_atom(item.given), n, error="IndexError")
     return [At(item.index, True) if isinstance(item, At) else item for item in items]
 
 
@@ -341,7 +343,7 @@ def gathered(a: Arr, items: list[Any]) -> tuple[Shape, Callable[[Sequence[Any]],
     """
     advanced = [k for k, item in enumerate(items) if isinstance(item, Gather | At)]
     arrays = [items[k].index if isinstance(items[k], Gather) else None for k in advanced]
-    differ = "shape mismatch: indexing arrays could not be broadcast together: their lengths differ"
+    differ = "shape mismatch: indexing arrays could not be broadcast together with shapes"
     common = broadcast([x.shape for x in arrays if x is not None], differ, IndexError)
     together = advanced == list(range(advanced[0], advanced[-1] + 1))
     front = sum(1 for item in items[: advanced[0]] if not isinstance(item, At | Gather)) if together else 0
@@ -361,7 +363,7 @@ def gathered(a: Arr, items: list[Any]) -> tuple[Shape, Callable[[Sequence[Any]],
                 safe &= item.safe
             elif isinstance(item, Gather):
                 chosen = item.index.read(stretch(shared, item.index.shape))
-                i, inside = wrap(chosen, a.shape[len(out)], len(out))
+                i, inside = wrap(chosen, a.shape[len(out)])
                 out.append(i)
                 safe &= inside
             else:
@@ -488,6 +490,8 @@ def _store(a: Arr, items: list[Any], value: Any, monoid: str) -> None:
         if _shares(a, value):
             value = copy(value)  # what is read must be what was there before
         value = _fit(value, shape)
+        if value is None:
+            return
     d = a.dtype
     if is_scalar(value) and not isinstance(value, Num) and not shape and monoid == "set":
         value = cast(value, d)
@@ -549,18 +553,13 @@ def _region(items: list[Any]) -> tuple[Shape, Callable[[Sequence[Any]], tuple[li
     return shape, at
 
 
-def _shown(shape: Shape) -> str:
-    return "(" + ",".join(str(n) if isinstance(n, int) else "?" for n in shape) + ")"
-
-
-def _fit(value: Arr, shape: Shape) -> Arr:
+def _fit(value: Arr, shape: Shape) -> Arr | None:
     """A value as what a region of `shape` takes: fewer axes or lengths 1 broadcast, leading 1s vanish."""
     while value.ndim > len(shape) and isinstance(value.shape[0], int) and value.shape[0] == 1:
         value = value[0] if value.ndim > 1 else value.reshape(())
     if value.ndim > len(shape):
-        raise error(
-            ValueError, f"could not broadcast input array from shape {_shown(value.shape)} into shape {_shown(shape)}"
-        )
+        refuse("could not broadcast input array from shape {} into shape {}", value.shape, shape)
+        return None
     for m, n in zip(reversed(value.shape), reversed(shape), strict=False):
         if not (isinstance(m, int) and m == 1):
             require_same(m, n, "could not broadcast input array: its length differs from the region's")

@@ -13,7 +13,7 @@ import numpy as np
 
 from iverson.lang.errors import error
 from iverson.lang.iterate import Steps
-from iverson.lang.state import flatten, is_record, unflatten
+from iverson.lang.state import is_record, unflatten
 from iverson.lang.values import Arr
 
 
@@ -80,6 +80,17 @@ def of_levels(a: Arr, levels: int) -> Arr:
     return out
 
 
+def _unless_array(refuse: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """Beside an array, a list is an array."""
+
+    def operator(self: Any, *other: Any) -> Any:
+        if other and isinstance(other[0], Arr) and not isinstance(other[0], ListArr):
+            return getattr(Arr, name)(self, *other)
+        return refuse(self, *other)
+
+    return operator
+
+
 def _list_operators() -> None:
     def refuse(symbol: str) -> Callable[..., Any]:
         def operator(self: Any, other: Any = None) -> Any:
@@ -123,15 +134,7 @@ def _list_operators() -> None:
     ListArr.__mul__ = ListArr.__rmul__ = mul  # type: ignore[attr-defined, method-assign]
 
 
-def _unless_array(refuse: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """Beside an array, a list is an array."""
-
-    def operator(self: Any, *other: Any) -> Any:
-        if other and isinstance(other[0], Arr) and not isinstance(other[0], ListArr):
-            return getattr(Arr, name)(self, *other)
-        return refuse(self, *other)
-
-    return operator
+_list_operators()
 
 
 class TreeList:
@@ -168,6 +171,3 @@ class TreeList:
 def is_structure(value: Any) -> bool:
     """A tuple, dict or dataclass: an element that becomes several arrays."""
     return isinstance(value, tuple | dict) or is_record(value)
-
-
-__all__ = ["ListArr", "TreeList", "flatten", "is_structure", "of_levels"]

@@ -117,17 +117,23 @@ def certainly_differ(x: Extent, y: Extent) -> bool:
     return at_most(a, b, -1) or at_most(b, a, -1)
 
 
-def require_same(x: Extent, y: Extent, what: str, kind: type[Exception] = ValueError) -> Extent:
-    """The common value of two lengths; checked when the program runs, unless it is known now."""
+def require_same(
+    x: Extent, y: Extent, what: str, kind: type[Exception] = ValueError, shapes: Sequence[Shape] = ()
+) -> Extent:
+    """The common value of two lengths; checked when the program runs, unless it is known now.
+
+    The message shows the two lengths, or the shapes that they are from.
+    """
     if same(x, y):
         return canonical(x)
     p, q = extent_atom(x), extent_atom(y)
+    shown, args = template(what + " {}" * len(shapes), shapes) if shapes else (what + " ({} and {})", [p, q])
     if certainly_differ(x, y):
-        if isinstance(x, int) and isinstance(y, int) and not current().scopes:
-            raise error(kind, f"{what} ({x} and {y})")
-        builder().check(Literal(False, BOOL), what + " ({} and {})", p, q, error=kind.__name__)
+        if all(isinstance(a, Literal) for a in args) and not current().scopes:
+            raise error(kind, shown.format(*(a.value for a in args)))  # type: ignore[union-attr]
+        builder().check(Literal(False, BOOL), shown, *args, error=kind.__name__)
         return x
-    builder().check(builder().o.eq(p, q), what + " ({} and {})", p, q, error=kind.__name__)
+    builder().check(builder().o.eq(p, q), shown, *args, error=kind.__name__)
     current().equal.append(frozenset((p, q)))
     return canonical(x)
 
@@ -138,7 +144,21 @@ def require_same_shape(x: Shape, y: Shape, what: str) -> Shape:
     return tuple(require_same(a, b, what) for a, b in zip(x, y, strict=True))
 
 
-_DIFFER = "operands could not be broadcast together: their lengths differ"
+def refuse(message: str, *shapes: Shape, kind: type[Exception] = ValueError) -> None:
+    """An error about shapes, of which `message` has a {} for each; when the program runs, if lengths are known then."""
+    if not current().scopes and all(isinstance(n, int) for s in shapes for n in s):
+        raise error(kind, message.format(*shapes))
+    shown, args = template(message, shapes)
+    builder().check(Literal(False, BOOL), shown, *args, error=kind.__name__)
+
+
+def template(message: str, shapes: Sequence[Shape]) -> tuple[str, list[Atom]]:
+    """A message with shapes in it as one with lengths in it."""
+    shown = ["({}{})".format(",".join("{}" for _ in s), "," if len(s) == 1 else "") for s in shapes]
+    return message.format(*shown), [extent_atom(n) for s in shapes for n in s]
+
+
+_DIFFER = "operands could not be broadcast together with shapes"
 
 
 def broadcast(shapes: Sequence[Shape], what: str = _DIFFER, kind: type[Exception] = ValueError) -> Shape:
@@ -150,7 +170,7 @@ def broadcast(shapes: Sequence[Shape], what: str = _DIFFER, kind: type[Exception
         wide = [n for n in lengths if not (isinstance(n, int) and n == 1)]
         result: Extent = wide[0] if wide else 1
         for n in wide[1:]:
-            result = require_same(result, n, what, kind)
+            result = require_same(result, n, what, kind, shapes)
         out.append(result)
     return tuple(out)
 

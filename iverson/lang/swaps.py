@@ -2,9 +2,9 @@
 
     for ...: b[...] = f(a); a, b = b, a
 
-Each name always denotes exactly one of the arrays, so the loop carries contents by name, and beside them, for each name,
-the number of the array it denotes.  After the loop the contents of an array that others can see (an argument) are those
-of the name that denotes it, decided by these numbers when somebody looks: `Cell.forward`.
+Each name always denotes exactly one of the arrays, so the loop carries contents by name, and beside them, for each
+name, the number of the array it denotes.  After the loop the contents of an array that others can see (an argument)
+are those of the name that denotes it, decided by these numbers when somebody looks: `Cell.forward`.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ from typing import Any
 from iverson.lang import analysis
 from iverson.lang.analysis import bound, leaves, parameters, targets
 from iverson.lang.desugar import Desugar
+from iverson.lang.refuse import inspect_body
 
 _AUGMENTED = {
     ast.Add: "add",
@@ -50,8 +51,8 @@ _AUGMENTED = {
 _GROWING = ("append", "extend", "insert", "pop", "remove", "add", "update", "setdefault", "clear", "reverse")
 
 
-def function(node: ast.FunctionDef | ast.Lambda, name: str, free: set[str], owner: str = "") -> ast.FunctionDef:
-    """The rewritten function; `free` are the names it gets from functions around it, `owner` its class's name."""
+def function(node: ast.FunctionDef | ast.Lambda, owner: str = "") -> ast.FunctionDef:
+    """The rewritten function; `owner` is the name of its class, if it is a method."""
     if isinstance(node, ast.Lambda):
         body: list[ast.stmt] = [ast.copy_location(ast.Return(node.body), node.body)]
         plain = ast.FunctionDef("_iv_lambda", node.args, body, [], None, type_params=[])
@@ -126,6 +127,7 @@ class _Rewriter(ast.NodeTransformer):
             if isinstance(arg, ast.arg):
                 arg.annotation = None
         args = parameters(node.args)
+        inspect_body(node.body)
         Desugar().function(node)
         outer = analysis.declared(node.body, ast.Nonlocal)
         global_ = analysis.declared(node.body, ast.Global)
@@ -135,10 +137,8 @@ class _Rewriter(ast.NodeTransformer):
         self.scopes.append(local)
         self.definite = (self.definite - local) | set(args)
         self.globals, self.depth, self.first = global_, 0, args[0] if args else ""
-        generator = any(isinstance(n, ast.Yield | ast.YieldFrom) for n in analysis.walk(node.body))
         body = [s for s in node.body if not isinstance(s, ast.Global | ast.Nonlocal)]
-        if not generator:
-            body = self.block(body, set())
+        body = self.block(body, set())
         unbound = local - set(args)
         head: list[ast.stmt] = [ast.Global(sorted(global_))] if global_ else []
         head += [ast.Nonlocal(sorted(outer))] if outer else []
@@ -243,13 +243,13 @@ class _Rewriter(ast.NodeTransformer):
         return [then, orelse], call, stored
 
     def for_(self, s: Any) -> tuple[list[ast.stmt], ast.Call, set[str]]:
-        iterable = self.visit(s.iter)
+        stored, breaks = bound(s.body) | targets(s.target), analysis.breaks(s.body)
+        iterable, hints = self.visit(s.iter), self.hints(s)
         before = self.definite
         body = self.suite("body", s.body, s.head | s.after, ("_iv_item",), s.target)
         self.definite = before
-        stored = bound(s.body) | targets(s.target)
         args = [iterable, _name(body.name), _names(stored & s.after), _names(s.head & stored)]
-        flags = [ast.Constant(analysis.breaks(s.body)), self.hints(s)]
+        flags = [ast.Constant(breaks), hints]
         return [body], _iv("for_", *args, *flags), stored
 
     def while_(self, s: Any) -> tuple[list[ast.stmt], ast.Call, set[str]]:
