@@ -24,7 +24,8 @@ class Derivation:
         self._source: dict[Var, Var] = {}
         self._view: dict[Var, Var] = {}
         self._home: dict[Var, int] = {}  # result -> the block that binds it
-        self._block(body)
+        self._bind(body)
+        self._block(body, set())
 
     def source(self, v: Var) -> Var | None:
         """The array whose buffer v's statement took over."""
@@ -62,16 +63,22 @@ class Derivation:
             used |= free(inner, binders).keys()
         return self._roots(used)
 
-    def _block(self, block: Block) -> None:
+    def _bind(self, block: Block) -> None:
         for let in block:
             for v in let.vars:
                 self._home[v] = id(block)
             if isinstance(let.op, Read) and isinstance(let.vars[0].type, Array):
                 self._view[let.vars[0]] = self._view.get(let.op.array, let.op.array)
             for _, inner in blocks(let.op):
-                self._block(inner)
-        later = self._roots(a for a in block.outs if isinstance(a, Var))
+                self._bind(inner)
+
+    def _block(self, block: Block, after: set[Var]) -> None:
+        """Derive what a block binds, given what is used after it."""
+        later = after | self._roots(a for a in block.outs if isinstance(a, Var))
         for let in reversed(block.lets):
+            once = isinstance(let.op, If | Accumulate)
+            for _, inner in blocks(let.op):
+                self._block(inner, later if once else set())
             taken: set[Var] = set()
             for v, options in self._candidates(let):
                 fit = [x for x in options if x not in later and x not in self._view and x not in taken]
