@@ -21,7 +21,8 @@ from iverson.backend.context import Unsupported
 from iverson.backend.emit import emit
 from iverson.backend.loopir import ErrorSite
 from iverson.backend.lower import lower
-from iverson.core.syntax import Function
+from iverson.core.build import dtype_of, extents_of
+from iverson.core.syntax import DType, Function
 
 SYMBOL = "iv_kernel"  # what a module exports
 # with so many loops in one function LLVM's time grows faster than their number, and interleaving doubles it
@@ -29,33 +30,13 @@ MANY = 40
 
 
 @dataclass(frozen=True)
-class Compiled:
-    """A compiled function; object bytes are made when first asked for."""
+class Code:
+    """What it takes to load and call a kernel; this is what goes to disk."""
 
-    function: Function
-    loops: str  # the loop IR
-    ir: str  # LLVM's, not optimised
+    object: bytes
+    imports: tuple[str, ...]  # the foreign symbols that the object needs
     sites: tuple[ErrorSite, ...]  # status s > 0 of the kernel is site s - 1
-    imports: tuple[str, ...]  # the foreign symbols the object needs
-    options: cpu.Options
-    _exact: Callable[[], Compiled]
-
-    @cached_property
-    def exact(self) -> Compiled:
-        """The same kernel with all checks in place: what to call where this one says abi.RERUN."""
-        return self._exact()
-
-    @cached_property
-    def object(self) -> bytes:
-        return cpu.compile(self.ir, options=self.options)
-
-    @cached_property
-    def optimised(self) -> str:
-        return cpu.optimised_ir(self.ir, options=self.options)
-
-    @cached_property
-    def assembly(self) -> str:
-        return cpu.assembly(self.ir, options=self.options)
+    outs: tuple[tuple[DType, int], ...]  # dtype and rank of each out of the function
 
     @property
     def symbols(self) -> dict[str, int]:
@@ -80,6 +61,37 @@ class Compiled:
         error = kind(site.message.format(*values))
         error.site = site.site
         return error  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled function at every stage; object bytes are made when first asked for."""
+
+    function: Function
+    loops: str  # the loop IR
+    ir: str  # LLVM's, not optimised
+    sites: tuple[ErrorSite, ...]
+    imports: tuple[str, ...]
+    options: cpu.Options
+    _exact: Callable[[], Compiled]
+
+    @cached_property
+    def exact(self) -> Compiled:
+        """The same kernel with all checks in place: what to call where this one says abi.RERUN."""
+        return self._exact()
+
+    @cached_property
+    def code(self) -> Code:
+        outs = tuple((dtype_of(o), len(extents_of(o))) for o in self.function.body.outs)
+        return Code(cpu.compile(self.ir, options=self.options), self.imports, self.sites, outs)
+
+    @cached_property
+    def optimised(self) -> str:
+        return cpu.optimised_ir(self.ir, options=self.options)
+
+    @cached_property
+    def assembly(self) -> str:
+        return cpu.assembly(self.ir, options=self.options)
 
 
 def compile(
@@ -117,4 +129,4 @@ def compile(
     return Compiled(function, loopir.show(program), text, tuple(program.sites), imports, options, again)
 
 
-__all__ = ["SYMBOL", "Compiled", "Layout", "Unsupported", "compile"]
+__all__ = ["SYMBOL", "Code", "Compiled", "Layout", "Unsupported", "compile"]

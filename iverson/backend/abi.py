@@ -46,11 +46,12 @@ and the external symbols they list; `run` resolves those to addresses when it lo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
-from iverson.core.syntax import Array, DType, Function, Scalar
+from iverson.core.syntax import Array, DType, Function, Scalar, Type
 
 OK = 0
 OUT_OF_MEMORY = -1
@@ -71,11 +72,11 @@ class Layout(Enum):
     ANY = "strides of any kind"
 
 
-def param_offsets(function: Function) -> list[int]:
+def param_offsets(types: Iterable[Type]) -> list[int]:
     """The first args slot of each parameter, and at the end the number of slots."""
     offsets = [0]
-    for p in function.params:
-        offsets.append(offsets[-1] + (1 + p.type.rank if isinstance(p.type, Array) else 1))
+    for t in types:
+        offsets.append(offsets[-1] + (1 + t.rank if isinstance(t, Array) else 1))
     return offsets
 
 

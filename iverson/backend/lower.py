@@ -142,7 +142,9 @@ def lower(
 def _arguments(ctx: Context, function: Function, layouts: Sequence[Layout]) -> dict[Var, View]:
     """Give every parameter its meaning; the arrays' memory."""
     homes: dict[Var, View] = {}
-    for var, slot, layout in zip(function.params, abi.param_offsets(function), layouts, strict=False):
+    for var, slot, layout in zip(
+        function.params, abi.param_offsets(p.type for p in function.params), layouts, strict=False
+    ):
         if isinstance(var.type, Scalar):
             ctx.emit(ir.Argument(ctx.scalar(var), slot))
             continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from functools import update_wrapper
 from typing import Any
 
@@ -19,6 +20,7 @@ from iverson.lang.calls import call
 from iverson.lang.dtypes import python_kind
 from iverson.lang.stage import SMALL, AbstractArray, AbstractScalar, Staged, stage
 from iverson.lang.staging import active
+from iverson.run.derive import expand
 from iverson.run.program import Program
 from iverson.run.watch import Watch
 
@@ -84,11 +86,12 @@ class Jit:
         return self.programs[key], leaves
 
     def staged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Staged:
-        """The program for these arguments as it is staged, before any optimisation."""
+        """The program for these arguments as it is staged, derivatives made, before any optimisation."""
         leaves, spec = state.flatten((args, kwargs))
         static = self._static_leaves(args, kwargs)
         abstract = [x if k in static else _abstract(_plain(x), self.static_shapes) for k, x in enumerate(leaves)]
-        return self._stage(*state.unflatten(spec, abstract))
+        found = self._stage(*state.unflatten(spec, abstract))
+        return replace(found, function=expand(found.function))
 
     def _stage(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Staged:
         return stage(self.f, args, kwargs)

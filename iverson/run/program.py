@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,6 +14,7 @@ from iverson import backend
 from iverson.backend.abi import (
     Argument,
     ArrayArgument,
+    ArrayResult,
     Between,
     Data,
     Extent,
@@ -21,19 +23,21 @@ from iverson.backend.abi import (
     Result,
     ReturnedArgument,
     ScalarArgument,
+    ScalarResult,
     Signature,
     Slot,
     StaticArgument,
     Stride,
     Value,
-    result_of,
 )
+from iverson.core.show import show
 from iverson.core.syntax import Array, Block, Function
 from iverson.lang import state
 from iverson.lang.dtypes import core_dtype, is_complex
 from iverson.lang.stage import SMALL, AbstractArray, AbstractScalar, OutSpec, Staged
 from iverson.opt.pipeline import optimise
-from iverson.run import call
+from iverson.run import call, disk
+from iverson.run.derive import expand
 from iverson.run.kernel import Kernel
 
 ANY_LENGTH = 2**62
@@ -94,13 +98,18 @@ class Program:
         return self._programs[layout]
 
     @cached_property
-    def function(self) -> Function:
-        """The core function to compile: without results that are arguments; mutated arguments donated; optimised."""
+    def source(self) -> Function:
+        """What is compiled: the staged function without results that are arguments, mutated arguments donated."""
         staged = self.staged
         keep = [o.position + k for o in self.kept for k in range(2 if _is_complex(o) and o.kind == "scalar" else 1)]
         outs = tuple(staged.function.body.outs[k] for k in (*keep, *(m.position for m in staged.mutated)))
         body = Block(staged.function.body.lets, outs)
-        return optimise(replace(staged.function, body=body, donated=frozenset(map(self.parameter, staged.mutated))))
+        return replace(staged.function, body=body, donated=frozenset(map(self.parameter, staged.mutated)))
+
+    @cached_property
+    def function(self) -> Function:
+        """The same, derivatives made and optimised."""
+        return optimise(expand(self.source))
 
     @property
     def kept(self) -> list[OutSpec]:
@@ -111,7 +120,7 @@ class Program:
     def committed(self) -> dict[int, int]:
         """The outs that are left in the memory of a parameter."""
         params = list(self.staged.function.params)
-        first = len(self.function.body.outs) - len(self.staged.mutated)
+        first = len(self.source.body.outs) - len(self.staged.mutated)
         return {first + k: params.index(self.parameter(m)) for k, m in enumerate(self.staged.mutated)}
 
     def parameter(self, mutation: Any) -> Any:
@@ -163,17 +172,30 @@ class _Native:
             self._leaf(k, x, Layout.C if contiguous[k] else Layout.ANY)
         for k, array in enumerate(program.staged.captured):
             self._array("captured", k, array.dtype, array.ndim, Layout.ANY, _captured(array))
-        self.compiled = backend.compile(
-            program.function,
-            layouts=[self._layout(p) for p in program.staged.params],
-            committed=program.committed,
-            **program.options,
+        self.layouts = [self._layout(p) for p in program.staged.params]
+        types = [p.type for p in program.source.params]
+        self.kernel = Kernel(self._code(), types, program.committed, lambda: self.compiled.exact.code)  # type: ignore[arg-type]
+        self.results: tuple[Result, ...] = tuple(
+            ArrayResult(dtype, rank) if rank else ScalarResult(dtype) for dtype, rank in self.kernel.outs
         )
-        self.kernel = Kernel(self.compiled, program.committed)
-        returned = [o for k, o in enumerate(program.function.body.outs) if k not in program.committed]
-        self.results: tuple[Result, ...] = tuple(result_of(o.type) for o in returned)  # type: ignore[arg-type]
         self.slots = tuple(slot for k, p in enumerate(program.staged.params) for slot in self._slots(k, p))
         self.call = self._bind(self.results, False, self._misfit)
+
+    @cached_property
+    def compiled(self) -> backend.Compiled:
+        """The program at every stage of the back end."""
+        program = self.program
+        return backend.compile(program.function, layouts=self.layouts, committed=program.committed, **program.options)
+
+    def _code(self) -> backend.Code:
+        """The code, from disk if this program has been compiled before."""
+        text = show(self.program.source, sites=True, types=True)
+        name = disk.key(text, repr((self.layouts, self.program.committed, sorted(self.program.options.items()))))
+        image = disk.get(name)
+        if image is not None:
+            return pickle.loads(image)  # type: ignore[no-any-return]
+        disk.put(name, pickle.dumps(self.compiled.code))
+        return self.compiled.code
 
     def arguments(self, leaves: Sequence[Any]) -> list[Any]:
         return [c.fetch(leaves) for c in self.columns]

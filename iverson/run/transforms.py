@@ -13,15 +13,14 @@ from typing import Any
 import numpy as np
 
 from iverson.core.build import dtype_of, extents_of
-from iverson.core.syntax import Atom, Function, Var
-from iverson.diff import forward, jacobian, reverse
+from iverson.core.syntax import Atom, Var
 from iverson.lang import state
 from iverson.lang.calls import call
 from iverson.lang.errors import error
 from iverson.lang.inner import Subprogram, require_float, require_like, subprogram, value_of
 from iverson.lang.staging import active
 from iverson.lang.values import Arr, lift, materialise
-from iverson.opt.pipeline import prepare
+from iverson.run import derive
 from iverson.run.jit import Derived
 
 Argnums = int | Sequence[int]
@@ -52,7 +51,7 @@ def value_and_grad(
         chosen = _Chosen(args, argnums)
         sub = subprogram(f, args, kwargs, chosen.leaves)
         _require_scalar(sub, f, has_aux)
-        outs = sub.apply(reverse.gradient(prepare(sub.function), sub.active))
+        outs = derive.apply(sub, "gradient")
         count = len(sub.function.body.outs)
         return sub.rebuild(outs[:count]), chosen.like(outs[count:])
 
@@ -93,9 +92,7 @@ def _vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tup
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
         seeds = [materialise(c) for c in _float_leaves(cotangent, sub, "the cotangent")]
-        g = reverse.vjp(prepare(sub.function), sub.active)
-        added = g.params[len(sub.function.params) :]
-        outs = sub.apply(g, _with_extents(added, seeds))
+        outs = derive.apply(sub, "vjp", lambda added: _with_extents(added, seeds))
         return chosen.like(outs[len(sub.function.body.outs) :])  # type: ignore[no-any-return]
 
     return out, pullback
@@ -125,7 +122,7 @@ def _jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, .
     if structure != state.flatten(primals)[1]:
         raise error(TypeError, "the tangents must have the structure of the primals")
     directions = [require_like(lift(given[k]), lift(chosen.values[k]), "a tangent") for k in chosen.leaves]
-    outs = sub.apply(forward.jvp(prepare(sub.function), sub.active), [materialise(t) for t in directions])
+    outs = derive.apply(sub, "jvp", lambda _: [materialise(t) for t in directions])
     count = len(sub.function.body.outs)
     return sub.rebuild(outs[:count]), _tangent_tree(sub, outs[count:])
 
@@ -136,21 +133,19 @@ def jacfwd(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     Every floating-point leaf of the result becomes an array [shape of the leaf..., shape of the argument...] (for an
     argument that is a pytree, or several `argnums`: that structure of arrays).
     """
-    return _jacobian(f, argnums, jacobian.jacfwd, "Jacobian by forward mode")
+    return _jacobian(f, argnums, "jacfwd", "Jacobian by forward mode")
 
 
 def jacrev(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     """The Jacobian of f by reverse mode, one product per output: best for few outputs.  See jacfwd."""
-    return _jacobian(f, argnums, jacobian.jacrev, "Jacobian by reverse mode")
+    return _jacobian(f, argnums, "jacrev", "Jacobian by reverse mode")
 
 
-def _jacobian(
-    f: Callable[..., Any], argnums: Argnums, rule: Callable[[Function, Sequence[int]], Function], what: str
-) -> Callable[..., Any]:
+def _jacobian(f: Callable[..., Any], argnums: Argnums, rule: str, what: str) -> Callable[..., Any]:
     def stage(*args: Any, **kwargs: Any) -> Any:
         chosen = _Chosen(args, argnums)
         sub = subprogram(f, args, kwargs, chosen.leaves)
-        outs = iter(sub.apply(rule(prepare(sub.function), sub.active)))
+        outs = iter(derive.apply(sub, rule))
         blocks = [[next(outs) for _ in chosen.leaves] if _is_float(x) else None for x in sub.outs]
         return sub.map_outs(lambda k: None if blocks[k] is None else chosen.like(blocks[k]))
 

@@ -57,25 +57,24 @@ class Native:
         self.compiled = backend.compile(function, level=level, **options)
         self.committed: dict[int, int] = options.get("committed") or {}
         self.layouts = options.get("layouts") or [Layout.C] * len(function.params)
-        symbols = dict(self.compiled.symbols)
+        symbols = dict(self.compiled.code.symbols)
         if count:
             symbols |= {
                 "aligned_alloc": _address(_alloc),
                 "free": _address(_free),
                 "iv_pool": ctypes.addressof(_LOCKED),
             }
-        self.library = backend.cpu.load(self.compiled.object, [backend.SYMBOL], symbols)
+        self.library = backend.cpu.load(self.compiled.code.object, [backend.SYMBOL], symbols)
         kind = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
         self.kernel = kind(self.library.address(backend.SYMBOL))
         self.free = _free if count else _libc.free
 
     def arguments(self, args: Sequence[Any]) -> tuple[np.ndarray, list[np.ndarray]]:
         """The table of argument slots, and the arrays to keep alive."""
-        slots = np.zeros(abi.param_offsets(self.function)[-1] + 1, np.int64)
+        slots = np.zeros(abi.param_offsets(p.type for p in self.function.params)[-1] + 1, np.int64)
         alive = []
-        for p, layout, at, a in zip(
-            self.function.params, self.layouts, abi.param_offsets(self.function), args, strict=False
-        ):
+        offsets = abi.param_offsets(p.type for p in self.function.params)
+        for p, layout, at, a in zip(self.function.params, self.layouts, offsets, args, strict=False):
             dtype = np.dtype(p.type.dtype.value)
             if isinstance(p.type, Scalar):
                 slots[at : at + 1].view(np.uint8)[: dtype.itemsize] = np.array([a], dtype).view(np.uint8)
@@ -100,7 +99,7 @@ class Native:
             return self(*args)
         if status != abi.OK:
             details = self.compiled.sites[status - 1].details if status > 0 else ()
-            raise self.compiled.error(status, [_scalar(error, k, d.value) for k, d in enumerate(details)])
+            raise self.compiled.code.error(status, [_scalar(error, k, d.value) for k, d in enumerate(details)])
         outs: list[Any] = []
         for k, out in enumerate(self.function.body.outs):
             if k in self.committed:

@@ -1,0 +1,108 @@
+"""Derivatives that wait: a transformed call is staged as one statement, and transformed only when it is compiled.
+
+    y..., x̄... = derivative args  of=(gradient, f, wrt)      ->      the body of reverse.gradient(f, wrt) on args
+
+What a derivative binds is known without making it, so a staged program is small, and the disk cache is asked before any
+differentiation or optimisation is done.  Where the types of the results depend on what f computes (a result of
+data-dependent length) the derivative is made at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from iverson.core.build import dtype_of, extents_of, make_type, stacked
+from iverson.core.rewrite import lookup, map_op, rename, rename_type, statements
+from iverson.core.show import show
+from iverson.core.syntax import Array, Atom, Block, Function, Let, Library, Literal, Type, Var
+from iverson.diff import forward, jacobian, reverse
+from iverson.lang.inner import Subprogram
+from iverson.lang.staging import builder
+from iverson.opt.pipeline import prepare
+
+NAME = "derivative"
+RULES: dict[str, Callable[[Function, Sequence[int]], Function]] = {
+    "gradient": reverse.gradient,
+    "vjp": reverse.vjp,
+    "jvp": forward.jvp,
+    "jacfwd": jacobian.jacfwd,
+    "jacrev": jacobian.jacrev,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Derivative:
+    """A rule, and what it is to be applied to."""
+
+    rule: str
+    function: Function
+    wrt: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        return f"{self.rule} {list(self.wrt)} of {show(self.function, sites=True, types=True)}"
+
+    @cached_property
+    def made(self) -> Function:
+        """The rule applied."""
+        return RULES[self.rule](prepare(expand(self.function)), self.wrt)
+
+    def types(self) -> list[Type] | None:
+        """The types of the results of a rule that adds no parameters; None if they depend on what is computed."""
+        outs = [o.type for o in self.function.body.outs]
+        known = set(self.function.params)
+        if not all(isinstance(e, Literal) or e in known for t in outs if isinstance(t, Array) for e in t.extents):
+            return None
+        floats = [o for o in self.function.body.outs if dtype_of(o).is_float]
+        inputs = [self.function.params[k] for k in self.wrt]
+        if self.rule == "gradient":
+            return [*outs, *(p.type for p in inputs)]
+        return [_block(o, p) for o in floats for p in inputs]
+
+
+def _block(out: Atom, parameter: Var) -> Type:
+    """The type of the Jacobian of an out in a parameter."""
+    if not (extents_of(out) or extents_of(parameter)):
+        return out.type
+    return stacked(extents_of(out), make_type(dtype_of(out), extents_of(parameter)))
+
+
+def apply(sub: Subprogram, rule: str, arguments: Callable[[Sequence[Var]], Sequence[Atom]] | None = None) -> list[Atom]:
+    """The results of a rule applied to a subprogram, where the builder stands.
+
+    `arguments` gives the atoms for the parameters that the rule adds to the function's own; without it there are none.
+    """
+    derivative = Derivative(rule, sub.function, sub.active)
+    types = derivative.types() if arguments is None else None
+    if types is None:
+        made = derivative.made
+        added = made.params[len(sub.function.params) :]
+        return list(sub.apply(made, arguments(added) if arguments else ()))
+    env = dict(zip(sub.function.params, sub.args, strict=True))
+    results = tuple(Var(rename_type(t, env)) for t in types)
+    builder().let(Let(results, Library(NAME, sub.args, (("of", derivative),)), builder().site))
+    return list(results)
+
+
+def expand(f: Function) -> Function:
+    """The function with its derivatives made."""
+    if not any(isinstance(let.op, Library) and let.op.name == NAME for let in statements(f.body)):
+        return f
+    return replace(f, body=_expanded(f.body, {}))
+
+
+def _expanded(block: Block, env: dict[Var, Atom]) -> Block:
+    lets: list[Let] = []
+    for let in block:
+        op = map_op(let.op, lambda a: lookup(a, env), lambda b: _expanded(b, env))
+        if isinstance(op, Library) and op.name == NAME:
+            ((_, derivative),) = op.params
+            assert isinstance(derivative, Derivative)
+            made = derivative.made
+            body = rename(made.body, dict(zip(made.params, op.args, strict=True)))
+            lets += body.lets
+            env.update(zip(let.vars, body.outs, strict=True))
+        else:
+            lets.append(Let(let.vars, op, let.site))
+    return Block(tuple(lets), tuple(lookup(a, env) for a in block.outs))
