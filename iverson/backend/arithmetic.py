@@ -34,7 +34,7 @@ class Arithmetic:
     def prim(self, stmt: loopir.Compute, args: Sequence[str], dtype: DType, vectorises: bool) -> tuple[list[str], str]:
         """The instructions of a primitive and its result; functions come from libm where no loop vectorises."""
         carried = [a for a in stmt.args if isinstance(a, Reg) and a in self.carried]
-        waits = stmt.name in ("add", "sub") and any(a not in self._products for a in carried)
+        waits = stmt.name in ("add", "sub") and carried and not any(a in self._products for a in carried)
         flags = "contract" if stmt.name in _CONTRACTED and not waits else ""
         self._note(stmt, bool(carried))
         return recipes.emit(stmt.name, dtype, args, self.fresh, flags, scalar=not vectorises or bool(carried))

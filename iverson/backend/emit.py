@@ -478,7 +478,7 @@ class _Emitter:
         latch = len(self.lines)
         self.lines.append("")
         holes = self._phis(stmt.carries, before)
-        outside, self.vectorises = self.vectorises, not _has_loops(stmt.body)
+        outside, self.vectorises = self.vectorises, stmt.tag != "seq" and not _has_loops(stmt.body)
         with self.scope():
             self.block(stmt.body)
         self.vectorises = outside

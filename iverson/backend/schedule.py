@@ -181,6 +181,8 @@ class _Plan:
         accesses = list(_with_loops(self.loop.body, []))
         deepest = max(len(around) for _, around in accesses)
         for stmt, around in accesses:
+            if isinstance(stmt, Store) and len(around) == deepest and not self._smooth(stmt.view):
+                return False
             if isinstance(stmt, Load) and around and not self._smooth(stmt.view):
                 free = [f for f in around if f.index in stmt.view.prefix]
                 if len(free) < len(around) and self._can_pack(stmt.view, free):
@@ -222,8 +224,9 @@ class _Plan:
         return [f for f in _loops(self.loop.body) if not _loops(f.body)]
 
     def _innermost(self, f: For) -> bool:
-        """Is this a loop for which lanes may pay?"""
-        return self.always(f) or not isinstance(f.high, Literal) or f.high.value <= SHORT
+        """Is this a loop for which lanes may pay: one that vectorises badly, or a short reduction?"""
+        short = not isinstance(f.high, Literal) or f.high.value <= SHORT
+        return self.always(f) or (short and bool(f.carries))
 
     def always(self, f: For) -> bool:
         """Does a loop surely vectorise badly: strided, or a recurrence?"""
