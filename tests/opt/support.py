@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -54,3 +55,17 @@ def assert_kept(
         assert after.cost.work <= before.cost.work * (1 + slack) + extra, f"{before.cost} became {after.cost}\n{text}"
         assert after.cost.copied <= before.cost.copied, f"{before.cost} became {after.cost}\n{text}"
     return g
+
+
+def golden(
+    f: Function, run: Pass, expected: str, *arguments: Sequence[Any], exact: bool = True, extra: int = 0
+) -> None:
+    """The pass's result is this text (its header aside), and is kept on the arguments."""
+    g = assert_kept(f, run, *arguments, exact=exact, extra=extra)
+    text = show(g).split("{\n", 1)[1]
+    assert text.strip() == textwrap.dedent(expected).strip().removeprefix("{\n"), show(g)
+
+
+def unchanged(f: Function, run: Pass) -> None:
+    """The pass finds nothing to do."""
+    assert show(run(f)) == show(f)

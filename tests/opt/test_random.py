@@ -2,9 +2,11 @@
 
 import pytest
 
+from iverson.diff.reverse import gradient
 from iverson.opt import bounds, branches, fuse, gather, hoist, parallel, promote, siblings, simplify
+from iverson.opt.pipeline import optimise, prepare
 from tests.core.generate import random_function
-from tests.opt.support import assert_kept
+from tests.opt.support import assert_kept, outcome, same
 
 # of each pass: whether values are kept bit for bit, and by what part work may rise
 PASSES = {
@@ -23,6 +25,17 @@ PASSES = {
 @pytest.mark.parametrize("name", PASSES)
 def test_on_random_programs(name):
     run, exact, slack = PASSES[name]
-    for seed in range(150):
+    for seed in range(100):
         f, args = random_function(seed, smooth=seed % 2 == 0, depth=2 + seed % 3)
         assert_kept(f, run, args, exact=exact, slack=slack)
+
+
+def test_on_gradients_of_random_programs():
+    for seed in range(60):
+        f, args = random_function(seed, depth=3)
+        wrt = [k for k, p in enumerate(f.params) if p.type.dtype.is_float]
+        before = outcome(gradient(f, wrt), args)
+        after = outcome(optimise(gradient(prepare(f), wrt)), args)
+        assert not isinstance(before, type) and not isinstance(after, type), seed
+        for a, b in zip(before.values, after.values, strict=True):
+            assert same(a, b, exact=False), seed
