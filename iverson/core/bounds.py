@@ -219,13 +219,16 @@ class Sizes:
     def nonnegative(self, p: Size) -> bool:
         """Is p >= 0, whatever the variables are?"""
         self._budget = _BUDGET
-        return self._prove(p, _FUEL)
+        return self._prove(p, _FUEL, True)
 
     # --- proving ----------------------------------------------------------------------------------------------------
 
-    def _prove(self, p: Size, fuel: int) -> bool:
-        """p >= 0, since p >= q >= 0 for a q without one of the atoms of p, or without one of its negative terms."""
-        if self._evident(p):
+    def _prove(self, p: Size, fuel: int, integral: bool = False) -> bool:
+        """p >= 0, since p >= q >= 0 for a q without one of the atoms of p, or without one of its negative terms.
+
+        For an integral p, q > -1 is enough.
+        """
+        if self._evident(p, integral):
             return True
         self._budget -= 1
         if fuel == 0 or self._budget < 0 or p.constant is not None:
@@ -233,15 +236,18 @@ class Sizes:
         for factor in sorted(p.factors(), key=self._rank):
             options = self._index_out(factor, p, fuel) if factor in self._upper else self._atom_out(factor, p, fuel)
             if options:
-                return any(all(self._prove(q, fuel - 1) for q in case) for case in options) or self._by_facts(p, fuel)
-        return self._by_facts(p, fuel)
+                proven = any(all(self._prove(q, fuel - 1, integral) for q in case) for case in options)
+                return proven or self._by_facts(p, fuel, integral)
+        return self._by_facts(p, fuel, integral)
 
-    def _evident(self, p: Size) -> bool:
-        """All terms are >= 0 once each atom is counted from its least value.  (p is integral: > -1 is enough.)"""
+    def _evident(self, p: Size, integral: bool = False) -> bool:
+        """All terms are >= 0 once each atom is counted from its least value."""
         for f in p.factors():
             if self._least.get(f):
                 p = p.replace(f, size(f) + self._least[f])
-        return p.offset > -1 and all(c > 0 and self._even_or_positive(m) for m, c in p.terms.items() if m != ONE)
+        return (p.offset > -1 if integral else p.offset >= 0) and all(
+            c > 0 and self._even_or_positive(m) for m, c in p.terms.items() if m != ONE
+        )
 
     def _even_or_positive(self, m: Monomial) -> bool:
         return all(power % 2 == 0 or self._least.get(f, -1) >= 0 for f, power in m)
@@ -295,13 +301,13 @@ class Sizes:
             options.append([a, c * a + rest])
         return options
 
-    def _by_facts(self, p: Size, fuel: int) -> bool:
+    def _by_facts(self, p: Size, fuel: int, integral: bool) -> bool:
         """p = q + k fact with k >= 0, where the fact takes away a negative term of p."""
         negative = [(m, c) for m, c in p.terms.items() if c < 0]
         for known in self._facts:
             for m, c in negative:
                 for k in _cancelling(m, c, known):
-                    if self._evident(k) and self._prove(p - k * known, fuel - 1):
+                    if self._evident(k) and self._prove(p - k * known, fuel - 1, integral):
                         return True
         return False
 

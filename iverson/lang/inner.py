@@ -22,8 +22,8 @@ from iverson.lang.errors import error
 from iverson.lang.num import Num, is_scalar
 from iverson.lang.resolve import resolved
 from iverson.lang.shapes import require_same
-from iverson.lang.staging import Each, builder, current
-from iverson.lang.values import Arr, lift, materialise, owned
+from iverson.lang.staging import Cell, Each, builder, current
+from iverson.lang.values import Arr, Storage, lift, materialise, owned
 
 
 class Inside(Each):
@@ -90,6 +90,7 @@ def subprogram(
     leaves, spec = state.flatten((args, kwargs))
     actual = {k: materialise(lift(leaves[k])) for k in active}
     with program.scope(Inside()) as scope:
+        leaves = _apart(leaves)
         params = {k: Var(atom.type, "x") for k, atom in actual.items()}
         for k, param in params.items():
             leaves[k] = like(lift(leaves[k]), param)
@@ -104,6 +105,20 @@ def subprogram(
     function = Function((*closed, *params.values()), block, getattr(f, "__name__", "f"))
     positions = tuple(range(len(closed), len(closed) + len(params)))
     return Subprogram(function, (*closed, *actual.values()), positions, result, outs)
+
+
+def _apart(leaves: Sequence[Any]) -> list[Any]:
+    """The same values, arrays in cells of their own: what is written inside isn't seen outside."""
+    cells: dict[Cell, Storage] = {}
+
+    def view(x: Any) -> Any:
+        if not isinstance(x, Arr) or x.cell is None:
+            return x
+        if x.cell not in cells:
+            cells[x.cell] = Storage(current().cell(current().contents(x.cell), x.dtype))
+        return type(x)(cells[x.cell], x.shape_, x.at, x.prefix, x.readonly)
+
+    return [view(x) for x in leaves]
 
 
 def require_float(leaf: Any, what: str) -> None:

@@ -173,3 +173,14 @@ def test_proofs_are_true():
                         for ii in range(nn):
                             assert f({N: nn, M: mm, I: ii}) >= 0, a
     assert proven > 40
+
+
+def test_multipliers_of_facts_may_be_fractions():
+    """n = 6 does not prove n >= 7, though a fraction above -1 comes up on the way."""
+    sizes = Sizes()
+    for fact in (m, n, size(6) - n, n - 6, size(3) - (m + 1) // 2, (m + 1) // 2 - 3, size(5) - m, m - 5):
+        sizes.fact(fact)
+    assert sizes.nonnegative(n - 6)
+    assert not sizes.nonnegative(n - 7)
+    assert not sizes.nonnegative(size(5) - n)
+    assert not sizes.nonnegative(m - 6)
