@@ -11,8 +11,8 @@ from iverson.core.syntax import Site
 
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _LIBRARY = re.compile(r"[\\/](numpy|scipy|optree)[\\/]")
-_FOREIGN: dict[str, bool] = {}
-_SITES: dict[tuple[CodeType, int], Site] = {}
+_FOREIGN: dict[int, tuple[CodeType, bool]] = {}  # by identity: hashing a code object is slow
+_SITES: dict[tuple[int, int], Site] = {}
 
 
 class StagingError(Exception):
@@ -36,8 +36,11 @@ def site() -> Site | None:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
-        if _is_foreign(code.co_filename):
-            key = code, frame.f_lineno
+        known = _FOREIGN.get(id(code))
+        if known is None:
+            known = _FOREIGN[id(code)] = code, _is_foreign(code.co_filename)
+        if known[1]:
+            key = id(code), frame.f_lineno
             found = _SITES.get(key)
             if found is None:
                 found = _SITES[key] = Site(code.co_filename, frame.f_lineno, _user_name(frame))
@@ -47,13 +50,8 @@ def site() -> Site | None:
 
 
 def _is_foreign(filename: str) -> bool:
-    known = _FOREIGN.get(filename)
-    if known is None:
-        library = (
-            filename.startswith((_HERE, "<frozen", "<__array_function__")) or _LIBRARY.search(filename) is not None
-        )
-        known = _FOREIGN[filename] = not library
-    return known
+    """Whether a file is the user's."""
+    return not filename.startswith((_HERE, "<frozen", "<__array_function__")) and not _LIBRARY.search(filename)
 
 
 def _user_name(frame: FrameType) -> str:

@@ -16,10 +16,10 @@ from iverson.lang.numpy_joins import common_dtype
 from iverson.lang.numpy_reductions import over
 from iverson.lang.numpy_shapes import ravel
 from iverson.lang.numpy_support import lazily, sequence, store
-from iverson.lang.shapes import axis_of, extent_atom, stretch
+from iverson.lang.shapes import extent_atom, stretch
 from iverson.lang.staging import builder
 from iverson.lang.table import FUNCTIONS, implements
-from iverson.lang.values import Arr, copy, elementwise, fold, generate, lift, lift_array, materialise, owned
+from iverson.lang.values import Arr, copy, elementwise, fold, generate, lift, lift_array
 
 # --- choosing ---------------------------------------------------------------------------------------------------------
 
@@ -153,7 +153,7 @@ def isin(
     return elementwise(found, element)
 
 
-# --- searching and sorting --------------------------------------------------------------------------------------------
+# --- searching --------------------------------------------------------------------------------------------------------
 
 
 def _before(x: Num, y: Num) -> Num:
@@ -206,33 +206,6 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     rising = fold("and", (pairs,), lambda i: ufunc(np.less_equal, edges.read((i,)), edges.read((i + 1,))))
     builder().check(cast(rising, BOOL_).atom, "bins must increase; falling ones are not available in staged programs")
     return searchsorted(edges, x, "left" if right else "right")
-
-
-def _sorted(name: str, a: Any, axis: Any) -> Any:
-    """A library operation along the last axis, with the others moved away."""
-    x = lift_array(a)
-    if axis is None:
-        x, axis = ravel(x), -1
-    k = axis_of(axis, x.ndim)
-    move = FUNCTIONS[np.moveaxis]
-    rows = materialise(move(x, k, -1))
-    out = owned(builder().library(name, rows)[0], x.dtype if name == "sort" else INT64)
-    return move(out, -1, k)
-
-
-@implements(np.sort)
-def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
-    return _sorted("sort", a, axis)
-
-
-@implements(np.argsort, method="argsort")
-def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
-    return _sorted("argsort", a, axis)
-
-
-@implements(method="sort")
-def sort_in_place(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> None:
-    a[...] = _sorted("sort", a, axis)
 
 
 # --- elementwise, beyond ufuncs ---------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ _MODULES = (
     "numpy_shapes",
     "numpy_joins",
     "numpy_searching",
+    "numpy_sorting",
     "numpy_sequences",
     "numpy_linalg",
     "numpy_refused",

@@ -260,11 +260,28 @@ case(
 case(np.digitize, "v,u", lambda x, u: np.digitize(x, u), lambda x, u: np.digitize(x, u, right=True))
 case(np.sort, "v m i e n", lambda x: np.sort(x), lambda x: np.sort(x, axis=0), lambda x: np.sort(x, axis=None))
 case(np.argsort, "v m i", lambda x: np.argsort(x, kind="stable"), lambda x: x.argsort(axis=0, kind="stable"))
+case(
+    np.median,
+    "v u m t i j n",
+    lambda x: np.median(x),
+    lambda x: np.median(x, axis=0),
+    lambda x: np.median(x, -1, keepdims=True),
+)
+case(np.median, "t", lambda x: np.median(x, axis=(0, 2)), lambda x: np.median(x, axis=(0, 2), keepdims=True))
+for f, q in ((np.quantile, 0.3), (np.percentile, 30.0)):
+    case(
+        f,
+        "v m i n",
+        lambda x, f=f, q=q: f(x, q),
+        lambda x, f=f, q=q: f(x, [0.0, q, 1.0]),
+        lambda x, f=f, q=q: f(x, q, axis=0, keepdims=True),
+    )
+case(np.unique, "i j a b v n", lambda x: np.unique(x), lambda x: np.unique(x, return_counts=True))
 case(np.round, "v m i", lambda x: np.round(x), lambda x: np.round(x, 2), lambda x: x.round(1))
 case(np.around, "v", lambda x: np.around(x * 100, -1))
 case(np.fix, "v", lambda x: np.fix(x * 3))
 case(np.sinc, "v i", lambda x: np.sinc(x), lambda x: np.sinc(x * 0))
-case(np.nan_to_num, "n i", lambda x: np.nan_to_num(x), lambda x: np.nan_to_num(x, nan=2.0, posinf=5.0))
+case(np.nan_to_num, "v n i", lambda x: np.nan_to_num(x), lambda x: np.nan_to_num(x, nan=2.0, posinf=5.0))
 case(np.nan_to_num, "v", lambda x: np.nan_to_num(x / 0.0), lambda x: np.nan_to_num(x / 0.0, neginf=-1.0))
 case(np.isposinf, "v", lambda x: np.isposinf(x / 0.0))
 case(np.isneginf, "v", lambda x: np.isneginf(x / 0.0))

@@ -70,9 +70,9 @@ REFUSED = {
     "a generator": lambda x: x + GENERATOR.normal(size=6),
     "random.random": lambda x: x * random.random(),
     "np.fft.fft": lambda x: np.fft.fft(x),
-    "np.median": lambda x: np.median(x),
-    "np.unique": lambda x: np.unique(x),
-    "np.percentile": lambda x: np.percentile(x, 10),
+    "np.partition": lambda x: np.partition(x, 2),
+    "np.union1d": lambda x: np.union1d(x, x),
+    "np.quantile by another method": lambda x: np.quantile(x, 0.1, method="lower"),
     "math.frexp": lambda x: math.frexp(x[0]),
     "special.zeta": lambda x: special.zeta(x, 2.0),
 }
