@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from iverson.core.build import Builder
+from iverson.core.dce import dce
 from iverson.core.evaluate import evaluate
-from iverson.core.syntax import F32, F64, I64, Literal, Scalar, Var
+from iverson.core.syntax import F32, F64, I64, Block, Function, Literal, Scalar
 from iverson.diff.reverse import gradient, vjp
 from tests.core.generate import random_function
 from tests.diff.oracle import array, check_gradient, check_vjp, program, real, size
-from tests.diff.programs import CASES, Case, a_product, scan_max
+from tests.diff.parallel_programs import a_product
+from tests.diff.programs import CASES, Case
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
@@ -31,22 +33,19 @@ def test_transpose_identity(case: Case) -> None:
     check_vjp(f, args(case.sizes[0]))
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+EMPTY = [c for c in CASES if not c.name.startswith(("nest_", "histogram_", "scalar", "reduce_by"))]
+
+
+@pytest.mark.parametrize("case", EMPTY, ids=lambda c: c.name)
 def test_nothing_to_do(case: Case) -> None:
     """Loops without turns, sums without terms."""
     f, args = case.make()
-    least = 1 if case.name.startswith(("nest_", "histogram_m", "histogram_add")) else 0
-    if case.name in ("scalars", "scalar_recurrence"):
-        return
-    values = [least if np.isscalar(v) and v == 6 else v for v in args(6)]
-    if case.name in ("cholesky", "recurrence") or any(np.ndim(v) for v in values):
-        values = args(least)
-    check_gradient(f, values)
+    check_gradient(f, args(0))
 
 
 @pytest.mark.parametrize("block", range(10))
 def test_random_programs(block: int) -> None:
-    for seed in range(block * 30, block * 30 + 30):
+    for seed in range(block * 15, block * 15 + 15):
         f, values = random_function(seed, smooth=True, depth=3)
         ratio = check_gradient(f, values, rtol=1e-7)
         assert ratio.work < 8, seed
@@ -54,7 +53,7 @@ def test_random_programs(block: int) -> None:
 
 @pytest.mark.parametrize("block", range(4))
 def test_random_transposes(block: int) -> None:
-    for seed in range(1000 + block * 30, 1030 + block * 30):
+    for seed in range(1000 + block * 15, 1015 + block * 15):
         f, values = random_function(seed, smooth=True, depth=3)
         check_vjp(f, values, rtol=1e-7)
 
@@ -88,7 +87,6 @@ def test_a_scans_first_winner_takes_ties() -> None:
     f = program([n, x], lambda b: b.scan("max", n, lambda i: b.read(x, i)))
     got = evaluate(vjp(f, [1]), [4, np.array([1.0, 1.0, 2.0, 2.0]), np.array([1.0, 10.0, 100.0, 1000.0])]).values[1]
     np.testing.assert_array_equal(got, [11.0, 0.0, 1100.0, 0.0])
-    assert scan_max
 
 
 def test_argmin_carries_the_adjoint_of_its_value() -> None:
@@ -154,6 +152,18 @@ def test_a_parameter_that_is_not_used_has_adjoint_zero() -> None:
     np.testing.assert_array_equal(evaluate(gradient(f, [2]), [2, np.ones(2), np.ones(2)]).values[1], [0.0, 0.0])
 
 
+def test_a_bad_index_raises_though_the_value_is_not_wanted() -> None:
+    """The adjoint of a read is checked by itself: the read, and its check with it, may be dead."""
+    n = size()
+    x, at = array(n), array(n, hint="k", dtype=I64)
+    f = program([n, x, at], lambda b: b.reduce("add", n, lambda i: b.read(x, b.read(at, i))))
+    g = gradient(f, [1])
+    only = dce(Function(g.params, Block(g.body.lets, g.body.outs[1:])))
+    np.testing.assert_array_equal(evaluate(only, [2, np.ones(2), np.array([1, 1])]).values[0], [0.0, 2.0])
+    with pytest.raises(IndexError):
+        evaluate(only, [2, np.ones(2), np.array([1, 2])])
+
+
 def test_a_library_operation_says_that_it_has_no_rule() -> None:
     n = size()
     x = array(n, n)
@@ -166,4 +176,3 @@ def test_literals_and_parameters_as_results() -> None:
     x = real()
     f = program([x], lambda b: [x, Literal(2.0, F64)])
     assert evaluate(vjp(f, [0]), [3.0, 5.0, 7.0]).values == (3.0, 2.0, 5.0)
-    assert isinstance(x, Var)
