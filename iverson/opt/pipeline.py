@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from iverson.core.syntax import Function
-from iverson.opt import bounds, branches, fuse, gather, hoist, parallel, promote, siblings, simplify
+from iverson.opt import bounds, branches, fuse, gather, hoist, parallel, promote, siblings, simplify, winner
 
 Pass = Callable[[Function], Function]
 
@@ -43,6 +43,9 @@ PASSES: list[tuple[str, Pass]] = [
     ("simplify gathered", simplify.run),
 ]
 
+# what the machine gains from, though the count rises by a constant that the pass states
+SCHEDULE: list[tuple[str, Pass]] = [("winner", winner.run)]
+
 
 def prepare(f: Function) -> Function:
     """The function as it should be differentiated."""
@@ -53,6 +56,6 @@ def prepare(f: Function) -> Function:
 
 def optimise(f: Function) -> Function:
     """The function as it should be compiled."""
-    for _, run in PASSES:
+    for _, run in [*PASSES, *SCHEDULE]:
         f = run(f)
     return f
