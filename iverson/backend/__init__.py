@@ -60,6 +60,8 @@ class Code:
         kind = getattr(builtins, site.error, None) or getattr(np.linalg, site.error, ValueError)
         error = kind(site.message.format(*values))
         error.site = site.site
+        if site.site is not None:
+            error.add_note(f"  at {site.site.file}:{site.site.line}, in {site.site.function}")
         return error  # type: ignore[no-any-return]
 
 
