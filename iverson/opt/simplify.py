@@ -7,6 +7,8 @@
     If p (.., a) (.., a)               ->  that result := a
     Loop [c = c0] (.., c)              ->  c := c0                                likewise While
     Accumulate [acc = a] B, acc unused ->  the final := a
+    Read (Read x [i]) [j]              ->  Read x [i, j]
+    0.0 + s                            ->  s                                      s never -0.0: a sum, a square, an exp
 
 Invariant: the count of the cost model never rises, copies included: an equation that makes two names one is applied to
 scalars and to reads only, or where the name that goes was not consumed again.
@@ -14,20 +16,24 @@ scalars and to reads only, or where the name that goes was not consumed again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from iverson.core.build import Builder, literal
+from iverson.core.build import Builder, dtype_of, literal
 from iverson.core.dce import dce
 from iverson.core.prims import SINGULAR
 from iverson.core.rewrite import free, fresh_all, lookup, map_op, rename_type, retype
 from iverson.core.syntax import (
+    F32,
+    F64,
     Accumulate,
     Accumulator,
     Atom,
     Block,
     Check,
+    For,
     Function,
     If,
     Let,
@@ -36,9 +42,11 @@ from iverson.core.syntax import (
     Op,
     Prim,
     Read,
+    Reduce,
     Scalar,
     Var,
     While,
+    width,
 )
 from iverson.opt.algebra import rewrite_prim
 
@@ -71,6 +79,7 @@ class _Simplifier:
         self.env: dict[Var, Atom] = {}
         self.defs: dict[Var, Op] = {}
         self.known: list[dict[Key, Atom]] = [{}]
+        self.positive: set[Atom] = set()  # floats that are never -0.0
         self.fold = Builder()
 
     @contextmanager
@@ -128,8 +137,10 @@ class _Simplifier:
 
     def emit(self, let: Let, out: list[Let]) -> None:
         op = let.op
+        if isinstance(op, Read):
+            op = self.read(op)
         if isinstance(op, Prim):
-            new = rewrite_prim(op, self.definition)
+            new = self.from_zero(op) or rewrite_prim(op, self.definition)
             folded = self.fold.prim(new.name, *new.args) if isinstance(new, Prim) and _constant(new) else new
             if isinstance(folded, Literal):
                 new = folded
@@ -151,6 +162,7 @@ class _Simplifier:
             self.known[-1][key] = vs[0] if vs else literal(True)
         if len(vs) == 1:
             self.defs[vs[0]] = op
+        self.note_positive(vs, op)
         out.append(Let(vs, op, let.site))
 
     def retype(self, vs: tuple[Var, ...]) -> tuple[Var, ...]:
@@ -161,6 +173,44 @@ class _Simplifier:
 
     def definition(self, a: Atom) -> Op | None:
         return self.defs.get(a) if isinstance(a, Var) else None
+
+    # --- zeros and rows -----------------------------------------------------------------------------------------------
+
+    def note_positive(self, vs: Sequence[Var], op: Op) -> None:
+        """Which results are never -0.0: a sum is only if all that is added is."""
+        match op:
+            case Prim("add", (x, y)) if self.is_positive(x) or self.is_positive(y):
+                self.positive.update(vs)
+            case Prim("mul", (x, y)) if x == y:
+                self.positive.update(vs)
+            case Prim("exp"):
+                self.positive.update(vs)
+            case For(_, _, _, yields):
+                at = 0
+                for kind in yields:
+                    if kind == Reduce("add"):
+                        self.positive.add(vs[at])
+                    at += width(kind)
+            case _:
+                pass
+
+    def is_positive(self, a: Atom) -> bool:
+        return a in self.positive or (isinstance(a, Literal) and math.copysign(1.0, a.value) > 0)
+
+    def from_zero(self, op: Prim) -> Atom | None:
+        """0.0 + s = s, but for s = -0.0."""
+        if op.name != "add":
+            return None
+        x, y = op.args
+        zero = Literal(0.0, F32 if dtype_of(x) is F32 else F64)
+        if x == zero and self.is_positive(y):
+            return y
+        return x if y == zero and self.is_positive(x) else None
+
+    def read(self, op: Read) -> Read:
+        """A read of a row is a read of its array."""
+        row = self.definition(op.array)
+        return Read(row.array, (*row.index, *op.index), op.safe and row.safe) if isinstance(row, Read) else op
 
     # --- constructs ---------------------------------------------------------------------------------------------------
 

@@ -63,6 +63,30 @@ def test_simplify_invariant_carries():
     )
 
 
+def test_simplify_rows_and_sums_from_zero():
+    b, n, x = start()
+    a = array("a", n, n)
+    o = b.o
+
+    def element(i):
+        row = b.read(a, i)
+        return o.add(0.0, b.reduce("add", n, lambda j: b.read(row, j)))
+
+    golden(
+        b.function([n, a], [b.map(n, element)]),
+        simplify.run,
+        """
+            t = for i < n {
+                t1 = for i1 < n {
+                    t2 = a[i, i1]
+                } reduce add t2
+            } map t1
+        } t
+        """,
+        [2, np.arange(4.0).reshape(2, 2)],
+    )
+
+
 def test_bounds_branches_and_wraps():
     b, n, x = start()
     o = b.o
