@@ -1,4 +1,4 @@
-"""Library operations as core programs, where a loop nest is as good as a call.
+"""Library operations as core programs, where a loop nest is as good as a call; and searches by blocks.
 
     argsort x  ->  merge runs of 1, 2, 4, ... elements: a While around a Loop that emits the merged order
     sort x     ->  x read in that order
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from iverson.backend import searches
 from iverson.core import rewrite
 from iverson.core.build import Builder, Outs, dtype_of, extents_of
 from iverson.core.syntax import Atom, Block, Function, Let, Library, Op, Var
@@ -23,9 +24,9 @@ def run(function: Function) -> Function:
 
 
 def _expands(op: Op) -> bool:
-    return isinstance(op, Library) and (
-        op.name in ("sort", "argsort") or (op.name == "matmul" and min(len(extents_of(a)) for a in op.args) == 1)
-    )
+    if not isinstance(op, Library):
+        return searches.applies(op)
+    return op.name in ("sort", "argsort") or (op.name == "matmul" and min(len(extents_of(a)) for a in op.args) == 1)
 
 
 def _block(block: Block, env: dict[Var, Atom]) -> Block:
@@ -34,11 +35,15 @@ def _block(block: Block, env: dict[Var, Atom]) -> Block:
     with b.scope() as lets:
         for let in block:
             op = rewrite.map_op(let.op, lambda a: rewrite.lookup(a, env), lambda inner: _block(inner, env))
-            if isinstance(op, Library) and _expands(op):
-                b.site = let.site
+            if not _expands(op):
+                b.let(Let(let.vars, op, let.site))
+                continue
+            b.site = let.site
+            if isinstance(op, Library):
                 env[let.vars[0]] = _EXPANSIONS[op.name](b, op.args)
             else:
-                b.let(Let(let.vars, op, let.site))
+                searches.expand(b, op)
+                lets[-1] = Let(let.vars, lets[-1].op, let.site)  # types may mention the winner by its name
         outs = tuple(rewrite.lookup(a, env) for a in block.outs)
     return Block(tuple(lets), outs)
 

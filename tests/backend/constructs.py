@@ -74,6 +74,16 @@ def best_of_infinities(b, n, x):
 
 
 @case
+def winner_as_a_size(b, n, x):
+    """Searches over several blocks; an array as long as the winner's place."""
+    late = lambda i: b.o.select(b.o.eq(i, b.o.sub(n, 1)), 100.0, b.read(x, b.o.mod(b.o.mul(i, 7), n)))  # noqa: E731
+    m = b.o.mul(n, 5)
+    value, place = b.reduce("argmax", n, lambda i: [late(i), i])
+    far = b.reduce("argmin", m, lambda i: [b.o.abs(b.o.sub(b.o.float64(i), 4321.0)), i])
+    return [value, b.map(b.o.min(place, m), lambda i: b.o.mul(i, 2)), *far]
+
+
+@case
 def several_yields(b, n, x):
     return b.for_(
         n,
