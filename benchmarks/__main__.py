@@ -1,6 +1,7 @@
 """`python -m benchmarks [name...]`: every workload beside Numba, value and gradient, and the growth of their ratio.
 
-Times are medians of interleaved calls in one process, one thread; the first call of each (compilation) is apart.
+Times are medians of interleaved calls in one process and thread, of the thread's CPU time, which other work on the
+machine disturbs less than the clock; the first call of each (compilation) is apart.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ def medians(calls: list[Callable[[], Any]], seconds: float = 1.0, least: int = 5
     end = time.perf_counter() + seconds * len(calls)
     while len(times[0]) < least or time.perf_counter() < end:
         for call, taken in zip(calls, times, strict=True):
-            begin = time.perf_counter()
+            begin = time.thread_time()
             call()
-            taken.append(time.perf_counter() - begin)
+            taken.append(time.thread_time() - begin)
     return [float(np.median(t)) for t in times]
 
 

@@ -72,19 +72,18 @@ class Program:
         return self._rebuild(values, leaves)
 
     def direct(self, count: int, keywords: bool, slow: Callable[..., Any]) -> Callable[..., Any] | None:
-        """The compiled callable itself, where arguments and results need no conversion; `slow` has the misfits."""
+        """The compiled callable itself, where the arguments need no conversion; `slow` has the misfits."""
         plain = not keywords and count == len(self.leaves) and not self.staged.captured
         if not plain or any(_is_complex(x) for x in (*self.leaves, *self.staged.outs)):
             return None
-        tree, outs = self.staged.out_tree, self.staged.outs
-        single = len(outs) == 1 and tree == state.flatten(0)[1]
-        flat = tree.type is tuple and all(c == state.flatten(0)[1] for c in tree.children())
-        if any(o.kind == "static" and not (single and o.value is None) for o in outs) or not (
-            single or (flat and outs)
-        ):
-            return None
         native = next(reversed(self._programs.values()), None)
-        return native.bind(single and outs[0].kind != "static", slow) if native else None
+        if native is None:
+            return None
+        tree, outs = self.staged.out_tree, self.staged.outs
+        single = len(outs) == 1 and tree == _LEAF
+        if (single and (outs[0].kind != "static" or outs[0].value is None)) or (outs and _is_flat_tuple(tree, outs)):
+            return native.bind(single and outs[0].kind != "static", slow)
+        return _rebuilding(tree, outs, native, slow)
 
     # --- compiling ----------------------------------------------------------------------------------------------------
 
@@ -289,6 +288,38 @@ class _Native:
 
     def _failed(self, status: int, error: int) -> Any:
         raise self.kernel.failure(status, error)
+
+
+_LEAF = state.flatten(0)[1]
+
+
+def _is_flat_tuple(tree: Any, outs: Sequence[OutSpec]) -> bool:
+    return tree.type is tuple and all(c == _LEAF for c in tree.children()) and all(o.kind != "static" for o in outs)
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """A result that is complete already, from the slow path."""
+
+    value: Any
+
+
+def _rebuilding(tree: Any, outs: Sequence[OutSpec], native: _Native, slow: Callable[..., Any]) -> Callable[..., Any]:
+    """The compiled callable, and its results put into their tree."""
+    flat = native.bind(False, lambda *args, **kwargs: _Whole(slow(*args, **kwargs)))
+    dynamic = [k for k, o in enumerate(outs) if o.kind != "static"]
+    template = [o.value for o in outs]
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        values = flat(*args, **kwargs)
+        if type(values) is _Whole:
+            return values.value
+        leaves = template.copy()
+        for k, value in zip(dynamic, values or (), strict=True):
+            leaves[k] = value
+        return state.unflatten(tree, leaves)
+
+    return call
 
 
 def _in_range(argument: ScalarArgument, value: Any) -> bool:
