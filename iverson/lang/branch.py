@@ -150,17 +150,25 @@ class Merge:
             return lambda: Arr(Choice(p, x, y), tuple(n() for n in lengths), None, None)
         if x.ndim != y.ndim or not all(map(same, x.shape, y.shape)):
             return self.poison(f"{name} is an array of one shape or of another, depending on a condition")
+        made = self.contents(x, y, name)
+
+        def result() -> Arr:
+            out = made()
+            for old in (x, y):
+                if self.is_old(old) and old.cell is not None:
+                    tie(out.cell, old.cell)
+            return out
+
+        return result
+
+    def contents(self, x: Arr, y: Arr, name: str) -> Thunk:
+        """A new array with the contents of one of two arrays of one shape."""
         dtype = promote((Kind(x.dtype), Kind(y.dtype))).dtype
         k = self.add(lambda: _contents(x, dtype, x.shape), lambda: _contents(y, dtype, x.shape), (dtype, x.shape))
 
         def result() -> Arr:
             made = owned(self.vars[k], dtype, _hint(name))
-            if type(x) is type(y):
-                made = made.like(x)
-            for old in (x, y):
-                if self.is_old(old) and old.cell is not None:
-                    tie(made.cell, old.cell)
-            return made
+            return made.like(x) if type(x) is type(y) else made
 
         return result
 
@@ -310,10 +318,12 @@ def merged(p: Num, sides: tuple[Branch, Branch], names: Sequence[str]) -> Any:
     merge = Merge(p, then, orelse)
     before = then.before
     todo: list[tuple[Callable[[Any], None], Thunk]] = []
+    traded = _traded(merge, names)
     for name in names:
         cell = before.cells.get(name)
         if cell is not None:
-            thunk = merge.tree(then.after.names[name], orelse.after.names[name], name)
+            x, y = then.after.names[name], orelse.after.names[name]
+            thunk = merge.contents(x, y, name) if name in traded else merge.tree(x, y, name)
             todo.append((lambda v, cell=cell: put(cell, v), thunk))
     for key, (x, old) in before.containers.items():
         a, b = then.after.containers[key][1], orelse.after.containers[key][1]
@@ -329,6 +339,27 @@ def merged(p: Num, sides: tuple[Branch, Branch], names: Sequence[str]) -> Any:
     for store, thunk in todo:
         store(thunk())
     return signals.signal(known(kind()), value(), signals.kinds(then.signal) | signals.kinds(orelse.signal))
+
+
+def _traded(merge: Merge, names: Sequence[str]) -> set[str]:
+    """Names that trade arrays which nobody else sees, as in `if p: a, b = b, a`: their contents are moved."""
+    then, orelse = merge.then.after.names, merge.orelse.after.names
+    pairs = {n: (then[n], orelse[n]) for n in names if n in then}
+    arrays = {
+        n: (x, y)
+        for n, (x, y) in pairs.items()
+        if isinstance(x, Arr) and isinstance(y, Arr) and x.whole and y.whole and not x.is_same(y)
+        if x.dtype == y.dtype and len(x.shape) == len(y.shape) and all(map(same, x.shape, y.shape))
+    }
+    left, right = (
+        [side.cell for side in sides] for sides in (zip(*arrays.values(), strict=True) if arrays else ((), ()))
+    )
+    own = all(c is not None and c.depth <= merge.depth and not c.external and c.views.count == 1 for c in left)
+    return set(arrays) if own and _same_cells(left, right) else set()
+
+
+def _same_cells(x: Sequence[Any], y: Sequence[Any]) -> bool:
+    return len({id(c) for c in x}) == len(x) and {id(c) for c in x} == {id(c) for c in y}
 
 
 def _unchanged(x: dict[Any, Any], y: dict[Any, Any]) -> bool:
@@ -382,13 +413,18 @@ def conditional(p: Num, then: Thunk, orelse: Thunk) -> Any:
     """The value of one of two thunks."""
     before = Snapshot({})
     sides = Branch(before), Branch(before)
-    sides[0].run(lambda: _returned(then()))
-    sides[1].run(lambda: _returned(orelse()))
+    sides[0].run(lambda: _operand(then))
+    sides[1].run(lambda: _operand(orelse))
     return value(merged(p, sides, ()))
 
 
-def _returned(x: Any) -> Any:
-    return Return(x)
+def _operand(thunk: Thunk) -> Any:
+    """The value of an operand that may not be evaluated, as the signal of its branch."""
+    current().lazy += 1
+    try:
+        return Return(thunk())
+    finally:
+        current().lazy -= 1
 
 
 def ifexp(test: Any, then: Thunk, orelse: Thunk) -> Any:
@@ -416,13 +452,13 @@ def _lazy(first: Thunk, rest: Sequence[Thunk], name: str) -> Any:
     if isinstance(p, bool):
         return _lazy(rest[0], rest[1:], name) if p == (name == "and") else x
     side = Branch(Snapshot({}))
-    side.run(lambda: _returned(_lazy(rest[0], rest[1:], name)))
+    side.run(lambda: _operand(lambda: _lazy(rest[0], rest[1:], name)))
     y = side.signal.value
     if _is_bool(x) and _is_bool(y) and _is_pure(side):
         side.inline()
         return Num(builder().prim(name, p.atom, constant(y).atom), constant(x).weak and constant(y).weak)
     other = Branch(side.before)
-    other.run(lambda: _returned(x))
+    other.run(lambda: Return(x))
     sides = (side, other) if name == "and" else (other, side)
     return value(merged(p, sides, ()))
 

@@ -20,7 +20,7 @@ from iverson.lang.values import Arr, captured
 
 _DEEPEST = 100
 _LIBRARIES = {*sys.stdlib_module_names, "numpy", "scipy", "optree", "iverson", "torch", "jax", "pytest"} - {"__main__"}
-_STAGED_HERE = ("iverson.lang.functional",)
+_STAGED_HERE = ("iverson.lang.functional", "iverson.lang.algebra")
 
 
 def load(value: Any) -> Any:

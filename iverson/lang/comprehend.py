@@ -29,6 +29,10 @@ from iverson.lang.state import Snapshot, flatten
 from iverson.lang.values import Arr, full, generate, in_parallel, lift, materialise, owned
 
 
+class NotNumeric(TypeError):
+    """An element that can't be in an array."""
+
+
 class Each:
     """for item in iterable: inner(item)"""
 
@@ -81,7 +85,13 @@ def listcomp(each: Each) -> Any:
     probe = _Probe(each)
     if probe.filtered:
         return _filtered(each)
-    return _mapped(n, lambda k: _element(each.inner(each.steps.at(k))))  # type: ignore[union-attr]
+    try:
+        return _mapped(n, lambda k: _element(each.inner(each.steps.at(k))))  # type: ignore[union-attr]
+    except NotNumeric:
+        if not isinstance(n, int):
+            raise
+    each.steps = None  # functions, say: a Python list of them
+    return _static(each)
 
 
 def _static(each: Each) -> list[Any]:
@@ -183,7 +193,7 @@ def _leaf(x: Any) -> Any:
         return lift(x)
     except TypeError:
         raise error(
-            TypeError, f"the elements of a comprehension over a loop of the program are numbers and arrays, not {x!r}"
+            NotNumeric, f"the elements of a comprehension over a loop of the program are numbers and arrays, not {x!r}"
         ) from None
 
 

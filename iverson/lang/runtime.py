@@ -18,7 +18,7 @@ from iverson.lang.iterate import Steps
 from iverson.lang.loops import for_, then, while_
 from iverson.lang.num import Num, is_scalar, known
 from iverson.lang.signals import BREAK, CONTINUE, Return
-from iverson.lang.staging import builder
+from iverson.lang.staging import builder, current
 from iverson.lang.state import Maybe, Poison
 from iverson.lang.values import Arr, stack
 
@@ -123,6 +123,17 @@ def unpack(x: Any, count: int) -> Iterator[Any]:
     return iter(x)
 
 
+def bind(x: Any) -> Any:
+    """The value of a := expression."""
+    if current().lazy:
+        raise error(
+            TypeError,
+            ":= in an operand that is only evaluated under a condition of the program: its name may be unbound "
+            "afterwards; write an assignment in an if statement",
+        )
+    return x
+
+
 def no_try() -> None:
     raise error(
         TypeError,
@@ -141,6 +152,7 @@ __all__ = [
     "assert_",
     "attribute",
     "augitem",
+    "bind",
     "call",
     "compare",
     "dictcomp",

@@ -7,9 +7,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from iverson.core.syntax import BOOL, Atom, Literal
+from iverson.core.build import literal
+from iverson.core.syntax import BOOL, I64, Atom, Literal, Scalar
 from iverson.lang.errors import error
-from iverson.lang.num import Num, constant, known, ufunc
+from iverson.lang.num import INT64, Num, atom_of, constant, known, ufunc
 from iverson.lang.ranges import at_most, inside, not_negative
 from iverson.lang.staging import builder, current
 
@@ -35,9 +36,14 @@ def shape_of(value: Any) -> Shape:
 
 def extent_atom(value: Extent) -> Atom:
     """The int64 atom of a length."""
-    from iverson.lang.num import INT64, atom_of
-
+    if type(value) is int:
+        return literal(value, I64)
+    if isinstance(value, Num) and value.weak and value.im is None and value.atom.type == _INT64:
+        return value.atom
     return atom_of(value, INT64)
+
+
+_INT64 = Scalar(I64)
 
 
 def atoms(shape: Iterable[Extent]) -> tuple[Atom, ...]:

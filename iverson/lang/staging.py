@@ -40,6 +40,10 @@ class Users:
         key, refs = id(user), self._refs
         refs[key] = weakref.ref(user, lambda _: refs.pop(key, None))
 
+    @property
+    def count(self) -> int:
+        return len(self._refs)
+
     def __bool__(self) -> bool:
         if self._refs:
             gc.collect()  # what only a cycle of functions still holds
@@ -172,6 +176,7 @@ class Staging:
         self.affine: dict[Var, tuple[Var | None, int]] = {}  # sizes that are another one plus a constant
         self.captured: dict[int, tuple[Any, Var, Any]] = {}  # arrays met on the way: the object, its input, its Arr
         self.memory: dict[Any, Any] = {}  # what an earlier trace of a loop taught
+        self.lazy = 0  # how many operands that may not be evaluated are being staged
         self.lists: dict[int, Site | None] = {}  # where a method of a Python list was called last
         self.calls: list[Any] = []  # functions being staged, for recursion
         self.equal: list[frozenset[Atom]] = []  # sizes checked equal where we are

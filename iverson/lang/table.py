@@ -33,6 +33,7 @@ _MODULES = (
     "numpy_sorting",
     "numpy_sequences",
     "numpy_linalg",
+    "numpy_solvers",
     "numpy_refused",
     "scipy_special",
     "mathtable",

@@ -87,6 +87,13 @@ def _arguments(names: Sequence[str]) -> ast.arguments:
     return ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, [])
 
 
+def _binder(name: str) -> ast.stmt:
+    """def _iv_bind_x(_iv_item): nonlocal x; x = _iv_item; return x"""
+    store = ast.Assign([ast.Name(name, ast.Store())], _name("_iv_item"))
+    body = [ast.Nonlocal([name]), store, ast.Return(_name("_iv_item"))]
+    return ast.FunctionDef(f"_iv_bind_{name}", _arguments(["_iv_item"]), body, [], None, type_params=[])
+
+
 class _Mangle(ast.NodeTransformer):
     """Private names of a class: __x is _Class__x."""
 
@@ -116,6 +123,7 @@ class _Rewriter(ast.NodeTransformer):
         self.globals: set[str] = set()
         self.depth = 0  # of suites around us, in this function
         self.count = 0
+        self.walrus: set[str] = set()  # names bound by :=
         self.first = ""  # the name of the first parameter, for super()
 
     # --- functions ----------------------------------------------------------------------------------------------------
@@ -137,11 +145,14 @@ class _Rewriter(ast.NodeTransformer):
         self.scopes.append(local)
         self.definite = (self.definite - local) | set(args)
         self.globals, self.depth, self.first = global_, 0, args[0] if args else ""
+        walrus, self.walrus = self.walrus, set()
         body = [s for s in node.body if not isinstance(s, ast.Global | ast.Nonlocal)]
         body = self.block(body, set())
+        head = [_binder(n) for n in sorted(self.walrus)]
+        self.walrus = walrus
         unbound = local - set(args)
-        head: list[ast.stmt] = [ast.Global(sorted(global_))] if global_ else []
-        head += [ast.Nonlocal(sorted(outer))] if outer else []
+        if outer:
+            head.insert(0, ast.Nonlocal(sorted(outer)))
         if unbound:  # bind every local name here, so that suites can declare it nonlocal
             stores: list[ast.expr] = [ast.Name(n, ast.Store()) for n in sorted(unbound)]
             head.append(ast.If(ast.Constant(False), [ast.Assign(stores, ast.Constant(None))], []))
@@ -440,8 +451,9 @@ class _Rewriter(ast.NodeTransformer):
         return _at(_iv("compare", ast.Tuple(names, ast.Load()), e.left, *rest), e)
 
     def visit_NamedExpr(self, e: ast.NamedExpr) -> Any:
-        e.value = self.visit(e.value)
-        return e
+        """By a function that binds the name, since expressions become lambdas."""
+        self.walrus.add(e.target.id)
+        return _at(ast.Call(_name(f"_iv_bind_{e.target.id}"), [_iv("bind", self.visit(e.value))], []), e)
 
     # --- comprehensions -----------------------------------------------------------------------------------------------
 
