@@ -4,10 +4,10 @@
     optimise    what is to be compiled
 
 simplify runs before the others, so that they see each read once, and after them, since what was inlined or brought
-together repeats what surrounds it.  bounds is early: what can't raise moves freely.  hoist, branches and promote let
+together repeats what surrounds it. bounds is early: what can't raise moves freely. hoist, branches and promote let
 parallel see what a loop accumulates, and reverse mode what it overwrites (promote needs indices that were computed
-before the loop).  Loops are merged only after the transform: a maximum merged with what it ranges over would have all
-of that swept again at the winner.  fuse runs once more after gather, which makes producers of what was contributed.
+before the loop). Loops are merged only after the transform: a maximum merged with what it ranges over would have all
+of that swept again at the winner. fuse runs once more after gather, which makes producers of what was contributed.
 """
 
 from __future__ import annotations
