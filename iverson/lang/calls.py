@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 
 from iverson.lang import source
-from iverson.lang.errors import StagingError, error, site
+from iverson.lang.errors import LIBRARIES, StagingError, error, site
 from iverson.lang.num import Num, python_kind
 from iverson.lang.staging import current
 from iverson.lang.table import lookup
 from iverson.lang.values import Arr, captured
 
 _DEEPEST = 100
-_LIBRARIES = {*sys.stdlib_module_names, "numpy", "scipy", "optree", "iverson", "torch", "jax", "pytest"} - {"__main__"}
 _STAGED_HERE = ("iverson.lang.functional", "iverson.lang.algebra")
 
 
@@ -61,7 +60,7 @@ def _plain(args: tuple[Any, ...]) -> bool:
 def _function(function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A Python function: staged if it is the user's."""
     module = (function.__module__ or "").split(".")[0]
-    if module in _LIBRARIES and function.__module__ not in _STAGED_HERE and not source.is_ready(function):
+    if module in LIBRARIES and function.__module__ not in _STAGED_HERE and not source.is_ready(function):
         return load(_opaque(function, args, kwargs))
     try:
         ready = source.staged(function)
@@ -86,7 +85,7 @@ def _construct(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """An object: its __init__ is staged if the user wrote it."""
     init = cls.__dict__.get("__init__")
     module = cls.__module__.split(".")[0]
-    user = isinstance(init, FunctionType) and module not in _LIBRARIES and cls.__new__ is object.__new__
+    user = isinstance(init, FunctionType) and module not in LIBRARIES and cls.__new__ is object.__new__
     if not user or type(cls) is not type or init.__code__.co_filename.startswith("<"):  # type: ignore[union-attr]
         return _opaque(cls, args, kwargs)
     made = object.__new__(cls)

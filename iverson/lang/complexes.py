@@ -128,6 +128,7 @@ _PAIRS: dict[np.ufunc, Callable[..., Pair]] = {
     np.multiply: _mul,
     np.true_divide: _div,
     np.negative: _both("neg"),
+    np.rint: _both("round"),
     np.positive: lambda x: x,
     np.conjugate: lambda x: (x[0], _o().neg(x[1])),
     np.square: lambda x: _mul(x, x),

@@ -125,7 +125,7 @@ def linspace(
 ) -> Any:  # fmt: skip
     n, parts, step = _steps(start, stop, num, endpoint)
     p, q, s = lift_array(start), lift_array(stop), lift_array(step)
-    d = FLOAT64 if dtype is None else supported(dtype)
+    d = np.result_type(s.dtype, FLOAT64) if dtype is None else supported(dtype)
 
     def element(i: Any, *rest: Any) -> Any:
         first, last, delta = (x.read(stretch(rest, x.shape) if x.ndim else ()) for x in (p, q, s))

@@ -267,7 +267,7 @@ def matrix_power(a: Any, n: Any) -> Any:
     power = static_int(n, "the power of a matrix")
     x = lift_array(a)
     if power < 0:
-        raise error(NotImplementedError, "a negative power of a matrix needs its inverse, which is not available yet")
+        x, power = FUNCTIONS[np.linalg.inv](x), -power
     result = None
     while power:
         if power & 1:
@@ -349,7 +349,7 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
 # --- what comes later -------------------------------------------------------------------------------------------------
 
 _LATER = """
-    solve inv det slogdet cholesky qr svd svdvals eig eigh eigvals eigvalsh lstsq pinv matrix_rank cond
+    qr svd svdvals eig eigh eigvals eigvalsh lstsq pinv matrix_rank cond
     tensorsolve tensorinv
 """
 

@@ -12,7 +12,7 @@ from iverson.core.syntax import Monoid
 from iverson.lang.dtypes import BOOL_, FLOAT64, INT32, INT64, core_dtype, is_complex, real_dtype, supported
 from iverson.lang.errors import error
 from iverson.lang.num import Num, cast, constant, is_scalar, known, select, ufunc
-from iverson.lang.numpy_support import NO_VALUE, given, lazily, normal_axes, store
+from iverson.lang.numpy_support import NO_VALUE, given, lazily, normal_axes, store, truth_of
 from iverson.lang.shapes import Extent, Shape, broadcast, extent_atom, never_negative, product, stretch
 from iverson.lang.staging import builder
 from iverson.lang.table import implements
@@ -157,7 +157,7 @@ def nanprod(
 def count_nonzero(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     x = lift_array(a)
     axes = normal_axes(axis, x.ndim)
-    return over(x.shape, axes, lambda i: cast(cast(x.read(i), BOOL_), INT64), _monoid("add"), keepdims)
+    return over(x.shape, axes, lambda i: cast(truth_of(x.read(i)), INT64), _monoid("add"), keepdims)
 
 
 # --- means and moments ------------------------------------------------------------------------------------------------
@@ -403,7 +403,7 @@ implements(np.nanargmax)(_arg("argmax", nan=True))
 def _quantifier(name: str) -> Callable[..., Any]:
     def quantifier(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = True) -> Any:
         x = lift_array(a)
-        shape, element = masked(x, where, np.bool_(name == "and"), lambda v: cast(v, BOOL_))
+        shape, element = masked(x, where, np.bool_(name == "and"), truth_of)
         return store(over(shape, normal_axes(axis, len(shape)), element, _monoid(name), given(keepdims, False)), out)
 
     return quantifier

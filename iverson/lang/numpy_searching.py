@@ -15,7 +15,7 @@ from iverson.lang.num import Num, as_kind, cast, constant, integer, is_scalar, k
 from iverson.lang.numpy_joins import common_dtype
 from iverson.lang.numpy_reductions import over
 from iverson.lang.numpy_shapes import ravel
-from iverson.lang.numpy_support import lazily, sequence, store
+from iverson.lang.numpy_support import lazily, sequence, store, truth_of
 from iverson.lang.shapes import extent_atom, stretch
 from iverson.lang.staging import builder
 from iverson.lang.table import FUNCTIONS, implements
@@ -111,7 +111,7 @@ def clip(
 @implements(np.nonzero, method="nonzero")
 def nonzero(a: Any) -> Any:
     x = lift_array(a)
-    mask = x if x.dtype == BOOL_ else elementwise(lambda v: cast(v, BOOL_), x)
+    mask = x if x.dtype == BOOL_ else elementwise(truth_of, x)
     return tuple(indexing.where(mask))
 
 
@@ -233,6 +233,17 @@ def fix(x: Any, out: Any = None) -> Any:
     return store(elementwise(lambda v: ufunc(np.trunc, v), x), out)
 
 
+@implements(np.angle)
+def angle(z: Any, deg: bool = False) -> Any:
+    def at(v: Any) -> Any:
+        x = constant(v)
+        x = cast(x, FLOAT64) if x.dtype.kind in "ib" else x
+        turn = ufunc(np.arctan2, x.dtype.type(0) if x.im is None else x.imag, x.real)
+        return ufunc(np.degrees, turn) if deg else turn
+
+    return elementwise(at, z)
+
+
 @implements(np.sinc)
 def sinc(x: Any) -> Any:
     """sin(pi x) / (pi x); guarded at 0, so that the slope there is 0 and not NaN."""
@@ -274,9 +285,9 @@ implements(np.isneginf)(_signed_infinity(-np.inf))
 
 
 def _close(x: Any, y: Any, rtol: Any, atol: Any, equal_nan: bool) -> Any:
-    p, q = constant(x), constant(y)
+    p, q = (cast(v, FLOAT64) if constant(v).dtype.kind in "ib" else constant(v) for v in (x, y))
     bound = ufunc(np.add, atol, ufunc(np.multiply, rtol, ufunc(np.absolute, q)))
-    near = ufunc(np.less_equal, ufunc(np.absolute, ufunc(np.subtract, cast(p, FLOAT64), q)), bound)
+    near = ufunc(np.less_equal, ufunc(np.absolute, ufunc(np.subtract, p, q)), bound)
     out = ufunc(np.logical_or, ufunc(np.logical_and, near, ufunc(np.isfinite, q)), ufunc(np.equal, p, q))
     if equal_nan:
         out = ufunc(np.logical_or, out, ufunc(np.logical_and, ufunc(np.isnan, p), ufunc(np.isnan, q)))

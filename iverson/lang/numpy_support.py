@@ -10,11 +10,11 @@ import numpy as np
 from iverson.core.syntax import Block, If, Map, Scan
 from iverson.lang.dtypes import BOOL_, core_dtype, promote
 from iverson.lang.errors import error
-from iverson.lang.num import Num, as_kind, cast, constant, is_scalar, known, select
+from iverson.lang.num import Num, as_kind, cast, constant, is_scalar, known, select, ufunc
 from iverson.lang.shapes import Extent, axis_of
 from iverson.lang.sinking import sunk
 from iverson.lang.staging import builder, current
-from iverson.lang.values import Arr, element, in_parallel, lift, owned
+from iverson.lang.values import Arr, element, generate, in_parallel, lift, owned
 
 NO_VALUE: Any = np._NoValue  # NumPy's own mark of an argument that wasn't given
 
@@ -59,6 +59,12 @@ def store(result: Any, out: Any) -> Any:
     return target
 
 
+def truth_of(v: Any) -> Num:
+    """v != 0, of complex numbers too."""
+    x = constant(v)
+    return constant(ufunc(np.not_equal, x, 0)) if x.im is not None else cast(x, BOOL_)
+
+
 def lazily(p: Any, then: Callable[[], Any], orelse: Callable[[], Any]) -> Num:
     """The scalar `then()` where p holds, else `orelse()`; only the taken side is computed (see `sinking`)."""
     p = known(p)
@@ -92,13 +98,22 @@ def _inside(value: Any) -> Num:
 def scan(monoid: Any, length: Extent, fn: Callable[[Any], Any], dtype: np.dtype[Any]) -> Arr:
     """The inclusive scan of fn(i), cast to dtype."""
 
+    if dtype.kind == "c":
+        return _complex_scan(monoid, length, fn, dtype)
+    return owned(in_parallel((length,), lambda i: (cast(fn(i), dtype).atom,), (Scan(monoid),))[0], dtype)
+
+
+def _complex_scan(monoid: Any, length: Extent, fn: Callable[[Any], Any], dtype: np.dtype[Any]) -> Arr:
+    """Running sums of both parts."""
+    if monoid != "add":
+        raise error(NotImplementedError, "of the cumulative functions, only sums take complex numbers")
+
     def body(i: Num) -> Any:
         x = cast(fn(i), dtype)
-        if x.im is not None:
-            raise error(TypeError, "cumulative functions of complex numbers are not available")
-        return (x.atom,)
+        return x.atom, x.im
 
-    return owned(in_parallel((length,), body, (Scan(monoid),))[0], dtype)
+    re, im = (owned(v) for v in in_parallel((length,), body, (Scan("add"), Scan("add"))))
+    return generate((length,), lambda i: Num(re.read((i,)).atom, False, im.read((i,)).atom), dtype)
 
 
 def stacked(length: Extent, fn: Callable[[Any], Any], dtypes: Sequence[np.dtype[Any]]) -> tuple[Arr, ...]:

@@ -201,6 +201,19 @@ case(
     lambda x: np.linalg.matrix_norm(x, ord=1, keepdims=True),
 )
 
+case(np.linalg.solve, "q,m q,u", lambda a, b: np.linalg.solve(a, b), lambda a, b: np.linalg.solve(a[:3, :3], b[:3]))
+case(
+    np.linalg.inv,
+    "q",
+    lambda a: np.linalg.inv(a),
+    lambda a: np.linalg.inv(a[:2, :2]),
+    lambda a: np.linalg.inv(a[:0, :0]),
+)
+case(np.linalg.det, "q", lambda a: np.linalg.det(a), lambda a: np.linalg.det(a[:3, :3]), lambda a: np.linalg.det(a * 0))
+case(np.linalg.slogdet, "q", lambda a: np.linalg.slogdet(a), lambda a: np.linalg.slogdet(-a[:3, :3]))
+case(np.linalg.cholesky, "q", lambda a: np.linalg.cholesky(a @ a.T), lambda a: np.linalg.cholesky(a @ a.T, upper=True))
+case(np.linalg.matrix_power, "q", lambda a: np.linalg.matrix_power(a, -2))
+
 # --- choosing, searching, sorting -------------------------------------------------------------------------------------
 
 case(
@@ -280,6 +293,7 @@ case(np.unique, "i j a b v n", lambda x: np.unique(x), lambda x: np.unique(x, re
 case(np.round, "v m i", lambda x: np.round(x), lambda x: np.round(x, 2), lambda x: x.round(1))
 case(np.around, "v", lambda x: np.around(x * 100, -1))
 case(np.fix, "v", lambda x: np.fix(x * 3))
+case(np.angle, "v i", lambda x: np.angle(x), lambda x: np.angle(x + 1j), lambda x: np.angle(x * 1j, deg=True))
 case(np.sinc, "v i", lambda x: np.sinc(x), lambda x: np.sinc(x * 0))
 case(np.nan_to_num, "v n i", lambda x: np.nan_to_num(x), lambda x: np.nan_to_num(x, nan=2.0, posinf=5.0))
 case(np.nan_to_num, "v", lambda x: np.nan_to_num(x / 0.0), lambda x: np.nan_to_num(x / 0.0, neginf=-1.0))

@@ -27,7 +27,7 @@ def compare(got, expected):
     expected = np.asarray(expected)
     assert np.shape(got) == expected.shape
     assert np.asarray(got).dtype == expected.dtype
-    tolerance = 2e-5 if expected.dtype == np.float32 else 1e-11
+    tolerance = 2e-5 if expected.dtype in (np.float32, np.complex64) else 1e-11
     np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance)
 
 
@@ -56,6 +56,28 @@ def test_grids():
     compare(run(lambda x: np.mgrid[0 : len(x), 1:4], np.zeros(6)), np.mgrid[0:6, 1:4])
     compare(run(lambda x: np.ogrid[0 : len(x), 1:4], np.zeros(6)), np.ogrid[0:6, 1:4])
     compare(run(lambda x: np.mgrid[0:1:5j], np.zeros(6)), np.mgrid[0:1:5j])
+
+
+# --- complex numbers --------------------------------------------------------------------------------------------------
+
+Z = np.random.default_rng(4).normal(size=(2, 6, 5)) @ np.array([[1.0 + 0.5j] * 5] * 5) + 1j * np.arange(5)
+COMPLEX = {
+    "sums": lambda z: (np.sum(z), z.sum(axis=0), np.mean(z, axis=1), np.cumsum(z, axis=0), np.diff(z)),
+    "moments": lambda z: (np.var(z), np.std(z, axis=0), np.cov(z), np.linalg.norm(z)),
+    "parts": lambda z: (z.real, z.imag, np.conj(z), np.abs(z), np.angle(z), np.isnan(z), np.iscomplexobj(z)),
+    "products": lambda z: (z @ z.T, np.vdot(z, z), np.einsum("ij,kj->ik", z, z), np.outer(z[0], z[1]), np.trace(z)),
+    "joins": lambda z: (np.concatenate([z, z]), np.stack([z[0], z[1]]), np.tile(z, 2), np.roll(z, 1), np.tril(z)),
+    "views": lambda z: (z.T.copy(), np.flip(z, 0), np.diag(z[0]), z.reshape(-1)[::2], np.take(z, [0, 2])),
+    "choices": lambda z: (np.where(np.abs(z) > 1, z, 0), np.nonzero(z), np.any(z), np.count_nonzero(z), z == z),
+    "creation": lambda z: (np.zeros_like(z), np.full(3, 1j), np.array([1j, z[0, 0]]), np.linspace(0, 1j, 5)),
+    "lines": lambda z: (np.convolve(z[0], z[1]), np.correlate(z[0], z[1]), np.round(z, 2), np.allclose(z, z)),
+    "functions": lambda z: (np.exp(z), np.log(z), np.sqrt(z), z**2, z / z[0], np.sin(z) * 2j, z.astype(np.complex64)),
+}
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+def test_complex(name):
+    compare(run(COMPLEX[name], Z[0]), COMPLEX[name](Z[0]))
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
@@ -128,6 +150,9 @@ ERRORS = {
     "bincount of negatives": (ValueError, lambda x: np.bincount(np.array([1, -1]))),
     "histogram range": (ValueError, lambda x: np.histogram(x, 3, (1.0, 0.0))),
     "choose": (ValueError, lambda x: np.choose(np.array([0, 3]), [1, 2])),
+    "singular matrix": (ValueError, lambda x: np.linalg.solve(np.zeros((2, 2)), x[:2])),
+    "not positive definite": (ValueError, lambda x: np.linalg.cholesky(-np.eye(2) * x[1])),
+    "not square": (np.linalg.LinAlgError, lambda x: np.linalg.inv(x.reshape(2, 3))),
     "where of three": (ValueError, lambda x: np.where(x > 0, x)),
     "cast of out": (TypeError, lambda x: np.add(x, 1.5, out=np.zeros(6, int))),
     "mask dtype": (TypeError, lambda x: np.sum(x, where=x)),
