@@ -17,7 +17,7 @@ from iverson.core.syntax import BOOL, Atom, Block, If, Let, Literal, Prim, Var
 from iverson.lang import signals
 from iverson.lang.dtypes import Kind, core_dtype, is_complex, promote
 from iverson.lang.errors import error
-from iverson.lang.messages import template
+from iverson.lang.messages import composing, readable, template
 from iverson.lang.num import Num, as_kind, cast, constant, is_scalar, kind_of, known, truth
 from iverson.lang.ranges import low_of
 from iverson.lang.shapes import Shape, atoms, same
@@ -520,12 +520,14 @@ def contains(container: Any, item: Any) -> Any:
 
 def raise_(make: Thunk) -> Any:
     """raise: at once if this surely runs, else when the program gets here."""
-    exc = make()
-    if isinstance(exc, type):
-        exc = exc()
-    if not current().scopes:
-        raise exc
-    message, args = template(exc.args[0] if exc.args else type(exc).__name__)
+    with composing():
+        exc = make()
+        if isinstance(exc, type):
+            exc = exc()
+        if not current().scopes:
+            exc.args = tuple(map(readable, exc.args))
+            raise exc
+        message, args = template(exc.args[0] if exc.args else type(exc).__name__)
     builder().check(Literal(False, BOOL), message, *args, error=builtin_name(type(exc)))
     return NEVER
 
@@ -539,10 +541,11 @@ def assert_(test: Any, message: Thunk) -> None:
     p = truth(test)
     if p is True:
         return
-    text = message()
-    if p is False and not current().scopes:
-        raise AssertionError(*(() if text is None else (text,)))
-    filled, args = template("" if text is None else text)
+    with composing():
+        text = message()
+        if p is False and not current().scopes:
+            raise AssertionError(*(() if text is None else (readable(text),)))
+        filled, args = template("" if text is None else text)
     builder().check(constant(p).atom, filled, *args, error="AssertionError")
 
 

@@ -15,6 +15,10 @@ _FOREIGN: dict[int, tuple[CodeType, bool]] = {}  # by identity: hashing a code o
 _SITES: dict[tuple[int, int], Site] = {}
 
 
+# top-level modules whose code is not the user's: it is called, never staged or looked into
+LIBRARIES = {*sys.stdlib_module_names, "numpy", "scipy", "optree", "iverson", "torch", "jax", "pytest"} - {"__main__"}
+
+
 class StagingError(Exception):
     """Python that can't be staged, or is wrong; every instance is also a builtin exception (TypeError, ...)."""
 

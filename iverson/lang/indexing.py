@@ -504,7 +504,7 @@ def _store(a: Arr, items: list[Any], value: Any, monoid: str) -> None:
     _accumulate(a, shape, write, monoid)
 
 
-def contribute(acc: Var, index: Sequence[Any], x: Num, safe: bool) -> None:
+def contribute(acc: Var, index: Sequence[Any], x: Num, safe: bool = True) -> None:
     """acc[index] (+)= x, both parts of a complex number."""
     b = builder()
     at = [extent_atom(i) for i in index]

@@ -180,7 +180,8 @@ class Num:
 
         return placeholder(self, spec)
 
-    __str__ = __repr__
+    def __str__(self) -> str:
+        return format(self)
 
     # --- operators ----------------------------------------------------------------------------------------------------
 

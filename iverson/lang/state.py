@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import optree
 
-from iverson.lang.errors import error
+from iverson.lang.errors import LIBRARIES, error
 from iverson.lang.num import Num
 from iverson.lang.values import Arr
 
@@ -224,7 +224,8 @@ def contents(x: Any) -> dict[Any, Any] | None:
     if isinstance(x, MethodType):
         return {"self": x.__self__}
     slots = getattr(x, "__dict__", None)
-    return dict(slots) if isinstance(slots, dict) and not isinstance(x, Poison) else None
+    mine = isinstance(slots, dict) and type(x).__module__.split(".")[0] not in LIBRARIES
+    return dict(slots) if mine else None  # type: ignore[arg-type]
 
 
 def _is_staged(f: FunctionType) -> bool:

@@ -25,6 +25,7 @@ from iverson.core.build import dtype_of, extents_of, literal, make_type
 from iverson.core.syntax import Atom, Map, Monoid, Read, Reduce, Var, arity
 from iverson.lang.dtypes import Kind, core_dtype, front_dtype, is_complex, supported
 from iverson.lang.errors import error
+from iverson.lang.messages import no_text
 from iverson.lang.num import Num, cast, constant, integer, is_scalar, kind_of, unify
 from iverson.lang.shapes import Extent, Shape, atoms, broadcast, extent_atom, from_atom, product, stretch
 from iverson.lang.staging import Cell, Each, builder, current
@@ -314,6 +315,9 @@ class Arr:
         lengths = ", ".join(str(n) if isinstance(n, int) else "?" for n in self.shape_)
         return f"<array of a staged program, {self.dtype.name}[{lengths}]>"
 
+    def __str__(self) -> str:
+        raise no_text("an array")
+
 
 # --- making arrays ----------------------------------------------------------------------------------------------------
 
@@ -554,12 +558,20 @@ def _same_row(m: Extent, n: Extent) -> Extent:
 
 def assemble(parts: Sequence[Arr], shape: Shape, dtype: np.dtype[Any]) -> Arr:
     """Arrays of one shape, few, written one after the other into a new one."""
-    from iverson.lang.indexing import put
+    from iverson.lang.indexing import contribute
 
-    out = full((len(parts), *shape), 0, dtype)
-    for k, part in enumerate(parts):
-        put(out, k, part if shape else part.read(()))
-    return out
+    def body(acc: Var) -> tuple[()]:
+        for k, part in enumerate(parts):
+            if shape:
+                in_parallel(
+                    shape, lambda *i, k=k, part=part: contribute(acc, (k, *i), cast(part.read(i), dtype)) or (), ()
+                )
+            else:
+                contribute(acc, (k,), cast(part.read(()), dtype))
+        return ()
+
+    start = materialise(full((len(parts), *shape), 0, dtype))
+    return owned(builder().accumulate([("set", [start])], body)[0], dtype)
 
 
 def captured(array: np.ndarray, owner: Any = None) -> Arr:
