@@ -127,7 +127,7 @@ class _Prover(Substitution):
         defined = {let.vars[0]: let.op for let in op.body if isinstance(let.op, Prim)}
         for carry, init, out in zip(op.carry, op.inits, op.body.outs, strict=False):
             by = _step(defined.get(out), carry) if isinstance(out, Var) and carry.type == Scalar(I64) else None
-            if by is not None and abs(by) < STEP and self.bits.of(init) <= ADDRESS:
+            if by is not None and abs(by) < STEP and self.bits.of(init) <= ADDRESS + 8:
                 self.bits.known[carry] = WORD - 1
                 moved = size(carry) - self.sizes.of(init)
                 self.sizes.fact(moved if by >= 0 else -moved)

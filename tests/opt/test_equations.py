@@ -64,7 +64,7 @@ def test_simplify_invariant_carries():
 
 
 def test_simplify_rows_and_sums_from_zero():
-    b, n, x = start()
+    b, n, _ = start()
     a = array("a", n, n)
     o = b.o
 

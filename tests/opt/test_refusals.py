@@ -95,9 +95,9 @@ def test_siblings_not_past_a_total():
 
 
 def test_siblings_do_not_copy():
-    """The first loop reads z; the Accumulate between them consumes it."""
+    """The first loop reads z; the Accumulate that shares its reads of x consumes z."""
     b, n, x = start()
-    z = b.map(n, lambda i: b.o.mul(b.read(x, i), 2.0))
+    z = b.set(b.copy(x), [0], 2.0, safe=True)
     s = b.reduce("add", n, lambda i: b.o.mul(b.read(z, i), b.read(x, i)))
     (z2,) = b.accumulate([("add", [z])], lambda acc: in_order(acc, b, n, lambda i: b.read(x, i)))
     g = assert_kept(b.function([n, x], [s, z2]), siblings.run, [4, X])
@@ -114,6 +114,20 @@ def test_siblings_keep_the_first_error():
     for g in (f, siblings.run(f), optimise(f)):
         with pytest.raises(IndexError):
             evaluate(g, args)
+
+
+def test_siblings_leave_unchecked_accesses_behind_their_checks():
+    """The second loop relies on the first having checked all of k."""
+    b, n, x = start()
+    k = indices(n)
+    p = b.reduce("add", n, lambda i: b.o.mul(b.read(x, i), b.read(x, b.read(k, i))))
+
+    def body(acc):
+        b.for_(n, lambda i: b.contribute(acc, [b.read(k, i)], b.read(x, i), safe=True) or (), [])
+        return ()
+
+    (g,) = b.accumulate([("add", [b.zeros([n], F64)])], body)
+    unchanged(b.function([n, x, k], [p, g]), siblings.run)
 
 
 def test_siblings_keep_the_order_of_logs():
@@ -194,6 +208,17 @@ def test_bounds_do_not_trust_other_reads():
     assert safe_reads(f) == [False] * len(safe_reads(f))
 
 
+def test_bounds_of_a_counter_that_falls():
+    b, n, x = start()
+    o = b.o
+
+    def turn(k, s):
+        return o.sub(k, 1), o.add(s, o.add(b.read(x, k), b.read(x, o.add(k, 1))))
+
+    _, s = b.while_([o.sub(n, 1), 0.0], lambda k, s: o.ge(k, 0), turn, hints=["k", "s"])
+    assert safe_reads(b.function([n, x], [s])) == [True, False]
+
+
 def test_bounds_of_neighbours_need_a_guard():
     b, n, x = start()
     f = b.function([n, x], [b.map(n, lambda i: b.read(x, b.o.sub(i, 1)))])
@@ -225,6 +250,18 @@ def test_gather_not_a_part():
     (y,) = b.accumulate([("add", [b.zeros([n], F64)])], body)
     g = assert_kept(b.function([n, x], [y]), gather.run, [4, X])
     assert ops(g, Contribute)
+
+
+def test_gather_not_fewer_indices_than_elements():
+    b, n, x = start()
+    m = size("m")
+
+    def body(acc):
+        b.for_(m, lambda i: b.contribute(acc, [i], 1.0) or (), [])
+        return ()
+
+    (y,) = b.accumulate([("add", [b.zeros([n], F64)])], body)
+    assert_kept(b.function([n, x, m], [y]), gather.run, [4, X, 2])
 
 
 def test_gather_not_an_initial_value_that_counts():
