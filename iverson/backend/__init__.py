@@ -55,8 +55,8 @@ class Code:
             return MemoryError("out of memory")
         site = self.sites[status - 1]
         values = list(details[: len(site.details)])
-        if site.error == "IndexError" and values[0] < 0:
-            values[0] -= values[1]  # the front end has added the size to a negative index
+        if site.wrapped and values[0] < 0:
+            values[0] -= values[1]
         kind = getattr(builtins, site.error, None) or getattr(np.linalg, site.error, ValueError)
         error = kind(site.message.format(*values))
         error.site = site.site

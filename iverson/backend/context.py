@@ -143,8 +143,8 @@ class Context:
     def put(self, cell: Cell, value: Value) -> None:
         self.emit(ir.Put(cell, value))
 
-    def site(self, error: str, message: str, details: Sequence[DType], site: Site | None) -> int:
-        self.sites.append(ir.ErrorSite(error, message, tuple(details), site))
+    def site(self, error: str, message: str, details: Sequence[DType], site: Site | None, wrapped: bool = False) -> int:
+        self.sites.append(ir.ErrorSite(error, message, tuple(details), site, wrapped))
         return len(self.sites) - 1
 
     def require(self, pred: Value, error: str, message: str, details: Sequence[Value], site: Site | None) -> None:
@@ -168,7 +168,7 @@ class Context:
             if isinstance(i, Literal) and isinstance(n, Literal) and 0 <= i.value < n.value:
                 continue
             message = f"index {{0}} is out of bounds for axis {k} with size {{1}}"
-            self.emit(ir.Bound(i, n, self.site("IndexError", message, (I64, I64), let.site)))
+            self.emit(ir.Bound(i, n, self.site("IndexError", message, (I64, I64), let.site, wrapped=True)))
 
     # --- names --------------------------------------------------------------------------------------------------------
 

@@ -104,6 +104,7 @@ class ErrorSite:
     message: str  # str.format'ed with the details
     details: tuple[DType, ...]
     site: Site | None
+    wrapped: bool = False  # the first detail is an index that has had the second, a length, added if it was negative
 
 
 # --- statements -------------------------------------------------------------------------------------------------------

@@ -124,8 +124,8 @@ def segment_sum(values: Any, indices: Any, size: int) -> Any:
     """The sums of the values (or rows) that have the same index: out[k] = sum of values[i] with indices[i] == k."""
     values = np.asarray(values)
     at = np.asarray(indices)
-    if at.size and not (at.min() >= 0 and at.max() < size):
-        raise IndexError(f"an index of segment_sum is out of bounds for {size} segments")
+    for bad in at[(at < 0) | (at >= size)]:
+        raise IndexError(f"index {bad} is out of bounds for {size} segments")
     out = np.zeros((size, *values.shape[1:]), values.dtype)
     np.add.at(out, at, values)
     return out

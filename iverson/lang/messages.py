@@ -35,12 +35,19 @@ def placeholder(number: Any, spec: str) -> str:
     """What stands for a number in a message until it runs; an error where the text isn't a message."""
     numbers = _MESSAGE.numbers
     if numbers is None:
-        raise no_text("a number")
+        raise _no_text("a number")
     numbers.append(number)
     return f"\x00{len(numbers) - 1}\x01{spec}\x02"
 
 
-def no_text(what: str) -> BaseException:
+def sketch(text: str) -> str:
+    """What an array is in a message; an error where the text isn't a message."""
+    if _MESSAGE.numbers is None:
+        raise _no_text("an array")
+    return text
+
+
+def _no_text(what: str) -> BaseException:
     return error(
         TypeError,
         f"{what} is only known when the program runs, so it can't be printed, formatted or made a str while the "

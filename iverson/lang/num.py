@@ -6,7 +6,6 @@ All arithmetic goes through `ufunc`, which asks NumPy itself which dtypes a ufun
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -38,12 +37,11 @@ _COMPARISONS = (np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.g
 _SIZES = {np.add: "add", np.subtract: "sub", np.multiply: "mul", np.minimum: "min", np.maximum: "max"}
 
 
-class Num:
+class Num(Arithmetic):
     """A number that the program will know when it runs."""
 
     __slots__ = ("atom", "high", "im", "low", "weak")
     __array_priority__ = 1000.0
-    __hash__ = None  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -185,17 +183,8 @@ class Num:
 
     # --- operators ----------------------------------------------------------------------------------------------------
 
-    def __neg__(self) -> Any:
-        return ufunc(np.negative, self)
-
-    def __pos__(self) -> Any:
-        return ufunc(np.positive, self)
-
-    def __abs__(self) -> Any:
-        return ufunc(np.absolute, self)
-
-    def __invert__(self) -> Any:
-        return ufunc(np.invert, self)
+    def operate(self, function: np.ufunc, *operands: Any) -> Any:
+        return ufunc(function, *operands) if all(map(is_scalar, operands)) else NotImplemented
 
     def __round__(self, digits: Any = None) -> Any:
         if digits is None:
@@ -211,44 +200,6 @@ class Num:
 
     def __ceil__(self) -> Any:
         return cast(ufunc(np.ceil, self), INT64, weak=True)
-
-
-def _install() -> None:
-    """The binary operators, both ways round."""
-
-    def binary(function: np.ufunc) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        def forward(self: Num, other: Any) -> Any:
-            return ufunc(function, self, other) if is_scalar(other) else NotImplemented
-
-        def backward(self: Num, other: Any) -> Any:
-            return ufunc(function, other, self) if is_scalar(other) else NotImplemented
-
-        return forward, backward
-
-    names = {
-        "add": np.add,
-        "sub": np.subtract,
-        "mul": np.multiply,
-        "truediv": np.true_divide,
-        "floordiv": np.floor_divide,
-        "mod": np.remainder,
-        "divmod": np.divmod,
-        "pow": np.power,
-        "and": np.bitwise_and,
-        "or": np.bitwise_or,
-        "xor": np.bitwise_xor,
-        "lshift": np.left_shift,
-        "rshift": np.right_shift,
-    }
-    for name, function in names.items():
-        forward, backward = binary(function)
-        setattr(Num, f"__{name}__", forward)
-        setattr(Num, f"__r{name}__", backward)
-    for name, function in zip(("eq", "ne", "lt", "le", "gt", "ge"), _COMPARISONS, strict=True):
-        setattr(Num, f"__{name}__", binary(function)[0])
-
-
-_install()
 
 
 # --- making and casting -----------------------------------------------------------------------------------------------
