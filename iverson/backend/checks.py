@@ -12,6 +12,8 @@ clamps.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from iverson.backend import loopir as ir
 from iverson.backend.invariance import PURE, Definitions, drop_unused, inner_registers
 from iverson.backend.loopir import Bound, For, Reg, Require, Stmt, Type, Value, View, integer
@@ -119,11 +121,15 @@ class _Leaving:
         if self._turns is None:
             self._turns = self.compute("lt", (self.loop.low, self.loop.high), BOOL)
             if not isinstance(self.loop.high, Literal):
-                self.require(self.compute("le", (self.loop.high, integer(FAR)), BOOL), self._turns)
+                self.out.append(Bound(self.loop.high, integer(FAR + 1), 0, self._turns))
         return self._turns
 
-    def when(self, also: Value | None) -> Value:
-        return self.turns if also is None else self.compute("and", (self.turns, self._lifted(also)), BOOL)
+    def when(self, also: Sequence[Value]) -> Value:
+        """If the loop turns, and whatever else a check depends on."""
+        total = self.turns
+        for value in also:
+            total = self.compute("and", (total, self._lifted(value)), BOOL)
+        return total
 
     # --- before the loop ----------------------------------------------------------------------------------------------
 
@@ -131,9 +137,9 @@ class _Leaving:
         kept: list[Stmt] = []
         for stmt in self.loop.body:
             match stmt:
-                case Require(pred, site, _, when) if self._known(pred, when):
-                    self.out.append(Require(self._lifted(pred), site, when=self.when(when)))
-                case Bound(index, extent, _, when) if self._known(extent, when) and self._linear(index):
+                case Require(pred, site) if self._invariant(pred) and (range_ := self._range(stmt.when)):
+                    self.out.append(Require(self._lifted(pred), site, when=range_[0]))
+                case Bound(index, extent) if self._invariant(extent) and self._linear(index):
                     if not self._move(stmt):
                         kept.append(stmt)
                         continue
@@ -144,20 +150,46 @@ class _Leaving:
         self.loop.body[:] = kept
 
     def _move(self, stmt: Bound) -> bool:
-        """Check an affine index at the first and at the last turn."""
-        last = self.compute("sub", (self.loop.high, integer(1)), I64)
-        ends = dict.fromkeys([self._at(stmt.index, self.loop.low), self._at(stmt.index, last)])
-        weight = stmt.weight * len(ends)
-        if weight > MOST:
+        """Check an affine index at the first and at the last turn for which it is checked."""
+        range_ = self._range(stmt.when) if 2 * stmt.weight <= MOST else None
+        if range_ is None:
             return False
-        when, extent = self.when(stmt.when), self._lifted(stmt.extent)
+        when, first = range_
+        last = self.compute("sub", (self.loop.high, integer(1)))
+        ends = dict.fromkeys([self._at(stmt.index, first), self._at(stmt.index, last)])
+        extent = self._lifted(stmt.extent)
         for end in ends:
-            self.out.append(Bound(end, extent, stmt.site, when, weight))
+            self.out.append(Bound(end, extent, stmt.site, when, stmt.weight * len(ends)))
         return True
 
-    def _known(self, *values: Value | None) -> bool:
-        """Can these be computed before the loop?"""
-        return all(v is None or self._invariant(v) for v in values)
+    def _range(self, when: Value | None) -> tuple[Value, Value] | None:
+        """Is something checked in any turn, and in which first?"""
+        conditions = self._conditions(when)
+        if conditions is None:
+            return None
+        others, above = conditions
+        total, first = self.when(others), self.loop.low
+        for bound in above:
+            start = self.compute("add", (self._lifted(bound), integer(1)))
+            first = start if first == integer(0) and bound == integer(0) else self.compute("max", (first, start))
+        if above:
+            total = self.compute("and", (total, self.compute("lt", (first, self.loop.high), BOOL)), BOOL)
+        return total, first
+
+    def _conditions(self, when: Value | None) -> tuple[list[Value], list[Value]] | None:
+        """What a check depends on: conditions that are the same in all turns, and values its turns are above."""
+        if when is None:
+            return [], []
+        if self._invariant(when):
+            return [when], []
+        match self.definitions.by.get(when) if isinstance(when, Reg) else None:
+            case ir.Compute(_, "and", (a, b)):
+                left, right = self._conditions(a), self._conditions(b)
+                return None if left is None or right is None else (left[0] + right[0], left[1] + right[1])
+            case ir.Compute(_, "lt", (a, b)) if b is self.loop.index and self._invariant(a):
+                return [], [a]
+            case _:
+                return None
 
     def _invariant(self, value: Value) -> bool:
         """Is this computed from invariants only?"""

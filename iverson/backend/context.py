@@ -78,6 +78,8 @@ class Context:
         self.code: list[Stmt] = []
         self.frames: list[Frame] = [Frame()]
         self.sites: list[ir.ErrorSite] = []
+        self.origin: Site | None = None  # of the statement that is lowered
+        self._memory_sites: dict[Site | None, int] = {}
 
     # --- statements ---------------------------------------------------------------------------------------------------
 
@@ -221,9 +223,15 @@ class Context:
     def allocate(self, dtype: DType, extents: Sequence[Value], hint: str = "b") -> View:
         """A fresh buffer, owned by the block being lowered."""
         buffer = Buffer(dtype, tuple(extents), Reg(ir.POINTER, hint), hint=hint, slot=ir.Owner())
-        self.emit(ir.Alloc(buffer))
+        self.emit(ir.Alloc(buffer, site=self._memory()))
         self.frames[-1].owned[buffer] = set()
         return View(buffer)
+
+    def _memory(self) -> int:
+        """The site of an allocation that fails."""
+        if self.origin not in self._memory_sites:
+            self._memory_sites[self.origin] = self.site("MemoryError", "out of memory", (), self.origin)
+        return self._memory_sites[self.origin]
 
     def allocate_like(self, var: Var) -> View:
         assert isinstance(var.type, Array)
@@ -278,12 +286,15 @@ class Context:
                 for var in chain.path(k):
                     frame.wants.setdefault(var, wanted)
         self.frames.append(frame)
+        origin = self.origin
         for n, let in enumerate(block.lets):
+            self.origin = let.site
             self.rules[type(let.op)](self, let)
             for var in chain.dying[n]:
                 self.release(var)
             for buffer in [b for b, names in frame.owned.items() if not names]:
                 self.free(buffer)
+        self.origin = origin
         outs = [self._out(block, k, wants[k] if k < len(wants) else None) for k in range(len(block.outs))]
         kept = {o.buffer for o in outs if isinstance(o, View)}
         for buffer in [b for b in frame.owned if b not in kept]:

@@ -332,16 +332,16 @@ class _Emitter:
             size_text = needed
         name = self.define(buffer.pointer)
         self.line(f"{name} = call ptr @iv_alloc(i64 {size_text})")
-        self._got(name, self.owner(buffer.slot))
+        self._got(name, self.owner(buffer.slot), abi.OUT_OF_MEMORY if stmt.site is None else stmt.site + 1)
 
-    def _got(self, pointer: str, place: str) -> None:
+    def _got(self, pointer: str, place: str, status: int = abi.OUT_OF_MEMORY) -> None:
         """Leave if there was no memory; else the block is alive."""
         got, none = self.labels("got", "none")
         failed = self.fresh()
         self.line(f"{failed} = icmp ne ptr {pointer}, null")
         self.branch(failed, got, none, f", !prof {self.unlikely}")
         self.open(none)
-        self.exits.append((str(abi.OUT_OF_MEMORY), none))
+        self.exits.append((str(status), none))
         self.jump("fail")
         self.open(got)
         self.line(f"store ptr {pointer}, ptr {place}")

@@ -220,6 +220,7 @@ class Alloc:
     buffer: Buffer
     stack: bool = False
     when: Value | None = None  # where it is false no element will be used, so the extents may be nonsense
+    site: int | None = None  # whose error it is if there is no memory
 
 
 @dataclass(eq=False, slots=True)
@@ -367,7 +368,7 @@ def used(stmt: Stmt) -> list[Value]:
             return [test, *(v for c in carries for v in (c.init, c.next))]
         case If(pred, _, _, joins):
             return [pred, *(v for j in joins for v in (j.then, j.orelse))]
-        case Alloc(buffer, _, when):
+        case Alloc(buffer, _, when, _):
             return [*buffer.extents, *(() if when is None else (when,))]
         case Free(buffer) | Own(buffer):
             return [buffer.pointer]
