@@ -168,7 +168,13 @@ class _Fuser:
 
     def in_bounds(self, read: Read, producer: For) -> bool:
         """The index surely lies within the producer's extents, or the producer's own read will check it as well."""
-        return read.safe or self.effects.evident(read.index, producer.extent) or _is_copy(producer)
+        return read.safe or self.effects.evident(read.index, producer.extent) or self.rechecks(producer)
+
+    def rechecks(self, producer: For) -> bool:
+        """The producer only copies an array whose read, in its place, checks the index: one that stays, or such a copy."""
+        copied = _copied(producer)
+        below = self.templates.get(copied) if copied else None
+        return copied is not None and (below is None or self.rechecks(below))
 
     def once(self, place: _Place, read: Read) -> bool:
         """Each element is read at most once: each loop index crossed is, but for a shift, an index of the read."""
@@ -239,14 +245,11 @@ def _checked(copy: Block) -> Block:
     return Block((Let(let.vars, replace(let.op, safe=False), let.site),), copy.outs)
 
 
-def _is_copy(producer: For) -> bool:
-    """The producer only copies an array of the same extents."""
+def _copied(producer: For) -> Var | None:
+    """The array of the same extents that the producer only copies, if it does."""
     if len(producer.body.lets) != 1:
-        return False
+        return None
     (let,) = producer.body.lets
-    return (
-        isinstance(let.op, Read)
-        and producer.body.outs == let.vars
-        and let.op.index == producer.index
-        and extents(let.op.array.type) == producer.extent
-    )
+    if not isinstance(let.op, Read) or producer.body.outs != let.vars or let.op.index != producer.index:
+        return None
+    return let.op.array if extents(let.op.array.type) == producer.extent else None

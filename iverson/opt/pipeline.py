@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from iverson.core.syntax import Function
-from iverson.opt import bounds, branches, fuse, gather, hoist, parallel, promote, siblings, simplify, winner
+from iverson.opt import bounds, branches, fuse, gather, hoist, late, parallel, promote, siblings, simplify, winner
 
 Pass = Callable[[Function], Function]
 
@@ -43,8 +43,10 @@ PASSES: list[tuple[str, Pass]] = [
     ("simplify gathered", simplify.run),
 ]
 
-# what the machine gains from, though the count rises by a constant that the pass states
+# for the machine: the count may rise by a constant that the pass states
 SCHEDULE: list[tuple[str, Pass]] = [("winner", winner.run)]
+# what changes the order of additions
+REASSOCIATE: list[tuple[str, Pass]] = [("late", late.run)]
 
 
 def prepare(f: Function) -> Function:
@@ -54,8 +56,8 @@ def prepare(f: Function) -> Function:
     return f
 
 
-def optimise(f: Function) -> Function:
+def optimise(f: Function, reassociate: bool = True) -> Function:
     """The function as it should be compiled."""
-    for _, run in [*PASSES, *SCHEDULE]:
+    for _, run in [*PASSES, *SCHEDULE, *(REASSOCIATE if reassociate else [])]:
         f = run(f)
     return f

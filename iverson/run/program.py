@@ -108,7 +108,7 @@ class Program:
     @cached_property
     def function(self) -> Function:
         """The same, derivatives made and optimised."""
-        return optimise(expand(self.source))
+        return optimise(expand(self.source), self.options["reassociate"])
 
     @property
     def kept(self) -> list[OutSpec]:
