@@ -171,7 +171,7 @@ class _Fuser:
         return read.safe or self.effects.evident(read.index, producer.extent) or self.rechecks(producer)
 
     def rechecks(self, producer: For) -> bool:
-        """The producer only copies an array whose read, in its place, checks the index: one that stays, or such a copy."""
+        """The producer only copies an array whose read, in its place, checks the index: it stays, or is such a copy."""
         copied = _copied(producer)
         below = self.templates.get(copied) if copied else None
         return copied is not None and (below is None or self.rechecks(below))
