@@ -107,7 +107,7 @@ class _Dual:
     # --- statements ---------------------------------------------------------------------------------------------------
 
     def let(self, let: Let) -> None:
-        op = let.op
+        op, self.b.site = let.op, let.site
         match op:
             case Prim():
                 self.b.let(let)

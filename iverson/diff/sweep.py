@@ -52,10 +52,13 @@ class Sweep(Adjoints):
 
     def block(self, frame: Frame, plan: Plan) -> None:
         """Sweep back over the statements of a block whose outs are seeded."""
+        outer = self.b.site
         for step in reversed(plan.steps):
             rule = self.rules.get(type(step.let.op))
+            self.b.site = step.let.site  # an adjoint that fails does so at its statement's line
             if rule is not None:
                 rule(self, frame, step)
+        self.b.site = outer
 
     def visit(
         self,

@@ -124,7 +124,7 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
 def matmul(x1: Any, x2: Any, /, out: Any = None, **_: Any) -> Any:
     x, y = lift_array(x1), lift_array(x2)
     if not x.ndim or not y.ndim:
-        raise error(ValueError, "matmul: an operand is a number; use * instead")
+        raise error(ValueError, "matmul: an operand is a scalar; use * instead")
     batch = max(x.ndim, y.ndim, 2) - 2
     stack = tuple(range(-batch, 0))
     left = (*stack[batch - max(x.ndim - 2, 0) :], "i", "k") if x.ndim > 1 else ("k",)

@@ -7,6 +7,7 @@ that the arguments fit; only a misfit comes here.
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
@@ -41,6 +42,7 @@ class Jit:
             raise TypeError(f"iv.jit takes a function, not {type(f).__name__}")
         self.f = f
         self.static_argnames = {static_argnames} if isinstance(static_argnames, str) else set(static_argnames)
+        self._require_names()
         self.static_shapes = static_shapes
         self.options = {"reassociate": reassociate, "level": _default_level() if level is None else level}
         self.programs: dict[Hashable, Program] = {}
@@ -96,20 +98,32 @@ class Jit:
     def _stage(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Staged:
         return stage(self.f, args, kwargs)
 
+    def _require_names(self) -> None:
+        """Raise unless `static_argnames` are arguments."""
+        if not self.static_argnames:
+            return
+        known = inspect.signature(self.f).parameters
+        unknown = sorted(self.static_argnames - set(known))
+        if unknown and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
+            name = getattr(self.f, "__name__", "the function")
+            raise ValueError(f"static_argnames has {unknown[0]!r}: {name} has no such argument")
+
     def _static_leaves(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> set[int]:
         """The numbers of the leaves that `static_argnames` makes static."""
         if not self.static_argnames:
             return set()
         code = getattr(self.f, "__code__", None)
         names = code.co_varnames[: code.co_argcount] if code else ()
+        names += ("",) * (len(args) - len(names))
+        named = [*zip(names, args, strict=False), *((n, kwargs[n]) for n in sorted(kwargs))]
         found: set[int] = set()
         at = 0
-        for k, value in enumerate((*args, *(kwargs[n] for n in sorted(kwargs)))):
-            name = names[k] if k < min(len(args), len(names)) else sorted(kwargs)[k - len(args)] if kwargs else ""
-            count = len(state.flatten(value)[0])
+        for name, value in named:
+            leaves = state.flatten(value)[0]
             if name in self.static_argnames:
-                found.update(range(at, at + count))
-            at += count
+                _require_hashable(name, leaves)
+                found.update(range(at, at + len(leaves)))
+            at += len(leaves)
         return found
 
     def _key(self, x: Any) -> Hashable:
@@ -196,6 +210,17 @@ def _abstract(x: Any, static_shapes: bool) -> Any:
         return AbstractArray(x.dtype, shape, bool(x.flags.writeable))
     kind = None if isinstance(x, bool) else python_kind(x)
     return x if kind is None else AbstractScalar(kind.dtype, kind.weak)
+
+
+def _require_hashable(name: str, leaves: Sequence[Any]) -> None:
+    for x in leaves:
+        try:
+            hash(x)
+        except TypeError:
+            raise TypeError(
+                f"argument {name} is static, so it must be hashable, but it contains a {type(x).__name__}: pass a "
+                "tuple or a frozenset, or take it out of static_argnames"
+            ) from None
 
 
 class _ByIdentity:

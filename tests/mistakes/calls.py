@@ -101,7 +101,7 @@ def argument_given_twice():
 
 @mistake((TypeError, ValueError), r"hash", transform="")
 def unhashable_static_argument():
-    return iv.jit(labelled, static_argnames=("label",))(vector(), ["a", "b"])  # <-- here
+    return iv.jit(labelled, static_argnames=("label",))(vector(), {"a", "b"})  # <-- here
 
 
 @mistake((TypeError, ValueError), r"lable", transform="")

@@ -150,11 +150,6 @@ def none_where_an_array_is_expected(x, weights):
     return x * weights  # <-- here
 
 
-@mistake(TypeError, r"str|<U", lambda: (np.array(["a", "b"]),))
-def array_of_strings(x):
-    return x * 2.0  # <-- here
-
-
 @mistake((TypeError, ValueError), r"inhomogeneous|shape|length|ragged", lambda: ([[1.0], [2.0, 3.0]],))
 def ragged_list_made_an_array(rows):
     return np.array(rows)  # <-- here
