@@ -10,7 +10,7 @@ from iverson.backend.loopir import Buffer, Carry, For, If, Load, Owner, Reg, Stm
 from iverson.core.syntax import BOOL, I64, DType, Literal
 
 LANES = 64
-PACKED = 4096  # turns of a loop whose elements are packed, at most
+PACKED = 4096  # the longest axis that is packed
 
 Env = Mapping[Reg, Value]
 
@@ -36,13 +36,13 @@ class Pack:
     """The elements that a tile reads at a strided place, lanes last."""
 
     view: View
-    loops: list[For]
+    axes: list[int]  # of the view, those that inner loops run over
     buffer: Buffer
 
 
 class Writer:
     def __init__(
-        self, loop: For, varying: set[Reg], private: set[Buffer], packed: Mapping[int, list[For]], test: Value
+        self, loop: For, varying: set[Reg], private: set[Buffer], packed: Mapping[int, list[int]], test: Value
     ) -> None:
         self.loop = loop
         self.varying = varying
@@ -89,8 +89,8 @@ class Writer:
         """How many full tiles there are; none if lanes don't pay."""
         tiles = self.compute("max", self.compute("floordiv", self.loop.high, integer(LANES)), integer(0))
         test = self.test
-        for loop in dict.fromkeys(f for p in self.packs.values() for f in p.loops):
-            few = self.compute("le", loop.high, integer(PACKED), dtype=BOOL)
+        for extent in dict.fromkeys(p.view.buffer.extents[a] for p in self.packs.values() for a in p.axes):
+            few = self.compute("le", extent, integer(PACKED), dtype=BOOL)
             test = self.compute("and", test, few, dtype=BOOL)
         full = self.compute("select", test, tiles, integer(0))
         some = self.compute("gt", full, integer(0), dtype=BOOL)
@@ -170,10 +170,10 @@ class Writer:
     def _packs(self) -> None:
         for stmt in ir.walk(self.loop.body):
             if isinstance(stmt, Load) and id(stmt) in self.packed:
-                loops = self.packed[id(stmt)]
+                axes = self.packed[id(stmt)]
                 key = (stmt.view.buffer, stmt.view.prefix)
                 if key not in self.packs:
-                    extents = [self.compute("max", f.high, integer(0)) for f in loops]
+                    extents = [stmt.view.buffer.extents[a] for a in axes]
                     buffer = Buffer(
                         stmt.view.buffer.dtype,
                         (*extents, integer(LANES)),
@@ -182,23 +182,23 @@ class Writer:
                         stored=True,
                         slot=Owner(),
                     )
-                    self.packs[key] = Pack(stmt.view, loops, buffer)
+                    self.packs[key] = Pack(stmt.view, axes, buffer)
 
     def _fills(self) -> list[Stmt]:
         """At the start of a tile: copy what it will read at strides."""
         code: list[Stmt] = []
         for pack in self.packs.values():
             lane, i, element = Reg(I64, "lane"), Reg(I64, "i"), Reg(pack.buffer.dtype, "x")
-            index = {f.index: Reg(I64, f.index.hint) for f in pack.loops}
-            env: dict[Reg, Value] = {self.loop.index: i, **index}
-            source = View(pack.view.buffer, tuple(_value(v, env) for v in pack.view.prefix))
+            index = {a: Reg(I64, "k") for a in pack.axes}
+            prefix = [index.get(a) or _value(v, {self.loop.index: i}) for a, v in enumerate(pack.view.prefix)]
+            source = View(pack.view.buffer, tuple(prefix))
             nest: list[Stmt] = [
                 ir.Compute(i, "add", (self.base, lane)),
                 Load(element, source),
                 Store(View(pack.buffer, (*index.values(), lane)), element),
             ]
-            for f in reversed(pack.loops):
-                nest = [For(index[f.index], integer(0), f.high, nest, [], "any")]
+            for a in reversed(pack.axes):
+                nest = [For(index[a], integer(0), source.buffer.extents[a], nest, [], "any")]
             code.append(For(lane, integer(0), integer(LANES), nest, [], "any"))
         return code
 
@@ -259,7 +259,7 @@ class Writer:
     def _place_of(self, stmt: Stmt, view: View, env: Env) -> View:
         if id(stmt) in self.packed:
             pack = self.packs[view.buffer, view.prefix]
-            return View(pack.buffer, (*(f.index for f in pack.loops), env[LANE]))
+            return View(pack.buffer, (*(view.prefix[a] for a in pack.axes), env[LANE]))
         prefix = tuple(_value(v, env) for v in view.prefix)
         if view.buffer in self.wide:
             return View(self.wide[view.buffer], (*prefix, env[LANE]))

@@ -86,7 +86,7 @@ class _Plan:
     private: set[Buffer] = field(default_factory=set)
     stored: set[Buffer] = field(default_factory=set)
     definitions: dict[Reg, ir.Compute] = field(default_factory=dict)
-    packed: dict[int, list[For]] = field(default_factory=dict)  # load -> the inner loops that its indices depend on
+    packed: dict[int, list[int]] = field(default_factory=dict)  # load -> its axes that inner loops run over
 
     def write(self) -> list[Stmt]:
         code, test = self.condition()
@@ -186,7 +186,8 @@ class _Plan:
             if isinstance(stmt, Load) and around and not self._smooth(stmt.view):
                 free = [f for f in around if f.index in stmt.view.prefix]
                 if len(free) < len(around) and self._can_pack(stmt.view, free):
-                    self.packed[id(stmt)] = free
+                    indices = [f.index for f in free]
+                    self.packed[id(stmt)] = [a for a, v in enumerate(stmt.view.prefix) if v in indices]
                 elif len(around) == deepest:
                     return False
         return any(map(self._innermost, self.innermost()))
@@ -218,7 +219,7 @@ class _Plan:
         plain = {self.loop.index, *(f.index for f in free)}
         inner = {r for s in ir.walk(self.loop.body) for r in (*ir.entered(s), *ir.defined(s))}
         outside = all(isinstance(i, Literal) or i in plain or i not in inner for i in view.prefix)
-        return outside and all(isinstance(f.high, Literal) or f.high not in inner for f in free)
+        return outside and view.buffer not in self.stored
 
     def innermost(self) -> list[For]:
         return [f for f in _loops(self.loop.body) if not _loops(f.body)]
