@@ -149,6 +149,7 @@ EDGES = {  # at inf, -inf, 0.0, -0.0
     "ceil": (math.inf, -math.inf, 0.0, -0.0),
     "round": (math.inf, -math.inf, 0.0, -0.0),
     "trunc": (math.inf, -math.inf, 0.0, -0.0),
+    "stop": (math.inf, -math.inf, 0.0, -0.0),
 }
 
 
