@@ -11,10 +11,9 @@ from iverson.lang import shapes
 from iverson.lang.dtypes import BOOL_, FLOAT64, INT64, promote, supported
 from iverson.lang.errors import error
 from iverson.lang.num import Num, cast, constant, is_scalar, kind_of, known, select, ufunc
-from iverson.lang.numpy_joins import tril, triu
 from iverson.lang.numpy_shapes import broadcast_to
-from iverson.lang.numpy_support import expect_scalar, lazily, static_int
-from iverson.lang.shapes import extent, shape_of, stretch
+from iverson.lang.numpy_support import expect_scalar, lazily, new_shape, require
+from iverson.lang.shapes import extent, stretch
 from iverson.lang.table import FUNCTIONS, implements
 from iverson.lang.values import Arr, captured, copy, elementwise, generate, lift, lift_array
 from iverson.lang.values import full as filled
@@ -27,17 +26,17 @@ _SMALL = 64  # constants up to this many elements are written out, longer ones a
 
 @implements(np.zeros, np.empty, np.ndarray)
 def zeros(shape: Any, dtype: Any = float, order: str = "C", **_: Any) -> Any:
-    return filled(shape_of(shape), 0, dtype or float)
+    return filled(new_shape(shape), 0, dtype or float)
 
 
 @implements(np.ones)
 def ones(shape: Any, dtype: Any = None, order: str = "C", **_: Any) -> Any:
-    return filled(shape_of(shape), 1, dtype or float)
+    return filled(new_shape(shape), 1, dtype or float)
 
 
 @implements(np.full)
 def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", **_: Any) -> Any:
-    lengths, value = shape_of(shape), lift(fill_value)
+    lengths, value = new_shape(shape), lift(fill_value)
     if isinstance(value, Arr):
         return copy(broadcast_to(value if dtype is None else value.astype(dtype), lengths))
     return filled(lengths, value, dtype if dtype is not None else kind_of(value).dtype)
@@ -48,7 +47,7 @@ def _like(a: Any, dtype: Any, shape: Any) -> tuple[Any, Any]:
     x = lift(a)
     own = x.shape if isinstance(x, Arr) else ()
     d = supported(dtype) if dtype is not None else x.dtype if isinstance(x, Arr) else kind_of(x).dtype
-    return own if shape is None else shape_of(shape), d
+    return own if shape is None else new_shape(shape), d
 
 
 @implements(np.zeros_like, np.empty_like)
@@ -111,8 +110,8 @@ def _count(low: Any, high: Any, by: Any, dtype: np.dtype[Any]) -> Any:
 def _steps(start: Any, stop: Any, num: Any, endpoint: bool) -> tuple[Any, Any, Any]:
     """The number of points, of intervals, and the length of an interval."""
     n = extent(num)
-    if isinstance(n, int) and n < 0:
-        raise error(ValueError, f"Number of samples, {n}, must be non-negative.")
+    if not shapes.never_negative(n):
+        require(n >= 0, "Number of samples must be non-negative.")
     parts = shapes.maximum(extent(n - 1) if endpoint else n, 1)
     step = elementwise(lambda p, q: ufunc(np.true_divide, ufunc(np.subtract, q, p), cast(parts, FLOAT64)), start, stop)
     return n, parts, step
@@ -169,7 +168,7 @@ def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype
 
 @implements(np.eye)
 def eye(N: Any, M: Any = None, k: Any = 0, dtype: Any = float, order: str = "C", **_: Any) -> Any:
-    n, m = extent(N), extent(N if M is None else M)
+    n, m = new_shape((N, N if M is None else M))
     offset = known(k)
     return generate((n, m), lambda i, j: ufunc(np.equal, j, i + offset), dtype or float)
 
@@ -181,7 +180,7 @@ def identity(n: Any, dtype: Any = None, **_: Any) -> Any:
 
 @implements(np.tri)
 def tri(N: Any, M: Any = None, k: Any = 0, dtype: Any = float, **_: Any) -> Any:
-    n, m = extent(N), extent(N if M is None else M)
+    n, m = new_shape((N, N if M is None else M))
     return generate((n, m), lambda i, j: ufunc(np.less_equal, j, i + k), dtype or float)
 
 
@@ -205,7 +204,7 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
 
 @implements(np.indices)
 def indices(dimensions: Any, dtype: Any = int, sparse: bool = False) -> Any:
-    shape = shape_of(dimensions)
+    shape = new_shape(dimensions)
     if sparse:
         return tuple(
             generate(tuple(n if j == k else 1 for j, n in enumerate(shape)), lambda *i, k=k: i[k], dtype)
@@ -248,7 +247,7 @@ implements(np.ogrid)(_grid(sparse=True))
 
 @implements(np.fromfunction)
 def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = float, **kwargs: Any) -> Any:
-    lengths = shape_of(shape)
+    lengths = new_shape(shape)
     grids = [generate(lengths, lambda *i, k=k: i[k], dtype) for k in range(len(lengths))]
     return function(*grids, **kwargs)
 
@@ -283,7 +282,7 @@ def triu_indices_from(arr: Any, k: Any = 0) -> Any:
 @implements(np.vander)
 def vander(x: Any, N: Any = None, increasing: bool = False) -> Any:
     a = lift_array(x)
-    m = a.shape[0] if N is None else extent(N)
+    m = a.shape[0] if N is None else new_shape(N)[0]
     last = extent(m - 1)
     d = a.dtype if a.dtype.kind in "fc" else INT64
 
@@ -375,6 +374,3 @@ def _caster(dtype: np.dtype[Any]) -> Callable[..., Any]:
 
 for _type in (np.bool_, np.int32, np.int64, np.float32, np.float64, np.complex64, np.complex128):
     implements(_type)(_caster(np.dtype(_type)))
-
-
-__all__ = ["static_int", "tril", "triu"]

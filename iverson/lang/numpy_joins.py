@@ -10,9 +10,9 @@ import numpy as np
 from iverson.lang import shapes
 from iverson.lang.dtypes import INT64, supported
 from iverson.lang.errors import error
-from iverson.lang.num import Num, cast, is_scalar, kind_of, known, ufunc
+from iverson.lang.num import Num, cast, constant, is_scalar, kind_of, known, select, ufunc
 from iverson.lang.numpy_shapes import atleast_1d, atleast_2d, atleast_3d, diagonal, moveaxis, ravel
-from iverson.lang.numpy_support import lazily, normal_axes, sequence, static_int, store
+from iverson.lang.numpy_support import lazily, new_shape, require, sequence, static_int, store
 from iverson.lang.shapes import Extent, axis_of, extent
 from iverson.lang.table import implements
 from iverson.lang.values import Arr, fold, generate, lift, lift_array, stack
@@ -197,7 +197,7 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
     if isinstance(times, Arr) and times.ndim and not (isinstance(times.shape[0], int) and times.shape[0] == 1):
         return _repeat_each(x, times, k)
     count = times.read((0,) * times.ndim) if isinstance(times, Arr) else times
-    each = extent(count)
+    each = new_shape(count)[0]
     shape = tuple(extent(n * each) if j == k else n for j, n in enumerate(x.shape))
     return generate(shape, lambda *i: x.read((*i[:k], i[k] // each, *i[k + 1 :])), x.dtype)
 
@@ -208,6 +208,8 @@ def _repeat_each(x: Arr, times: Arr, k: int) -> Any:
     from iverson.lang.numpy_support import scan
 
     shapes.require_same(times.shape[0], x.shape[k], "repeats and the axis must have one length")
+    least = fold("min", times.shape, lambda j: cast(times.read((j,)), INT64))
+    require(constant(least >= 0), "repeats may not contain negative values.")
     ends = scan("add", times.shape[0], lambda j: times.read((j,)), INT64)
     n = fold("add", times.shape, lambda j: cast(times.read((j,)), INT64))
     shape = tuple(extent(n) if j == k else m for j, m in enumerate(x.shape))
@@ -221,7 +223,7 @@ def _repeat_each(x: Arr, times: Arr, k: int) -> Any:
 @implements(np.tile)
 def tile(A: Any, reps: Any) -> Any:
     x = lift_array(A)
-    counts = [extent(r) for r in (reps if isinstance(reps, tuple | list) else (reps,))]
+    counts = list(new_shape(reps))
     while x.ndim < len(counts):
         x = x[None]
     counts = [1] * (x.ndim - len(counts)) + counts
@@ -249,13 +251,17 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     for k, s in zip(axes, by, strict=True):
         j = axis_of(k, x.ndim)
         moved[j] = moved.get(j, 0) + s
-    return generate(
-        x.shape, lambda *i: x.read(tuple(_rolled(i[j], moved.get(j), n) for j, n in enumerate(x.shape))), x.dtype
-    )
+    steps = {j: known(cast(by % shapes.maximum(x.shape[j], 1), INT64, weak=True)) for j, by in moved.items()}
+
+    def element(*index: Any) -> Any:
+        return x.read(tuple(_rolled(i, steps.get(j), n) for j, (i, n) in enumerate(zip(index, x.shape, strict=True))))
+
+    return generate(x.shape, element, x.dtype)
 
 
 def _rolled(i: Any, by: Any, n: Extent) -> Any:
-    return i if by is None else (i - by) % n
+    """(i - by) mod n for 0 <= by < n, without a division."""
+    return i if by is None else select(constant(i < by), i - by + n, i - by)
 
 
 # --- diagonals and triangles ------------------------------------------------------------------------------------------
@@ -354,6 +360,8 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: 
     shape = tuple(extent(n + before + after) for n, (before, after) in zip(x.shape, widths, strict=True))
     padded = [j for j, w in enumerate(widths) if w != (0, 0)]
     if mode != "constant":
+        for j in padded:
+            require(ufunc(np.greater, x.shape[j], 0), f"can't extend empty axis {j} using modes other than 'constant'")
 
         def place(*index: Any) -> Any:
             own = tuple(
@@ -390,6 +398,3 @@ def _pairs(value: Any, rank: int) -> list[tuple[Any, Any]]:
     if isinstance(value, tuple | list) and any(isinstance(v, Num) for v in value):
         return [tuple(value)] * rank
     return [tuple(row) for row in np.broadcast_to(np.asarray(value), (rank, 2)).tolist()]
-
-
-__all__ = ["normal_axes"]

@@ -11,14 +11,14 @@ import numpy as np
 
 from iverson.lang import contractions, shapes
 from iverson.lang.contractions import Label, Labels
-from iverson.lang.dtypes import BOOL_, INT64, supported
+from iverson.lang.dtypes import BOOL_, supported
 from iverson.lang.errors import error
 from iverson.lang.num import cast, constant, is_scalar, known, ufunc
 from iverson.lang.numpy_creation import eye
 from iverson.lang.numpy_joins import common_dtype
 from iverson.lang.numpy_reductions import over
 from iverson.lang.numpy_shapes import diagonal
-from iverson.lang.numpy_support import NO_VALUE, normal_axes, static_int, store
+from iverson.lang.numpy_support import normal_axes, static_int, store
 from iverson.lang.shapes import Extent, axis_of
 from iverson.lang.table import FUNCTIONS, implements
 from iverson.lang.values import Arr, elementwise, fold, generate, lift, lift_array, total
@@ -366,6 +366,3 @@ def _later(name: str) -> Callable[..., Any]:
 
 for _name in _LATER.split():
     implements(getattr(np.linalg, _name))(_later(_name))
-
-
-__all__ = ["INT64", "NO_VALUE"]

@@ -11,9 +11,9 @@ from iverson.core import monoids
 from iverson.core.syntax import Monoid
 from iverson.lang.dtypes import BOOL_, FLOAT64, INT32, INT64, core_dtype, is_complex, real_dtype, supported
 from iverson.lang.errors import error
-from iverson.lang.num import Num, cast, constant, is_scalar, known, select, ufunc
+from iverson.lang.num import Num, cast, constant, select, ufunc
 from iverson.lang.numpy_support import NO_VALUE, given, lazily, normal_axes, store, truth_of
-from iverson.lang.shapes import Extent, Shape, broadcast, extent_atom, never_negative, product, stretch
+from iverson.lang.shapes import Shape, broadcast, extent_atom, never_negative, product, stretch
 from iverson.lang.staging import builder
 from iverson.lang.table import implements
 from iverson.lang.values import Arr, elementwise, fold, generate, lift_array, total
@@ -429,6 +429,3 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
         return ufunc(np.logical_or, ufunc(np.equal, p, q), both)
 
     return lazily(same, lambda: fold("and", x.shape, equal), lambda: np.bool_(False))
-
-
-__all__ = ["Extent", "flat_index", "is_scalar", "known", "masked", "over", "require_some"]

@@ -10,15 +10,15 @@ import numpy as np
 from iverson.lang import indexing, shapes
 from iverson.lang.dtypes import BOOL_, FLOAT64, INT32, INT64, supported
 from iverson.lang.errors import error
-from iverson.lang.num import Num, cast, constant, is_scalar, known, select, ufunc
+from iverson.lang.num import cast, constant, is_scalar, known, select, ufunc
 from iverson.lang.numpy_creation import linspace
 from iverson.lang.numpy_joins import common_dtype, concatenate
 from iverson.lang.numpy_linalg import contract
 from iverson.lang.numpy_searching import search
 from iverson.lang.numpy_shapes import ravel
-from iverson.lang.numpy_support import NO_VALUE, expect_scalar, given, lazily, static_int, store
+from iverson.lang.numpy_support import NO_VALUE, expect_scalar, lazily, require, static_int, store
 from iverson.lang.numpy_ufuncs import scan_axis
-from iverson.lang.shapes import Extent, axis_of, extent, stretch
+from iverson.lang.shapes import Extent, axis_of, extent
 from iverson.lang.staging import builder
 from iverson.lang.table import FUNCTIONS, implements
 from iverson.lang.values import Arr, elementwise, fold, full, generate, lift, lift_array, total
@@ -204,12 +204,12 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
         raise error(NotImplementedError, "np.interp with period= is not available in staged programs")
     points, values = lift_array(xp), lift_array(fp)
     n = shapes.require_same(points.shape[0], values.shape[0], "fp and xp are not of the same length")
-    if isinstance(n, int) and n == 0:
-        raise error(ValueError, "array of sample points is empty")
+    require(ufunc(np.greater, n, 0), "array of sample points is empty")
     last = extent(n - 1)
 
     def inside(v: Any) -> Any:
-        j = shapes.minimum(extent(search(points, v, "right") - 1), shapes.maximum(extent(n - 2), 0))
+        found = ufunc(np.maximum, search(points, v, "right") - 1, 0)  # of points that don't increase, too
+        j = shapes.minimum(extent(found), shapes.maximum(extent(n - 2), 0))
         up = shapes.minimum(extent(j + 1), last)
         x0, x1, y0, y1 = points.read((j,)), points.read((up,)), values.read((j,)), values.read((up,))
         return lazily(x0 == x1, lambda: y0, lambda: (y1 - y0) / (x1 - x0) * (v - x0) + y0)
@@ -381,6 +381,7 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
     if isinstance(edges, Arr) and edges.ndim:
         return edges
     low, high = _span(lift_array(a), range)
+    require(ufunc(np.greater, edges, 0), "`bins` must be positive, when an integer")
     return linspace(low, high, extent(edges) + 1)
 
 
@@ -397,6 +398,28 @@ def _span(x: Arr, limits: Any) -> tuple[Any, Any]:
     return select(flat, low - 0.5, low), select(flat, high + 0.5, high)
 
 
+def _searched_bin(edges: Arr, last: Extent) -> Callable[[Any], Any]:
+    require(ufunc(np.greater, last, 0), "np.histogram needs two edges at least in staged programs")
+    rising = fold("and", (last,), lambda i: ufunc(np.less_equal, edges.read((i,)), edges.read((i + 1,))))
+    require(constant(rising), "`bins` must increase monotonically, when an array")
+    return lambda v: ufunc(np.maximum, ufunc(np.minimum, search(edges, v, "right") - 1, last - 1), 0)
+
+
+def _uniform_bin(edges: Arr, last: Extent) -> Callable[[Any], Any]:
+    """The bin by a division, moved by one where rounding put a value on the wrong side of an edge."""
+    low, high = edges.read((0,)), edges.read((last,))
+    scale = ufunc(np.true_divide, cast(last, FLOAT64), high - low)
+
+    def find(v: Any) -> Any:
+        guess = cast((v - low) * scale, INT64)
+        k = ufunc(np.maximum, ufunc(np.minimum, guess, last - 1), 0)
+        k = select(constant(v < edges.read((k,))), k - 1, k)
+        up = ufunc(np.logical_and, v >= edges.read((k + 1,)), ufunc(np.less, k, last - 1))
+        return select(constant(up), k + 1, k)
+
+    return find
+
+
 @implements(np.histogram)
 def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> Any:
     x = lift_array(a)
@@ -405,11 +428,12 @@ def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, we
     w = None if weights is None else lift_array(weights)
     d = INT64 if w is None else w.dtype if w.dtype.kind in "fc" else FLOAT64 if w.dtype.kind == "b" else INT64
 
+    find = _uniform_bin(edges, last) if is_scalar(lift(bins)) else _searched_bin(edges, last)
+
     def place(*index: Any) -> tuple[Any, Any, Any]:
         v = x.read(index)
         inside = ufunc(np.logical_and, v >= edges.read((0,)), v <= edges.read((last,)))
-        at = ufunc(np.minimum, search(edges, v, "right") - 1, last - 1)
-        return inside, at, 1 if w is None else w.read(index)
+        return inside, find(v), 1 if w is None else w.read(index)
 
     counts = scatter(last, d, x.shape, place)
     if not density:
@@ -417,6 +441,3 @@ def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, we
     widths = diff(edges)
     whole = FUNCTIONS[np.sum](counts)
     return elementwise(lambda c, b: c / b / whole, counts, widths), edges
-
-
-__all__ = ["Num", "given", "stretch"]

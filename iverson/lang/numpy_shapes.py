@@ -9,7 +9,7 @@ import numpy as np
 
 from iverson.lang import shapes
 from iverson.lang.errors import error
-from iverson.lang.num import Num, cast, is_scalar
+from iverson.lang.num import Num, is_scalar
 from iverson.lang.numpy_support import normal_axes, sequence, static_int
 from iverson.lang.shapes import Extent, Shape, axis_of, extent, shape_of
 from iverson.lang.table import implements
@@ -337,6 +337,3 @@ def iscomplexobj(x: Any) -> bool:
 @implements(np.isrealobj)
 def isrealobj(x: Any) -> bool:
     return not iscomplexobj(x)
-
-
-__all__ = ["cast"]

@@ -12,7 +12,7 @@ from iverson.lang.dtypes import FLOAT64, INT64
 from iverson.lang.errors import error
 from iverson.lang.num import Num, cast, constant, select, ufunc
 from iverson.lang.numpy_shapes import expand_dims, ravel
-from iverson.lang.numpy_support import lazily, normal_axes, store
+from iverson.lang.numpy_support import lazily, normal_axes, require, store
 from iverson.lang.shapes import axis_of, extent
 from iverson.lang.staging import builder
 from iverson.lang.table import FUNCTIONS, implements
@@ -90,8 +90,7 @@ def _quantiles(a: Any, q: Any, axis: Any, out: Any, keepdims: bool, method: str,
     rows, axes = _rows(a, axis)
     where = lift_array(q)
     n = rows.shape[-1]
-    if isinstance(n, int) and n == 0:
-        raise error(IndexError, "cannot do a quantile of an empty axis")
+    require(ufunc(np.greater, n, 0), "there is no quantile of an empty axis", IndexError)
     inside = elementwise(lambda p: ufunc(np.logical_and, p >= 0, p <= whole), where)
     builder().check(FUNCTIONS[np.all](inside).atom, "Quantiles must be in the range [0, 1] (percentiles: [0, 100])")
 
@@ -125,12 +124,13 @@ implements(np.percentile)(_quantile(100.0))
 def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: bool = False) -> Any:
     rows, axes = _rows(a, axis)
     n = rows.shape[-1]
-    if isinstance(n, int) and n == 0:
-        return FUNCTIONS[np.mean](a, axis=axis, out=out, keepdims=keepdims)
     half = extent(n // 2)
     odd = constant(ufunc(np.equal, n % 2, 1))
 
     def element(*index: Any) -> Any:
+        return lazily(ufunc(np.greater, n, 0), lambda: middle(*index), lambda: rows.dtype.type(np.nan))
+
+    def middle(*index: Any) -> Any:
         top = rows.read((*index, n - 1))
         high = rows.read((*index, half))
         two = lazily(odd, lambda: high, lambda: (rows.read((*index, half - 1)) + high) / 2)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from iverson.core.syntax import Block, If, Map, Scan
-from iverson.lang.dtypes import BOOL_, core_dtype, promote
+from iverson.lang.dtypes import BOOL_, promote
 from iverson.lang.errors import error
 from iverson.lang.num import Num, as_kind, cast, constant, is_scalar, known, select, ufunc
-from iverson.lang.shapes import Extent, axis_of
+from iverson.lang.shapes import Extent, Shape, axis_of, never_negative, shape_of
 from iverson.lang.sinking import sunk
 from iverson.lang.staging import builder, current
 from iverson.lang.values import Arr, element, generate, in_parallel, lift, owned
@@ -32,6 +32,24 @@ def normal_axes(axis: Any, rank: int) -> tuple[int, ...]:
     if len(set(axes)) != len(axes):
         raise error(ValueError, "duplicate value in 'axis'")
     return tuple(sorted(axes))
+
+
+def require(holds: Any, message: str, kind: type[Exception] = ValueError) -> None:
+    """Raise unless a condition holds: now if it is known, else when the program runs."""
+    p = known(holds)
+    if isinstance(p, Num):
+        builder().check(cast(p, BOOL_).atom, message, error=kind.__name__)
+    elif not p:
+        raise error(kind, message)
+
+
+def new_shape(shape: Any) -> Shape:
+    """The shape of an array to be made, whose lengths are not negative."""
+    lengths = shape_of(shape)
+    for n in lengths:
+        if not never_negative(n):
+            require(n >= 0, "negative dimensions are not allowed")
+    return lengths
 
 
 def static_int(value: Any, what: str) -> int:
@@ -143,6 +161,3 @@ def expect_scalar(value: Any, what: str) -> Any:
         return x.read(())
     assert is_scalar(x)
     return x
-
-
-__all__ = ["core_dtype"]

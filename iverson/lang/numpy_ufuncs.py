@@ -11,10 +11,10 @@ from iverson.core.syntax import Monoid, Operator, Scalar, Var
 from iverson.lang import indexing
 from iverson.lang.dtypes import BOOL_, core_dtype, supported
 from iverson.lang.errors import error
-from iverson.lang.num import Num, cast, kind_of, select, ufunc
+from iverson.lang.num import Num, cast, kind_of, ufunc
 from iverson.lang.numpy_reductions import over, require_some
 from iverson.lang.numpy_support import NO_VALUE, given, lazily, normal_axes, scan, store
-from iverson.lang.shapes import axis_of, broadcast, stretch
+from iverson.lang.shapes import axis_of
 from iverson.lang.staging import builder
 from iverson.lang.table import FUNCTIONS, UFUNC_METHODS
 from iverson.lang.values import Arr, elementwise, fold, generate, lift, lift_array, total
@@ -224,6 +224,3 @@ def at(function: np.ufunc, a: Any, indices: Any, b: Any = None) -> None:
         NotImplementedError,
         f"np.{function.__name__}.at is available for add, subtract, multiply, minimum and maximum: write a loop",
     )
-
-
-__all__ = ["broadcast", "select", "stretch"]

@@ -21,7 +21,7 @@ from iverson.core.syntax import Block, Literal, Monoid, Operator, Prim, Reduce, 
 from iverson.lang import functional, indexing, shapes
 from iverson.lang.dtypes import INT64, core_dtype
 from iverson.lang.errors import error
-from iverson.lang.num import Num, cast, constant, is_scalar, kind_of, select, truth
+from iverson.lang.num import Num, cast, constant, kind_of
 from iverson.lang.shapes import Extent
 from iverson.lang.staging import Each, builder, current
 from iverson.lang.table import implements
@@ -293,6 +293,3 @@ def _stopped(leaf: Any) -> Any:
         return Num(o.stop(v.atom), v.weak, None if v.im is None else o.stop(v.im))
 
     return elementwise(stop, leaf)
-
-
-__all__ = ["is_scalar", "select", "truth"]

@@ -170,6 +170,38 @@ def test_errors_are_numpys(name):
         run(program, X)
 
 
+BROKEN = {
+    "negative dimensions": (ValueError, lambda x: np.zeros((len(x) - 8, 2))),
+    "negative dimensions, known": (ValueError, lambda x: np.ones(-1)),
+    "negative repeats": (ValueError, lambda x: np.repeat(x, np.array([1, 2, -1, 1, 1, 1]))),
+    "negative repeat": (ValueError, lambda x: np.repeat(x, -1)),
+    "no bins": (ValueError, lambda x: np.histogram(x, 0)),
+    "falling edges": (ValueError, lambda x: np.histogram(x, np.array([2.0, 1.0, 3.0]))),
+    "interp of nothing": (ValueError, lambda x: np.interp(x, x[x > 99], x[x > 99])),
+    "quantile of nothing": (IndexError, lambda x: np.quantile(x[x > 99], 0.5)),
+    "quantile out of range": (ValueError, lambda x: np.quantile(x, 1.5)),
+    "padding with what is not there": (ValueError, lambda x: np.pad(x[x > 99], 1, "edge")),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_numpy_refuses_is_never_read(name):
+    kind, program = BROKEN[name]
+    with pytest.raises(kind):
+        program(X)
+    with pytest.raises(kind):
+        run(program, X)
+
+
+def test_interp_of_points_in_disorder_reads_inside():
+    points = np.array([3.0, np.nan, 0.0, -1.0, 2.0])
+    assert run(lambda p: np.interp(np.linspace(-2, 4, 20), p, p), points).shape == (20,)
+
+
+def test_median_of_nothing():
+    assert np.isnan(run(lambda x: np.median(x[x > 99]), X))
+
+
 # --- math -------------------------------------------------------------------------------------------------------------
 
 ONE = {
