@@ -10,8 +10,9 @@ What is known: core/bounds.py; of a carry that every turn adds a constant to, th
 initial value; and which results of a For are >= 0.  A mark rests on ranges, branches and checks alone, never on another
 access having been in bounds: that one may be dead code.
 
-Integers of the program wrap, sizes don't: arithmetic that might overflow defines nothing.  An extent is below 2^48,
-since memory is.
+Integers of the program wrap, sizes don't: arithmetic that might overflow defines nothing.  The extent of an argument is
+below 2^48, since memory is; an index is below 2^60, since turns take time; the extent of another array, which may be
+gone before it is made, can only be shifted by little.
 
 Invariant: values and errors stay; the count falls by what is dropped.
 """
@@ -55,6 +56,7 @@ from iverson.opt.substitute import Substitution
 
 ADDRESS = 48  # bits of an extent
 WORD = 62  # bits of an integer that surely didn't wrap
+TURNS = 60  # bits of an index, or a counter: it takes that many turns to get there
 STEP = 1 << 12  # a counter that moves by less can't wrap in any time there is
 
 Shape: TypeAlias = tuple[Size, ...]
@@ -74,7 +76,7 @@ class _Prover(Substitution):
         self.natural: set[Var] = set()  # arrays whose elements are all >= 0
         self.natural_outs: list[bool] = []  # of the For walked last
         for p in f.params:
-            self.bits.extents(p)
+            self.bits.argument(p)
 
     # --- walking ----------------------------------------------------------------------------------------------------
 
@@ -128,7 +130,7 @@ class _Prover(Substitution):
         for carry, init, out in zip(op.carry, op.inits, op.body.outs, strict=False):
             by = _step(defined.get(out), carry) if isinstance(out, Var) and carry.type == Scalar(I64) else None
             if by is not None and abs(by) < STEP and self.bits.of(init) <= ADDRESS + 8:
-                self.bits.known[carry] = WORD - 1
+                self.bits.known[carry] = TURNS
                 moved = size(carry) - self.sizes.of(init)
                 self.sizes.fact(moved if by >= 0 else -moved)
 
@@ -207,27 +209,27 @@ class _Bits:
         self.sizes = sizes
         self.known: dict[Atom, int] = {}
         self.ceiling: dict[Var, Size] = {}  # of an index: its extent
-        self.shapes: set[Shape] = set()
+        self.shapes: set[Shape] = set()  # of the arguments
+        self.local: set[Atom] = set()  # the extents of other arrays
 
     def of(self, a: Atom) -> int:
         return abs(int(a.value)).bit_length() if isinstance(a, Literal) else self.known.get(a, 63)
 
-    def extents(self, v: Var) -> None:
-        """The extents of an array fit memory, and so does their product."""
+    def argument(self, v: Var) -> None:
+        """The extents of an argument fit memory, and so does their product."""
         if isinstance(v.type, Array):
-            self.known.update((e, min(self.of(e), ADDRESS)) for e in v.type.extents)
+            self.known.update((e, ADDRESS) for e in v.type.extents if isinstance(e, Var))
             self.shapes.add(tuple(map(self.sizes.of, v.type.extents)))
 
     def indices(self, index: Sequence[Var], extent: Sequence[Atom]) -> None:
         for i, n in zip(index, extent, strict=True):
-            self.known[i] = self.of(n)
+            self.known[i] = min(self.of(n), TURNS)
             self.ceiling[i] = self.sizes.of(n)
 
     def bind(self, let: Let) -> bool:
         """Learn what a statement binds; does its arithmetic surely not overflow?"""
         if not isinstance(let.op, Prim):
-            for v in let.vars:
-                self.extents(v)
+            self.local.update(e for v in let.vars for e in extents(v.type) if isinstance(e, Var))
             return True
         (v,), op = let.vars, let.op
         if v.type == Scalar(BOOL):
@@ -240,7 +242,8 @@ class _Bits:
         each = [self.of(a) for a in op.args]
         match op.name:
             case "add" | "sub":
-                return max(each) + 1
+                shift = isinstance(op.args[1], Literal) and abs(int(op.args[1].value)) < STEP
+                return WORD if shift and op.args[0] in self.local else max(each) + 1
             case "mul":
                 return sum(each) if sum(each) <= WORD else self.volume(op.args)
             case "neg" | "min" | "max" | "mod" | "abs":
