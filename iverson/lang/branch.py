@@ -23,7 +23,19 @@ from iverson.lang.ranges import low_of
 from iverson.lang.shapes import Shape, atoms, same
 from iverson.lang.signals import ABSENT, NEVER, Leave, Return, parts, surely_leaves
 from iverson.lang.staging import Cell, Suite, builder, current, here, tie
-from iverson.lang.state import UNBOUND, Maybe, Poison, Snapshot, fill, flatten, put, same_value, unflatten, variables
+from iverson.lang.state import (
+    UNBOUND,
+    Maybe,
+    Poison,
+    Snapshot,
+    fill,
+    flatten,
+    get,
+    put,
+    same_value,
+    unflatten,
+    variables,
+)
 from iverson.lang.values import Arr, Source, full, generate, materialise, owned
 
 Thunk = Callable[[], Any]
@@ -82,6 +94,7 @@ class Choice(Source):
     def __init__(self, p: Num, then: Arr, orelse: Arr) -> None:
         self.p, self.then, self.orelse = p, then, orelse
         self.dtype = then.dtype
+        self.depth = current().depth
         for a in (then, orelse):
             if a.cell is not None:
                 a.cell.choices.add(self)
@@ -89,6 +102,9 @@ class Choice(Source):
     def read(self, index: Sequence[Any], safe: bool) -> Num:
         out = conditional(self.p, lambda: self.then.read(index, safe), lambda: self.orelse.read(index, safe))
         return constant(out)
+
+    def cells(self) -> list[Cell]:
+        return [*self.then.source.cells(), *self.orelse.source.cells()]
 
 
 class Merge:
@@ -154,9 +170,9 @@ class Merge:
 
         def result() -> Arr:
             out = made()
-            for old in (x, y):
-                if self.is_old(old) and old.cell is not None:
-                    tie(out.cell, old.cell)
+            for cell in (*x.source.cells(), *y.source.cells()):
+                if cell.depth <= self.depth:
+                    tie(out.cell, cell)
             return out
 
         return result
@@ -174,7 +190,9 @@ class Merge:
 
     def is_old(self, x: Arr) -> bool:
         """Whether an array was there before the If."""
-        return x.cell.depth <= self.depth if x.cell is not None else isinstance(x.source, Choice)
+        if isinstance(x.source, Choice):
+            return x.source.depth <= self.depth
+        return x.cell is not None and x.cell.depth <= self.depth
 
     def maybe(self, x: Any, y: Any, name: str) -> Thunk:
         """A name that one side, or both, may leave unbound."""
@@ -338,7 +356,26 @@ def merged(p: Num, sides: tuple[Branch, Branch], names: Sequence[str]) -> Any:
         write()
     for store, thunk in todo:
         store(thunk())
+    _tie_aliases(merge, names)
     return signals.signal(known(kind()), value(), signals.kinds(then.signal) | signals.kinds(orelse.signal))
+
+
+def _tie_aliases(merge: Merge, names: Sequence[str]) -> None:
+    """Names that are one array on one side, and two now."""
+    now = {n: get(merge.then.before.cells[n]) for n in names if n in merge.then.before.cells}
+    made = [(n, x) for n, x in now.items() if isinstance(x, Arr) and x.cell is not None and x.cell.depth == merge.depth]
+    for k, (n, x) in enumerate(made):
+        for m, y in made[:k]:
+            sides = (merge.then.after.names, merge.orelse.after.names)
+            if x.cell is not y.cell and any(share(side[n], side[m]) for side in sides):
+                tie(x.cell, y.cell)
+
+
+def share(x: Any, y: Any) -> bool:
+    """Whether two arrays may be, or see parts of, one."""
+    if not isinstance(x, Arr) or not isinstance(y, Arr):
+        return False
+    return any(c is d for c in x.source.cells() for d in y.source.cells())
 
 
 def _traded(merge: Merge, names: Sequence[str]) -> set[str]:

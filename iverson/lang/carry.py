@@ -14,6 +14,7 @@ from typing import Any
 
 from iverson.core.build import literal, make_type
 from iverson.core.syntax import Atom, Scalar, Var
+from iverson.lang.branch import share
 from iverson.lang.dtypes import Kind, core_dtype, is_complex, promote
 from iverson.lang.errors import error
 from iverson.lang.num import Num, as_kind, cast, constant, is_scalar, kind_of
@@ -29,7 +30,7 @@ class Again(Exception):
     """Something was learnt: trace the turn once more."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Leaf:
     """A part of the state of a loop: a number or an array."""
 
@@ -43,6 +44,7 @@ class Leaf:
     nexts: list[Atom] = field(default_factory=list)
     finals: list[Atom] = field(default_factory=list)
     next: Arr | None = None
+    made: Arr | None = None
 
 
 class State:
@@ -54,6 +56,7 @@ class State:
         self.turn = Turn()
         self.leaves: list[Leaf] = []
         self.problems: dict[Cell, list[BaseException]] = {}  # writes of arrays that may be others'
+        self.shared: list[tuple[Leaf, Any]] = []  # arrays that are one after a turn: a leaf, and a leaf or a cell
         self.trades: list[Trade] = []  # names that trade their arrays
         self.ids: dict[str, Atom] = {}
         self.numbers: list[Any] = []
@@ -117,9 +120,12 @@ class State:
             leaf.vars = [Var(array_type(leaf.kind, init_array), name)]
             cell = Cell(leaf.vars[0], leaf.kind.dtype, current().depth + 1, name)
             leaf.holder = Arr(Storage(cell), init_array.shape).like(value).shadow()
-            if value.cell is not None:
-                cell.deferred = self.problems.setdefault(cell, [])
-                tie(cell, value.cell)
+            cell.deferred = self.problems.setdefault(cell, [])
+            for other in value.source.cells():
+                tie(cell, other)
+            for earlier in self.leaves:
+                if isinstance(earlier.holder, Arr) and share(earlier.init, value):
+                    tie(cell, earlier.holder.cell)  # type: ignore[arg-type]
         else:
             return None
         self.leaves.append(leaf)
@@ -160,10 +166,11 @@ class State:
         if again:
             raise Again
         self._trade()
+        self._alias()
 
     def _trade(self) -> None:
         """Names that are bound to each other's arrays; other writes of arrays that may be in use elsewhere raise."""
-        arrays = [leaf for leaf in self.leaves if leaf.next is not None and leaf.init.cell is not None]
+        arrays = [f for f in self.leaves if f.next is not None and f.holder is not None and f.init.cell is not None]
         trades = [Trade(f.name, f.init.cell, f.holder.cell, f.next) for f in arrays]
         circle = [t for t in permutation(trades) if arrays[trades.index(t)].init.whole]
         inits = [t.init for t in circle]
@@ -177,6 +184,34 @@ class State:
             if problems and cell not in settled:
                 raise problems[0]
             cell.deferred = None
+
+    def _alias(self) -> None:
+        """Names that come to share an array by a turn: not to be written, in the next turns or after the loop."""
+        depth, holders = current().depth, [f.holder.cell for f in self.leaves if isinstance(f.holder, Arr)]
+        arrays = [f for f in self.leaves if f.next is not None]
+        for k, leaf in enumerate(arrays):
+            old = [c for c in leaf.next.source.cells() if c.depth <= depth and c not in holders]  # type: ignore[union-attr]
+            same = [f for f in arrays[:k] if share(f.next, leaf.next)]
+            self.shared += [(leaf, c) for c in old] + [(leaf, f) for f in same]
+            needed = [f for f in (leaf, *same) if f.holder is not None and f.key[0] not in self.after - self.head]
+            written = any(
+                self._written(c) for c in (*old, *(f.holder.cell for f in (leaf, *same) if f.holder is not None))
+            )
+            if (old or same) and needed and written:
+                raise error(
+                    ValueError,
+                    f"{leaf.name} becomes the same array as another name in a turn of a loop, and one of them is "
+                    "written: bind it to a .copy()",
+                )
+
+    def _written(self, cell: Cell) -> bool:
+        """Whether a turn writes a cell of outside, or the array that a name holds at its start."""
+        entered = self.turn.entered.get(cell)
+        if entered is not None:
+            return cell.var is not entered[1]
+        return any(
+            isinstance(f.holder, Arr) and f.holder.cell is cell and cell.var is not f.vars[0] for f in self.leaves
+        )
 
     def _close_container(self, k: int, x: Any, slots: dict[Any, Any], now: dict[Any, Any]) -> bool:
         if isinstance(x, list) and len(slots) != len(now):
@@ -285,6 +320,7 @@ class State:
                 return lambda: poison
             leaf.vars = [Var(array_type(leaf.kind, value), name)]
             leaf.nexts = [materialise(value)]
+            leaf.next = value
         else:
             leaf.kind = kind_of(value)
             x, zero = constant(value), cast(0, leaf.kind.dtype)
@@ -336,6 +372,9 @@ class State:
         results = {key: final() for key, final in self.finals.items()}
         if self.trades:
             settle(self.trades, self.ids, [self.made[t.holder] for t in self.trades])
+        for leaf, other in self.shared:
+            cell = other.made.cell if isinstance(other, Leaf) else other
+            tie(leaf.made.cell, cell)  # type: ignore[union-attr]
         for key, value in results.items():
             if isinstance(key, str):
                 put(self.before.cells[key], value)
@@ -354,12 +393,13 @@ class State:
             im = leaf.finals[1] if len(leaf.finals) > 1 else None
             low = leaf.holder.low if leaf.holder is not None else None
             return Num(leaf.finals[0], leaf.kind.weak, im, low)
-        made = owned(leaf.finals[0], leaf.kind.dtype, leaf.name).like(leaf.init)
+        made = leaf.made = owned(leaf.finals[0], leaf.kind.dtype, leaf.name).like(leaf.init)
         if any(leaf.holder is not None and t.holder is leaf.holder.cell for t in self.trades):
             self.made[leaf.holder.cell] = made
             return made
-        if leaf.holder is not None and leaf.init.cell is not None:
-            tie(made.cell, leaf.init.cell)  # type: ignore[arg-type]
+        if leaf.holder is not None:
+            for cell in leaf.init.source.cells():
+                tie(made.cell, cell)  # type: ignore[arg-type]
         return made
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from iverson.core.build import dtype_of, literal
 from iverson.core.syntax import BOOL, I64, Atom, Literal, Var
 from iverson.lang import complexes, ranges, scalars, specials
+from iverson.lang.arithmetic import Arithmetic
 from iverson.lang.dtypes import (
     BOOL_,
     FLOAT64,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from iverson.core.syntax import Literal
-from iverson.lang import arrayops, indexing
+from iverson.lang import indexing
+from iverson.lang.arithmetic import AUGMENTED
 from iverson.lang.branch import and_, assert_, compare, if_, ifexp, not_, or_, raise_, value
 from iverson.lang.calls import call, load
 from iverson.lang.comprehend import Each, Generator, Where, dictcomp, listcomp, setcomp
@@ -23,7 +25,6 @@ from iverson.lang.state import Maybe, Poison
 from iverson.lang.values import Arr, stack
 
 generator = Generator
-arrayops.install()
 
 
 def use(x: Any) -> Any:
@@ -83,33 +84,17 @@ def _choose(x: Any, index: Num) -> Any:
 
 def augitem(name: str, x: Any, index: Any, operand: Any) -> None:
     """x[index] op= operand"""
-    function = getattr(np, name)
     if isinstance(x, np.ndarray):
         x = load(x)
     if isinstance(x, Arr):
-        indexing.update(function, x, index, operand)
-        return
-    old = getitem(x, index)
-    in_place = getattr(type(old), f"__i{_NAMES[name]}__", None) if isinstance(old, Arr | list) else None
-    x[index] = in_place(old, operand) if in_place else _OPERATORS[name](old, operand)
+        indexing.update(AUGMENTED[name], x, index, operand)
+    else:
+        x[index] = augmented(name, getitem(x, index), operand)
 
 
-_NAMES = {f.__name__: n for n, f in arrayops.BINARY.items()} | {"true_divide": "truediv"}  # numpy calls it divide
-_OPERATORS: dict[str, Any] = {
-    "add": lambda a, b: a + b,
-    "subtract": lambda a, b: a - b,
-    "multiply": lambda a, b: a * b,
-    "true_divide": lambda a, b: a / b,
-    "floor_divide": lambda a, b: a // b,
-    "remainder": lambda a, b: a % b,
-    "power": lambda a, b: a**b,
-    "matmul": lambda a, b: a @ b,
-    "bitwise_and": lambda a, b: a & b,
-    "bitwise_or": lambda a, b: a | b,
-    "bitwise_xor": lambda a, b: a ^ b,
-    "left_shift": lambda a, b: a << b,
-    "right_shift": lambda a, b: a >> b,
-}
+def augmented(name: str, x: Any, operand: Any) -> Any:
+    """What x op= operand binds x to."""
+    return getattr(operator, f"i{name}")(x, operand)
 
 
 def unpack(x: Any, count: int) -> Iterator[Any]:
@@ -152,6 +137,7 @@ __all__ = [
     "assert_",
     "attribute",
     "augitem",
+    "augmented",
     "bind",
     "call",
     "compare",

@@ -31,7 +31,7 @@ class Origin:
     number: Num
 
 
-@dataclass
+@dataclass(eq=False)
 class Trade:
     """One name of a permutation: its array at the start, and what it is bound to at the end of a turn."""
 

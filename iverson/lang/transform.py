@@ -35,18 +35,18 @@ from iverson.lang.refuse import inspect_body
 
 _AUGMENTED = {
     ast.Add: "add",
-    ast.Sub: "subtract",
-    ast.Mult: "multiply",
-    ast.Div: "true_divide",
-    ast.FloorDiv: "floor_divide",
-    ast.Mod: "remainder",
-    ast.Pow: "power",
+    ast.Sub: "sub",
+    ast.Mult: "mul",
+    ast.Div: "truediv",
+    ast.FloorDiv: "floordiv",
+    ast.Mod: "mod",
+    ast.Pow: "pow",
     ast.MatMult: "matmul",
-    ast.BitAnd: "bitwise_and",
-    ast.BitOr: "bitwise_or",
-    ast.BitXor: "bitwise_xor",
-    ast.LShift: "left_shift",
-    ast.RShift: "right_shift",
+    ast.BitAnd: "and",
+    ast.BitOr: "or",
+    ast.BitXor: "xor",
+    ast.LShift: "lshift",
+    ast.RShift: "rshift",
 }
 _GROWING = ("append", "extend", "insert", "pop", "remove", "add", "update", "setdefault", "clear", "reverse")
 
@@ -363,8 +363,8 @@ class _Rewriter(ast.NodeTransformer):
             return ast.Expr(_iv("augitem", operator, obj, index, self.visit(s.value)))
         s.value = self.visit(s.value)
         if isinstance(s.target, ast.Name) and s.target.id not in self.definite and self.is_local(s.target.id):
-            value = ast.BinOp(_iv("use", _name(s.target.id)), s.op, s.value)
-            return ast.Assign([s.target], value)
+            operator = ast.Constant(_AUGMENTED[type(s.op)])
+            return ast.Assign([s.target], _iv("augmented", operator, _iv("use", _name(s.target.id)), s.value))
         return s
 
     def visit_Import(self, s: ast.Import) -> Any:

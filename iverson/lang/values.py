@@ -23,11 +23,12 @@ import numpy as np
 
 from iverson.core.build import dtype_of, extents_of, literal, make_type
 from iverson.core.syntax import Atom, Map, Monoid, Read, Reduce, Var, arity
+from iverson.lang.arithmetic import InPlace
 from iverson.lang.dtypes import Kind, core_dtype, front_dtype, is_complex, supported
 from iverson.lang.errors import error
-from iverson.lang.messages import no_text
+from iverson.lang.messages import sketch
 from iverson.lang.num import Num, cast, constant, integer, is_scalar, kind_of, unify
-from iverson.lang.shapes import Extent, Shape, atoms, broadcast, extent_atom, from_atom, product, stretch
+from iverson.lang.shapes import Extent, Shape, atoms, broadcast, extent_atom, from_atom, product, require_same, stretch
 from iverson.lang.staging import Cell, Each, builder, current
 
 Index = Sequence[Any]
@@ -40,6 +41,10 @@ class Source:
     dtype: np.dtype[Any]
 
     def read(self, index: Index, safe: bool) -> Num:
+        raise NotImplementedError
+
+    def cells(self) -> list[Cell]:
+        """The cells that it may be."""
         raise NotImplementedError
 
 
@@ -58,6 +63,9 @@ class Storage(Source):
     def read(self, index: Index, safe: bool) -> Num:
         return read(current().contents(self.cell), index, self.dtype, safe)
 
+    def cells(self) -> list[Cell]:
+        return [self.cell]
+
 
 def read(var: Atom, index: Index, dtype: np.dtype[Any], safe: bool = True) -> Num:
     """One element of a core array; the scalar itself if there are no indices."""
@@ -72,12 +80,11 @@ def _identity(index: tuple[Any, ...]) -> tuple[Any, ...]:
     return index
 
 
-class Arr:
+class Arr(InPlace):
     """A NumPy array of a staged program."""
 
     __slots__ = ("__weakref__", "at", "prefix", "readonly", "shape_", "source")
     __array_priority__ = 1000.0
-    __hash__ = None  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -286,6 +293,17 @@ class Arr:
 
     # --- protocols and operators --------------------------------------------------------------------------------------
 
+    def operate(self, function: np.ufunc, *operands: Any) -> Any:
+        from iverson.lang.table import apply_ufunc
+
+        return apply_ufunc(function, "__call__", operands, {}) if all(map(is_operand, operands)) else NotImplemented
+
+    def update(self, function: np.ufunc, operand: Any) -> Any:
+        from iverson.lang.indexing import update
+
+        update(function, self, Ellipsis, operand)
+        return self
+
     def __array_ufunc__(self, function: np.ufunc, how: str, *inputs: Any, **kwargs: Any) -> Any:
         from iverson.lang.table import apply_ufunc
 
@@ -316,7 +334,7 @@ class Arr:
         return f"<array of a staged program, {self.dtype.name}[{lengths}]>"
 
     def __str__(self) -> str:
-        raise no_text("an array")
+        return sketch(repr(self))
 
 
 # --- making arrays ----------------------------------------------------------------------------------------------------
@@ -507,6 +525,11 @@ def materialise(x: Any) -> Atom:
     return current().contents(copy(a).cell)  # type: ignore[arg-type]
 
 
+def is_operand(value: Any) -> bool:
+    """Whether an operator of arrays takes a value."""
+    return isinstance(value, Arr | np.ndarray | list | tuple) or is_scalar(value) or hasattr(value, "staged_array")
+
+
 # --- lifting ----------------------------------------------------------------------------------------------------------
 
 
@@ -551,8 +574,6 @@ def stack(values: Sequence[Any]) -> Arr:
 
 
 def _same_row(m: Extent, n: Extent) -> Extent:
-    from iverson.lang.shapes import require_same
-
     return require_same(m, n, "the rows of a list have an inhomogeneous shape: their lengths differ")
 
 
