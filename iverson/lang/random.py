@@ -64,13 +64,13 @@ def _staged(*values: Any) -> bool:
 
 def _key(value: Any) -> Any:
     """A key, checked to be one."""
-    x = lift(value) if _staged(value) else np.asarray(value)
+    staged = _staged(value)
+    x = lift(value) if staged else np.asarray(value)[()]
     if isinstance(x, Arr) and not x.ndim:
         x = x.read(())
-    dtype = kind_of(x).dtype if is_scalar(x) else x.dtype
-    if dtype.kind != "i" or np.ndim(x) if not isinstance(x, Num | Arr) else isinstance(x, Arr) or dtype.kind != "i":
+    if not is_scalar(x) or kind_of(x).dtype.kind != "i":
         raise error(TypeError, "a key of iv.random is one int64: iv.random.key(seed), or an element of iv.random.split")
-    return cast(x, _INT64) if _staged(value) else np.int64(x)
+    return cast(x, _INT64) if staged else np.int64(x)
 
 
 # --- drawing ----------------------------------------------------------------------------------------------------------
