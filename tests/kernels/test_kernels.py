@@ -25,7 +25,9 @@ SMOOTH = [pytest.param(k, id=k.name) for k in KERNELS if k.differentiable and 5 
 
 
 @pytest.fixture(autouse=True)
-def quiet():
+def quiet(monkeypatch):
+    """Correctness is tested at LLVM's level 0; test_at_the_default_level is for what a user gets."""
+    monkeypatch.setenv("IVERSON_LEVEL", "0")
     with np.errstate(all="ignore"):
         yield
 
@@ -112,6 +114,24 @@ def test_compiled_is_plain(kernel, n):
         exactly_like(args, kernel.arguments(n), 0.0)
         return
     exactly_like(called(iv.jit(kernel.function), args), called(kernel.function, kernel.arguments(n)), kernel.tolerance)
+
+
+def sampled(every):
+    """All kernels, but all except each `every`-th slow."""
+    for at, kernel in enumerate(KERNELS):
+        yield pytest.param(kernel, id=kernel.name, marks=[pytest.mark.slow] if at % every else [])
+
+
+@pytest.mark.parametrize("kernel", list(sampled(6)))
+def test_at_the_default_level(kernel, monkeypatch):
+    monkeypatch.delenv("IVERSON_LEVEL")
+    if kernel.name in UNSUPPORTED:
+        pytest.skip("outside the language")
+    n = max(kernel.sizes)
+    expected = called(kernel.function, kernel.arguments(n))
+    compiled = iv.jit(kernel.function)
+    for _ in range(2):
+        exactly_like(called(compiled, kernel.arguments(n)), expected, kernel.tolerance)
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: k.name)
