@@ -40,7 +40,7 @@ from iverson.run import call, disk
 from iverson.run.derive import expand
 from iverson.run.kernel import Kernel
 
-ANY_LENGTH = 2**62
+LONGEST = 2**48 - 1  # what proofs of bounds take a length to be at most
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ class _Native:
             for axis, n in enumerate(x.shape):
                 extent = Extent(self.places["array", k, ""], axis)
                 self.guards.append(
-                    Between(extent, n, n) if isinstance(n, int) else Between(extent, SMALL + 1, ANY_LENGTH)
+                    Between(extent, n, n) if isinstance(n, int) else Between(extent, SMALL + 1, LONGEST)
                 )
         elif isinstance(x, AbstractScalar) and is_complex(np.dtype(x.dtype)):
             part = np.dtype(x.dtype).type(0).real.dtype
@@ -266,6 +266,8 @@ class _Native:
     def _misfit(self, *values: Any) -> Any:
         """Arguments of the right kind that can't be used as they are, or a kernel that must be run again exactly."""
         arrays = [(k, v) for k, v in enumerate(values) if isinstance(v, np.ndarray)]
+        if any(n > LONGEST for _, v in arrays for n in v.shape):
+            raise ValueError(f"an axis of an argument is longer than {LONGEST}")
         for k, c in enumerate(self.columns):
             if not (isinstance(c.argument, ArrayArgument) and c.argument.written):
                 continue
