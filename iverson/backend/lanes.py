@@ -42,7 +42,13 @@ class Pack:
 
 class Writer:
     def __init__(
-        self, loop: For, varying: set[Reg], private: set[Buffer], packed: Mapping[int, list[int]], test: Value
+        self,
+        loop: For,
+        varying: set[Reg],
+        private: set[Buffer],
+        rows: Mapping[Buffer, int],
+        packed: Mapping[int, list[int]],
+        test: Value,
     ) -> None:
         self.loop = loop
         self.varying = varying
@@ -50,7 +56,9 @@ class Writer:
         self.before: list[Stmt] = []
         self.places: dict[Reg, Buffer] = {}  # what lives on the stack, a lane each
         self.spilled: set[Reg] = set()
-        self.wide = {b: self._widened(b) for b in private}
+        self.rows = rows
+        self.wide = {b: self._widened(b, b.extents) for b in private}
+        self.wide |= {b: self._widened(b, _without(b.extents, axis)) for b, axis in rows.items()}
         self.packs: dict[tuple[Buffer, tuple[Value, ...]], Pack] = {}
         self.packed = packed
         self.base = Reg(I64, "base")
@@ -76,6 +84,7 @@ class Writer:
             *self.before,
             For(tile, integer(0), full, body, through, "tile"),
             *(ir.Free(p.buffer) for p in self.packs.values()),
+            *(ir.Free(self.wide[b]) for b in self.rows),
             *begin,
             replace(self.loop, low=rest, carries=remaining),
         ]
@@ -89,13 +98,15 @@ class Writer:
         """How many full tiles there are; none if lanes don't pay."""
         tiles = self.compute("max", self.compute("floordiv", self.loop.high, integer(LANES)), integer(0))
         test = self.test
-        for extent in dict.fromkeys(p.view.buffer.extents[a] for p in self.packs.values() for a in p.axes):
+        wide = [self.wide[b] for b in self.rows]
+        axes = [p.view.buffer.extents[a] for p in self.packs.values() for a in p.axes]
+        for extent in dict.fromkeys([*axes, *(e for b in wide for e in b.extents[:-1])]):
             few = self.compute("le", extent, integer(PACKED), dtype=BOOL)
             test = self.compute("and", test, few, dtype=BOOL)
         full = self.compute("select", test, tiles, integer(0))
         some = self.compute("gt", full, integer(0), dtype=BOOL)
-        for pack in self.packs.values():
-            self.before.append(ir.Alloc(pack.buffer, when=some))
+        for buffer in [*(p.buffer for p in self.packs.values()), *wide]:
+            self.before.append(ir.Alloc(buffer, when=some))
         return full
 
     # --- segments -----------------------------------------------------------------------------------------------------
@@ -160,10 +171,10 @@ class Writer:
         return buffer
 
     @staticmethod
-    def _widened(b: Buffer) -> Buffer:
-        """A private array of every lane."""
+    def _widened(b: Buffer, extents: Sequence[Value]) -> Buffer:
+        """A turn's own array, or its part of one, for every lane."""
         pointer = Reg(ir.POINTER, b.hint)
-        return Buffer(b.dtype, (*b.extents, integer(LANES)), pointer, hint=b.hint, stored=True, slot=Owner())
+        return Buffer(b.dtype, (*extents, integer(LANES)), pointer, hint=b.hint, stored=True, slot=Owner())
 
     # --- packing ------------------------------------------------------------------------------------------------------
 
@@ -227,7 +238,7 @@ class Writer:
                 code.append(Load(here, View(self.places[v], (lane,))))
                 env[v] = here
         for stmt in segment.body:
-            code.append(self._renamed(stmt, env))
+            code += self._renamed(stmt, env)
             code += [Store(View(self.places[r], (lane,)), r) for r in ir.defined(stmt) if r in self.spilled]
         carries = []
         for c, outer in zip(self.loop.carries, through, strict=False):
@@ -236,23 +247,22 @@ class Writer:
             outer.next = out
         return For(lane, integer(0), integer(LANES), code, carries, "simd")
 
-    def _renamed(self, stmt: Stmt, env: Env) -> Stmt:
+    def _renamed(self, stmt: Stmt, env: Env) -> list[Stmt]:
         match stmt:
             case Load(out, view):
-                return Load(out, self._place_of(stmt, view, env))
+                return [Load(out, self._place_of(stmt, view, env))]
             case Store(view, value):
-                return Store(self._place_of(stmt, view, env), _value(value, env))
+                here: Stmt = Store(self._place_of(stmt, view, env), _value(value, env))
+                through = View(view.buffer, tuple(_value(v, env) for v in view.prefix))
+                return [here, Store(through, _value(value, env))] if view.buffer in self.rows else [here]
             case ir.Compute(out, name, args):
-                return ir.Compute(out, name, tuple(_value(a, env) for a in args))
+                return [ir.Compute(out, name, tuple(_value(a, env) for a in args))]
             case ir.Combine():
-                return replace(stmt, left=_value(stmt.left, env), right=_value(stmt.right, env))
+                return [replace(stmt, left=_value(stmt.left, env), right=_value(stmt.right, env))]
             case If(pred, then, orelse, joins):
-                return If(
-                    _value(pred, env),
-                    [self._renamed(s, env) for s in then],
-                    [self._renamed(s, env) for s in orelse],
-                    [ir.Join(j.out, _value(j.then, env), _value(j.orelse, env)) for j in joins],
-                )
+                sides = [[r for s in side for r in self._renamed(s, env)] for side in (then, orelse)]
+                outs = [ir.Join(j.out, _value(j.then, env), _value(j.orelse, env)) for j in joins]
+                return [If(_value(pred, env), *sides, outs)]
             case _:
                 raise AssertionError(f"{stmt} in a lane")
 
@@ -261,6 +271,8 @@ class Writer:
             pack = self.packs[view.buffer, view.prefix]
             return View(pack.buffer, (*(view.prefix[a] for a in pack.axes), env[LANE]))
         prefix = tuple(_value(v, env) for v in view.prefix)
+        if view.buffer in self.rows:
+            prefix = _without(prefix, self.rows[view.buffer])
         if view.buffer in self.wide:
             return View(self.wide[view.buffer], (*prefix, env[LANE]))
         return View(view.buffer, prefix)
@@ -278,6 +290,10 @@ def _segments(items: Sequence[Item]) -> list[Segment]:
             case Inner(_, inner):
                 found += _segments(inner)
     return found
+
+
+def _without(values: tuple[Value, ...], axis: int) -> tuple[Value, ...]:
+    return values[:axis] + values[axis + 1 :]
 
 
 def _value(value: Value, env: Env) -> Value:

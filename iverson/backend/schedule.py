@@ -30,16 +30,23 @@ SHORT = 64  # turns: an innermost loop that is longer vectorises well itself
 
 def run(program: Program) -> None:
     """Rewrite the loops of a program for which it pays."""
-    program.body[:] = _block(program.body)
+    writes: dict[Buffer, int] = {}
+    for stmt in ir.walk(program.body):
+        targets = [stmt.view.buffer] if isinstance(stmt, Store) else []
+        targets += [stmt.target.buffer] if isinstance(stmt, ir.Copy) else []
+        targets += [v.buffer for v in stmt.args if isinstance(v, View)] if isinstance(stmt, ir.Call) else []
+        for buffer in targets:
+            writes[buffer] = writes.get(buffer, 0) + 1
+    program.body[:] = _block(program.body, writes)
 
 
-def _block(body: list[Stmt]) -> list[Stmt]:
+def _block(body: list[Stmt], writes: dict[Buffer, int]) -> list[Stmt]:
     out: list[Stmt] = []
     for stmt in body:
-        plan = _best(stmt) if isinstance(stmt, For) else None
+        plan = _best(stmt, writes) if isinstance(stmt, For) else None
         if plan is None:
             for inner in ir.blocks(stmt):
-                inner[:] = _block(inner)
+                inner[:] = _block(inner, writes)
             out.append(stmt)
         elif isinstance(stmt, For) and plan.loop is stmt:
             out += plan.write()
@@ -49,14 +56,14 @@ def _block(body: list[Stmt]) -> list[Stmt]:
     return out
 
 
-def _best(stmt: For) -> _Plan | None:
+def _best(stmt: For, writes: dict[Buffer, int]) -> _Plan | None:
     """The loop of a nest that should run in lanes: the outermost one that needs nothing packed, else that needs it."""
     plans = []
     body: list[Stmt] = [stmt]
     while len(loops := [s for s in body if isinstance(s, For)]) == 1:
         (loop,) = loops
         if loop.tag == "any" and any(isinstance(s, For) for s in loop.body):
-            plan = _Plan(loop)
+            plan = _Plan(loop, writes)
             if plan.legal() and plan.pays():
                 plans.append(plan)
         body = loop.body
@@ -82,15 +89,17 @@ class _Plan:
     """What running a loop in lanes would take."""
 
     loop: For
+    writes: dict[Buffer, int]  # how many statements of the program write a buffer
     varying: set[Reg] = field(default_factory=set)
     private: set[Buffer] = field(default_factory=set)
     stored: set[Buffer] = field(default_factory=set)
+    rows: dict[Buffer, int] = field(default_factory=dict)  # arrays of which each turn has its own part, and its axis
     definitions: dict[Reg, ir.Compute] = field(default_factory=dict)
     packed: dict[int, list[int]] = field(default_factory=dict)  # load -> its axes that inner loops run over
 
     def write(self) -> list[Stmt]:
         code, test = self.condition()
-        return [*code, *Writer(self.loop, self.varying, self.private, self.packed, test).run()]
+        return [*code, *Writer(self.loop, self.varying, self.private, self.rows, self.packed, test).run()]
 
     # --- may it? ------------------------------------------------------------------------------------------------------
 
@@ -105,11 +114,23 @@ class _Plan:
         self.stored = {s.view.buffer for s in ir.walk(body) if isinstance(s, Store)}
         if not all(self._known(s) for s in ir.walk(body)):
             return False
+        self._find_rows()
         self._vary()
         uniform = all(
             not self._varies(v) for s in ir.walk(body) if isinstance(s, For) for v in (s.low, s.high)
         ) and all(not self._varies(e) for b in self.private for e in b.extents)
         return uniform and self._stores_apart() and self._carries_last()
+
+    def _find_rows(self) -> None:
+        """Arrays written here and nowhere else, read again in the same turn, always at the loop's index."""
+        views = [s.view for s in ir.walk(self.loop.body) if isinstance(s, Load | Store)]
+        stores = [s.view.buffer for s in ir.walk(self.loop.body) if isinstance(s, Store)]
+        loads = {s.view.buffer for s in ir.walk(self.loop.body) if isinstance(s, Load)}
+        for b in loads & self.stored - self.private:
+            prefixes = [v.prefix for v in views if v.buffer is b]
+            axes = [a for a in range(len(b.extents)) if all(p[a] is self.loop.index for p in prefixes)]
+            if axes and b.scoped and b.slot is not None and self.writes.get(b) == stores.count(b):
+                self.rows[b] = axes[0]
 
     def _known(self, stmt: Stmt) -> bool:
         if isinstance(stmt, If):
@@ -155,7 +176,7 @@ class _Plan:
         for stmt in ir.walk(self.loop.body):
             if (
                 isinstance(stmt, Load)
-                and stmt.view.buffer in self.stored - self.private
+                and stmt.view.buffer in self.stored - self.private - self.rows.keys()
                 and id(stmt) not in accumulated
             ):
                 return False
@@ -181,7 +202,7 @@ class _Plan:
         accesses = list(_with_loops(self.loop.body, []))
         deepest = max(len(around) for _, around in accesses)
         for stmt, around in accesses:
-            if isinstance(stmt, Store) and len(around) == deepest and not self._smooth(stmt.view):
+            if isinstance(stmt, Store) and len(around) == deepest and not self._smooth(stmt.view, through=True):
                 return False
             if isinstance(stmt, Load) and around and not self._smooth(stmt.view):
                 free = [f for f in around if f.index in stmt.view.prefix]
@@ -195,9 +216,9 @@ class _Plan:
     def _temporaries(self) -> list[Reg]:
         return [c.reg for f in _loops(self.loop.body) for c in f.carries]
 
-    def _smooth(self, view: View) -> bool:
+    def _smooth(self, view: View, through: bool = False) -> bool:
         """Neighbouring lanes read neighbouring elements, or all the same one."""
-        if view.buffer in self.private:
+        if view.buffer in self.private or (view.buffer in self.rows and not through):
             return True
         index = view.prefix
         contiguous = view.buffer.strides is None and self._unit(index[-1])

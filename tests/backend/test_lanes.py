@@ -111,7 +111,21 @@ def packed_triangle(b, n, k, d, p, c):
     return b.if_(b.o.gt(k, 0), lambda: b.reduce("add", n, point), lambda: 0.0)
 
 
-PROGRAMS = [packed_triangle, nearest, cost, log_sum, triangle, moments]
+def residuals(b, n, k, d, p, c):
+    """What every turn stores, it reads again."""
+
+    def point(i):
+        w = b.map([k, d], lambda j, q: b.o.sub(b.read(p, i, q), b.read(c, j, q)))
+
+        def norm(j):
+            return b.reduce("add", [d, d], lambda q, r: b.o.mul(b.read(w, j, q), b.read(w, j, r)))
+
+        return [w, b.reduce("max", k, norm)]
+
+    return b.for_(n, point, [Map(), Reduce("add")])
+
+
+PROGRAMS = [residuals, packed_triangle, nearest, cost, log_sum, triangle, moments]
 
 
 @pytest.mark.parametrize("make", PROGRAMS)
