@@ -7,20 +7,18 @@ for two arrays from before, and a poison that explains itself where no value can
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
 from iverson.core.build import dtype_of, literal, make_type
-from iverson.core.syntax import BOOL, Atom, Block, If, Let, Literal, Prim, Var
+from iverson.core.syntax import BOOL, Atom, Block, If, Let, Prim, Var
 from iverson.lang import signals
 from iverson.lang.dtypes import Kind, core_dtype, is_complex, promote
 from iverson.lang.errors import error
-from iverson.lang.messages import composing, readable, template
 from iverson.lang.num import Num, as_kind, cast, constant, is_scalar, kind_of, known, truth
 from iverson.lang.ranges import low_of
-from iverson.lang.shapes import Shape, atoms, same
+from iverson.lang.shapes import Shape, atoms, certainly_differ, require_same, same
 from iverson.lang.signals import ABSENT, NEVER, Leave, Return, parts, surely_leaves
 from iverson.lang.staging import Cell, Suite, builder, current, here, tie
 from iverson.lang.state import (
@@ -164,8 +162,10 @@ class Merge:
         if x.ndim == y.ndim and self.is_old(x) and self.is_old(y) and x.dtype == y.dtype:
             p, lengths = self.p, [self.tree(m, n, name) for m, n in zip(x.shape, y.shape, strict=True)]
             return lambda: Arr(Choice(p, x, y), tuple(n() for n in lengths), None, None)
-        if x.ndim != y.ndim or not all(map(same, x.shape, y.shape)):
+        if x.ndim != y.ndim or any(map(certainly_differ, x.shape, y.shape)) or not self.comparable(x, y):
             return self.poison(f"{name} is an array of one shape or of another, depending on a condition")
+        for m, n in zip(x.shape, y.shape, strict=True):
+            require_same(m, n, f"{name} is an array of one length or of another, depending on a condition")
         made = self.contents(x, y, name)
 
         def result() -> Arr:
@@ -187,6 +187,12 @@ class Merge:
             return made.like(x) if type(x) is type(y) else made
 
         return result
+
+    @staticmethod
+    def comparable(x: Arr, y: Arr) -> bool:
+        """Whether lengths that aren't known to be equal can be compared before the If."""
+        differ = [(m, n) for m, n in zip(x.shape, y.shape, strict=True) if not same(m, n)]
+        return all(map(current().is_top, atoms(n for pair in differ for n in pair)))
 
     def is_old(self, x: Arr) -> bool:
         """Whether an array was there before the If."""
@@ -550,40 +556,6 @@ def contains(container: Any, item: Any) -> Any:
     if any(isinstance(x, Num) for x in container) if isinstance(container, list | tuple) else False:
         return or_(*[lambda x=x: item == x for x in container])
     return item in container
-
-
-# --- exceptions -------------------------------------------------------------------------------------------------------
-
-
-def raise_(make: Thunk) -> Any:
-    """raise: at once if this surely runs, else when the program gets here."""
-    with composing():
-        exc = make()
-        if isinstance(exc, type):
-            exc = exc()
-        if not current().scopes:
-            exc.args = tuple(map(readable, exc.args))
-            raise exc
-        message, args = template(exc.args[0] if exc.args else type(exc).__name__)
-    builder().check(Literal(False, BOOL), message, *args, error=builtin_name(type(exc)))
-    return NEVER
-
-
-def builtin_name(cls: type[BaseException]) -> str:
-    """The nearest builtin exception."""
-    return next(c.__name__ for c in cls.__mro__ if getattr(builtins, c.__name__, None) is c)
-
-
-def assert_(test: Any, message: Thunk) -> None:
-    p = truth(test)
-    if p is True:
-        return
-    with composing():
-        text = message()
-        if p is False and not current().scopes:
-            raise AssertionError(*(() if text is None else (readable(text),)))
-        filled, args = template("" if text is None else text)
-    builder().check(constant(p).atom, filled, *args, error="AssertionError")
 
 
 # --- the ends of functions --------------------------------------------------------------------------------------------

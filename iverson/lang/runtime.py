@@ -12,13 +12,14 @@ import numpy as np
 from iverson.core.syntax import Literal
 from iverson.lang import indexing
 from iverson.lang.arithmetic import AUGMENTED
-from iverson.lang.branch import and_, assert_, compare, if_, ifexp, not_, or_, raise_, value
+from iverson.lang.branch import and_, compare, if_, ifexp, not_, or_, value
 from iverson.lang.calls import call, load
 from iverson.lang.comprehend import Each, Generator, Where, dictcomp, listcomp, setcomp
 from iverson.lang.errors import error
 from iverson.lang.iterate import Steps
 from iverson.lang.loops import for_, then, while_
 from iverson.lang.num import Num, is_scalar, known
+from iverson.lang.raising import assert_, raise_
 from iverson.lang.signals import BREAK, CONTINUE, Return
 from iverson.lang.staging import builder, current
 from iverson.lang.state import Maybe, Poison

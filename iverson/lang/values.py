@@ -29,51 +29,11 @@ from iverson.lang.errors import error
 from iverson.lang.messages import sketch
 from iverson.lang.num import Num, cast, constant, integer, is_scalar, kind_of, unify
 from iverson.lang.shapes import Extent, Shape, atoms, broadcast, extent_atom, from_atom, product, require_same, stretch
+from iverson.lang.sources import Source, Storage
 from iverson.lang.staging import Cell, Each, builder, current
 
 Index = Sequence[Any]
 Elements = Callable[..., Any]
-
-
-class Source:
-    """Where a view reads from: a cell, or something computed from cells."""
-
-    dtype: np.dtype[Any]
-
-    def read(self, index: Index, safe: bool) -> Num:
-        raise NotImplementedError
-
-    def cells(self) -> list[Cell]:
-        """The cells that it may be."""
-        raise NotImplementedError
-
-
-class Storage(Source):
-    """A cell."""
-
-    __slots__ = ("cell",)
-
-    def __init__(self, cell: Cell) -> None:
-        self.cell = cell
-
-    @property
-    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
-        return self.cell.dtype
-
-    def read(self, index: Index, safe: bool) -> Num:
-        return read(current().contents(self.cell), index, self.dtype, safe)
-
-    def cells(self) -> list[Cell]:
-        return [self.cell]
-
-
-def read(var: Atom, index: Index, dtype: np.dtype[Any], safe: bool = True) -> Num:
-    """One element of a core array; the scalar itself if there are no indices."""
-    b = builder()
-    at = [extent_atom(i) for i in index]
-    if is_complex(dtype):
-        return Num(b.read(var, *at, 0, safe=safe), False, b.read(var, *at, 1, safe=safe))
-    return Num(b.read(var, *at, safe=safe) if at else var)
 
 
 def _identity(index: tuple[Any, ...]) -> tuple[Any, ...]:

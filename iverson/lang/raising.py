@@ -1,0 +1,46 @@
+"""raise and assert in staged programs: checks that fail when the program gets there."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from typing import Any
+
+from iverson.core.syntax import BOOL, Literal
+from iverson.lang.messages import composing, readable, template
+from iverson.lang.num import constant, truth
+from iverson.lang.signals import NEVER
+from iverson.lang.staging import builder, current
+
+Thunk = Callable[[], Any]
+
+
+def raise_(make: Thunk) -> Any:
+    """raise: at once if this surely runs, else when the program gets here."""
+    with composing():
+        exc = make()
+        if isinstance(exc, type):
+            exc = exc()
+        if not current().scopes:
+            exc.args = tuple(map(readable, exc.args))
+            raise exc
+        message, args = template(exc.args[0] if exc.args else type(exc).__name__)
+    builder().check(Literal(False, BOOL), message, *args, error=builtin_name(type(exc)))
+    return NEVER
+
+
+def builtin_name(cls: type[BaseException]) -> str:
+    """The nearest builtin exception."""
+    return next(c.__name__ for c in cls.__mro__ if getattr(builtins, c.__name__, None) is c)
+
+
+def assert_(test: Any, message: Thunk) -> None:
+    p = truth(test)
+    if p is True:
+        return
+    with composing():
+        text = message()
+        if p is False and not current().scopes:
+            raise AssertionError(*(() if text is None else (readable(text),)))
+        filled, args = template("" if text is None else text)
+    builder().check(constant(p).atom, filled, *args, error="AssertionError")

@@ -1,0 +1,57 @@
+"""Where the elements of an array come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from iverson.core.syntax import Atom
+from iverson.lang.dtypes import is_complex
+from iverson.lang.num import Num
+from iverson.lang.shapes import extent_atom
+from iverson.lang.staging import Cell, builder, current
+
+Index: TypeAlias = Sequence[Any]
+
+
+class Source:
+    """Where a view reads from: a cell, or something computed from cells."""
+
+    dtype: np.dtype[Any]
+
+    def read(self, index: Index, safe: bool) -> Num:
+        raise NotImplementedError
+
+    def cells(self) -> list[Cell]:
+        """The cells that it may be."""
+        raise NotImplementedError
+
+
+class Storage(Source):
+    """A cell."""
+
+    __slots__ = ("cell",)
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+
+    @property
+    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
+        return self.cell.dtype
+
+    def read(self, index: Index, safe: bool) -> Num:
+        return read(current().contents(self.cell), index, self.dtype, safe)
+
+    def cells(self) -> list[Cell]:
+        return [self.cell]
+
+
+def read(var: Atom, index: Index, dtype: np.dtype[Any], safe: bool = True) -> Num:
+    """One element of a core array; the scalar itself if there are no indices."""
+    b = builder()
+    at = [extent_atom(i) for i in index]
+    if is_complex(dtype):
+        return Num(b.read(var, *at, 0, safe=safe), False, b.read(var, *at, 1, safe=safe))
+    return Num(b.read(var, *at, safe=safe) if at else var)
