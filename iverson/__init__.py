@@ -9,6 +9,7 @@ from iverson.lang.functional import (
     scan,
     segment_sum,
     stop_gradient,
+    unroll,
     while_loop,
 )
 from iverson.run.inspect import check_grads, show
@@ -34,6 +35,7 @@ __all__ = [
     "segment_sum",
     "show",
     "stop_gradient",
+    "unroll",
     "value_and_grad",
     "vjp",
     "while_loop",

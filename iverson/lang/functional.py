@@ -35,6 +35,14 @@ def while_loop(test: Callable[[Any], Any], body: Callable[[Any], Any], init: Any
     return carry
 
 
+def unroll(items: Any) -> list[Any]:
+    """The items as a list: a loop over them is unrolled when it is staged.  Their number must be known then.
+
+    >>> for k in iv.unroll(range(3)): ...
+    """
+    return list(items)
+
+
 def stop_gradient(x: Any) -> Any:
     """x, taken as a constant by every derivative; x may be a pytree."""
     return x
