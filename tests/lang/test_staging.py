@@ -228,9 +228,9 @@ def test_iteration_over_arrays():
     def f(a, b):
         total = 0.0
         for i, row in enumerate(a):
-            for v, w in zip(row, b):
+            for v, w in zip(row, b):  # noqa: B905
                 total += v * w * i
-        for (k, p), q in zip(enumerate(b, 1), reversed(b)):
+        for (k, p), q in zip(enumerate(b, 1), reversed(b)):  # noqa: B905
             total += k * p * q
         return total
 
@@ -297,15 +297,15 @@ def test_lists_of_tuples():
 def test_lists_keep_their_operators():
     def f(x):
         a = [v * 2.0 for v in x]
-        b = a + [v for v in x]
+        b = a + [v for v in x]  # noqa: C416
         return b, a * 2, len(b)
 
     for n in (1, 5):
         agree(f, vector(n))
     with pytest.raises(TypeError):
-        run(lambda x: [v for v in x] * 2.0, (vector(5),))
+        run(lambda x: [v for v in x] * 2.0, (vector(5),))  # noqa: C416
     with pytest.raises(TypeError):
-        run(lambda x: [v for v in x] - 1.0, (vector(5),))
+        run(lambda x: [v for v in x] - 1.0, (vector(5),))  # noqa: C416
 
 
 def test_reductions_with_defaults_and_keys():
