@@ -23,8 +23,9 @@ What an op binds, in order:
 
     Prim, Read     one variable
     For            per yield `arity(monoid)` variables (Map: one).  Map stacks [extents..., *element extents]; a
-                   Reduce has the element's type; a Scan (one index only, inclusive) stacks [n, *element extents].  argmin/argmax
-                   take and give the pair (value, index); the first index wins ties, the first NaN wins.
+                   Reduce has the element's type; a Scan (one index only, inclusive) stacks [n, *element extents].
+                   argmin/argmax take and give the pair (value, index); the first index wins ties, the first NaN
+                   wins.
     Accumulate     per accumulator its columns' final arrays (append: the int64 length, then the columns, of that
                    length), then the block's outs
     Contribute     nothing.    Check: nothing.
