@@ -9,7 +9,7 @@ from typing import Any
 from iverson.lang import mathrows
 from iverson.lang.dtypes import FLOAT64, INT64, python_kind
 from iverson.lang.errors import error
-from iverson.lang.num import Num, cast, constant, is_scalar
+from iverson.lang.num import Num, cast, constant, is_scalar, known
 from iverson.lang.numpy_support import sequence
 from iverson.lang.scalars import Emit
 from iverson.lang.staging import builder
@@ -17,6 +17,7 @@ from iverson.lang.table import implements
 
 
 def _scalars(function: Callable[..., Any], values: tuple[Any, ...]) -> list[Num]:
+    values = tuple(map(known, values))
     for value in values:
         if not is_scalar(value):
             shape = getattr(value, "shape", None)

@@ -288,7 +288,10 @@ def integer(atom: Atom, low: int | None = 0, high: ranges.High | None = None) ->
 
 
 def known(value: Any) -> Any:
-    """A Num that is a constant as the Python or NumPy scalar it is; anything else itself."""
+    """A Num that is a constant as the Python or NumPy scalar it is; anything else itself (an array without axes: its
+    number)."""
+    if hasattr(value, "staged_number"):
+        value = value.staged_number()
     if isinstance(value, Num) and isinstance(value.atom, Literal) and value.im is None:
         return value.atom.value if value.weak else value.dtype.type(value.atom.value)
     return value

@@ -171,13 +171,15 @@ class _Inputs:
     def array(self, k: int, x: AbstractArray, name: str) -> Arr:
         dtype = supported(x.dtype)
         shape = tuple(self.extent(k, axis, n, name) for axis, n in enumerate(x.shape))
-        extents = [literal(n) if isinstance(n, int) else n.atom for n in shape]
+        extents = [literal(n) if isinstance(n, int) else n.atom for n in shape or (1,)]
         if is_complex(dtype):
             extents.append(literal(2))
         var = self.add(Var(make_type(core_dtype(dtype), extents), name), ParamSpec("array", k))
         cell = Cell(var, dtype, 0, name)
         self.arrays[k] = cell, var
         readonly = "" if x.writable else "assignment destination is read-only"
+        if not shape:  # the core has no arrays without axes
+            return Arr(Storage(cell), (), lambda index: (0,), None, readonly)
         return Arr(Storage(cell), shape, readonly=readonly)
 
     def extent(self, k: int, axis: int, n: int | str | None, name: str) -> Extent:

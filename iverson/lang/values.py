@@ -218,6 +218,10 @@ class Arr(InPlace):
     def tolist(self) -> Any:
         return copy(self) if self.ndim else self.read(())
 
+    def staged_number(self) -> Any:
+        """The element of an array without axes."""
+        return self if self.ndim else self.read(())
+
     def staged_truth(self) -> Any:
         if all(isinstance(n, int) and n == 1 for n in self.shape_):
             return self.item()

@@ -198,7 +198,7 @@ def _plain(x: Any) -> Any:
         raise TypeError("masked arrays aren't supported: pass the data and the mask as two arrays")
     if isinstance(x, np.ndarray):
         x = np.asarray(x)  # of subclasses, the array itself
-        return x[()] if x.ndim == 0 else x
+        return x if x.ndim or x.flags.writeable else x[()]
     if hasattr(x, "__array__") and not isinstance(x, np.generic | type):
         return _plain(np.asarray(x))
     return x
@@ -207,7 +207,7 @@ def _plain(x: Any) -> Any:
 def _abstract(x: Any, static_shapes: bool) -> Any:
     if isinstance(x, np.ndarray):
         shape = tuple(n if static_shapes or n <= SMALL else None for n in x.shape)
-        return AbstractArray(x.dtype, shape, bool(x.flags.writeable))
+        return AbstractArray(x.dtype.newbyteorder("="), shape, bool(x.flags.writeable))
     kind = None if isinstance(x, bool) else python_kind(x)
     return x if kind is None else AbstractScalar(kind.dtype, kind.weak)
 

@@ -217,13 +217,14 @@ class _Native:
 
     def _leaf(self, k: int, x: Any, layout: Layout) -> None:
         if isinstance(x, AbstractArray):
-            fetch = (lambda leaves: _pairs(leaves[k])) if is_complex(np.dtype(x.dtype)) else (lambda leaves: leaves[k])
-            self._array("array", k, np.dtype(x.dtype), len(x.shape), layout, fetch)
+            pairs, scalar = is_complex(np.dtype(x.dtype)), not x.shape
+            fetch = (
+                (lambda leaves: _memory(leaves[k], pairs, scalar)) if pairs or scalar else (lambda leaves: leaves[k])
+            )
+            self._array("array", k, np.dtype(x.dtype), max(len(x.shape), 1), layout, fetch)
             for axis, n in enumerate(x.shape):
                 extent = Extent(self.places["array", k, ""], axis)
-                self.guards.append(
-                    Between(extent, n, n) if isinstance(n, int) else Between(extent, SMALL + 1, LONGEST)
-                )
+                self.guards.append(Between(extent, n, n) if isinstance(n, int) else Between(extent, SMALL + 1, LONGEST))
         elif isinstance(x, AbstractScalar) and is_complex(np.dtype(x.dtype)):
             part = np.dtype(x.dtype).type(0).real.dtype
             for name in ("", "im"):
@@ -335,6 +336,12 @@ def _captured(array: np.ndarray) -> Callable[[Sequence[Any]], Any]:
 def _is_complex(x: Any) -> bool:
     dtype = getattr(x, "dtype", None)
     return dtype is not None and is_complex(np.dtype(dtype))
+
+
+def _memory(x: np.ndarray, pairs: bool, scalar: bool) -> np.ndarray:
+    """The memory of an array as an array of the core."""
+    x = x.reshape(1) if scalar else x
+    return _pairs(x) if pairs else x
 
 
 def _pairs(x: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ def value(staged, spec, leaves):
     if spec.kind == "extent":
         return leaf.shape[spec.axis]
     if spec.kind == "array":
-        return pairs(leaf)
+        return pairs(np.atleast_1d(leaf))
     return leaf.imag if spec.part == "im" else leaf.real if isinstance(leaf, complex) else leaf
 
 
