@@ -19,7 +19,7 @@ from iverson.core.rewrite import free, rename, type_atoms
 from iverson.core.syntax import Array, Atom, Function, Var
 from iverson.lang import runtime, state
 from iverson.lang.errors import error
-from iverson.lang.num import Num, is_scalar
+from iverson.lang.num import Num, constant, is_scalar
 from iverson.lang.resolve import resolved
 from iverson.lang.shapes import require_same
 from iverson.lang.staging import Cell, Each, builder, current
@@ -78,6 +78,12 @@ def value_of(atom: Atom) -> Any:
     return owned(atom) if isinstance(atom.type, Array) else Num(atom)
 
 
+def numeric(x: Any) -> Any:
+    """A number or anything array-like as a Num or an Arr."""
+    found = lift(x)
+    return found if isinstance(found, Arr) else constant(found)
+
+
 def _is_numeric(x: Any) -> bool:
     return isinstance(x, Arr) or (is_scalar(x) and not isinstance(x, bool)) or hasattr(x, "__array__")
 
@@ -93,10 +99,10 @@ def subprogram(
         leaves = _apart(leaves)
         params = {k: Var(atom.type, "x") for k, atom in actual.items()}
         for k, param in params.items():
-            leaves[k] = like(lift(leaves[k]), param)
+            leaves[k] = like(numeric(leaves[k]), param)
         inner_args, inner_kwargs = state.unflatten(spec, leaves)
         result = runtime.call(f, *inner_args, **inner_kwargs)
-        outs = tuple(lift(x) for x in state.flatten(result)[0] if _is_numeric(x))
+        outs = tuple(numeric(x) for x in state.flatten(result)[0] if _is_numeric(x))
         atoms = tuple(materialise(x) for x in outs)
     block = resolved(program.block(scope, atoms), program.resolve)
     extents = [a for p in params.values() for a in type_atoms(p.type) if isinstance(a, Var)]
@@ -125,7 +131,7 @@ def require_float(leaf: Any, what: str) -> None:
     """Raise unless a leaf can have a derivative."""
     if not _is_numeric(leaf):
         raise error(TypeError, f"{what} is {type(leaf).__name__}, not a number or an array: it has no derivative")
-    dtype = lift(leaf).dtype
+    dtype = numeric(leaf).dtype
     if dtype.kind != "f":
         raise error(TypeError, f"{what} has dtype {dtype}, and only floating-point values have derivatives")
 
@@ -135,5 +141,5 @@ def require_like(value: Any, model: Any, what: str) -> Any:
     if value.ndim != model.ndim:
         raise error(ValueError, f"{what} has {value.ndim} axes where {model.ndim} are needed")
     for m, n in zip(value.shape, model.shape, strict=True):
-        require_same(m, n, what)
+        require_same(m, n, f"{what} has the wrong shape")
     return value if value.dtype == model.dtype else value.astype(model.dtype)

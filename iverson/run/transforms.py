@@ -17,9 +17,9 @@ from iverson.core.syntax import Atom, Var
 from iverson.lang import state
 from iverson.lang.calls import call
 from iverson.lang.errors import error
-from iverson.lang.inner import Subprogram, require_float, require_like, subprogram, value_of
+from iverson.lang.inner import Subprogram, numeric, require_float, require_like, subprogram, value_of
 from iverson.lang.staging import active
-from iverson.lang.values import Arr, lift, materialise
+from iverson.lang.values import Arr, materialise
 from iverson.run import derive
 from iverson.run.jit import Derived
 
@@ -121,7 +121,7 @@ def _jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, .
     given, structure = state.flatten(tangents)
     if structure != state.flatten(primals)[1]:
         raise error(TypeError, "the tangents must have the structure of the primals")
-    directions = [require_like(lift(given[k]), lift(chosen.values[k]), "a tangent") for k in chosen.leaves]
+    directions = [require_like(numeric(given[k]), numeric(chosen.values[k]), "a tangent") for k in chosen.leaves]
     outs = derive.apply(sub, "jvp", lambda _: [materialise(t) for t in directions])
     count = len(sub.function.body.outs)
     return sub.rebuild(outs[:count]), _tangent_tree(sub, outs[count:])
@@ -201,7 +201,7 @@ def _require_scalar(sub: Subprogram, f: Callable[..., Any], has_aux: bool) -> No
         raise error(TypeError, f"{name} returns None; its gradient needs a floating-point scalar (see iv.functional)")
     if isinstance(value, tuple | list | dict):
         raise error(TypeError, f"{name} returns a {type(value).__name__}; its gradient needs a floating-point scalar")
-    first = lift(value)
+    first = numeric(value)
     if first.shape != ():
         raise error(TypeError, f"{name} returns an array of shape {first.shape}; its gradient needs a scalar: sum it, "
                                f"or use iv.jacrev")  # fmt: skip
@@ -214,8 +214,8 @@ def _float_leaves(tree: Any, sub: Subprogram, what: str) -> list[Any]:
     leaves, spec = state.flatten(tree)
     if spec != state.flatten(sub.result)[1]:
         raise error(TypeError, f"{what} must have the structure of the result")
-    numeric = sub.numeric_positions()
-    return [require_like(lift(leaves[p]), x, what) for p, x in zip(numeric, sub.outs, strict=True) if _is_float(x)]
+    positions = sub.numeric_positions()
+    return [require_like(numeric(leaves[p]), x, what) for p, x in zip(positions, sub.outs, strict=True) if _is_float(x)]
 
 
 def _tangent_tree(sub: Subprogram, tangents: Sequence[Atom]) -> Any:
