@@ -43,6 +43,8 @@ def call(function: Any, *args: Any, **kwargs: Any) -> Any:
         return call(function.__func__, function.__self__, *args, **kwargs)
     if isinstance(function, functools.partial):
         return call(function.func, *function.args, *args, **{**function.keywords, **kwargs})
+    if isinstance(function, functools._lru_cache_wrapper):
+        return call(function.__wrapped__, *args, **kwargs)  # numbers of the program can't be keys
     if isinstance(function, type):
         return _construct(function, args, kwargs)
     if isinstance(getattr(function, "__self__", None), list):
@@ -73,8 +75,8 @@ def _function(function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, A
         if len(state.calls) > _DEEPEST:
             raise error(
                 RecursionError,
-                f"{function.__name__} calls itself without end while it is staged: recursion must end at staging time, "
-                "by a condition that is known then",
+                f"{function.__name__}: calls are more than {_DEEPEST} deep while it is staged: recursion must end at staging "
+                "time, by a condition that is known then",
             )
         return ready(*args, **kwargs)
     finally:

@@ -224,6 +224,7 @@ def stage(f: Callable[..., Any], args: Iterable[Any], kwargs: Mapping[str, Any] 
         actual, keywords = state.unflatten(spec, values)
         result = call(f, *actual, **keywords)
         _reject_poison(result)
+        _require_unchanged((actual, keywords), values, spec)
         return _finish(f, program, inputs, result)
 
 
@@ -231,6 +232,17 @@ def _reject_poison(result: Any) -> None:
     for leaf in state.flatten(result)[0]:
         if isinstance(leaf, state.Poison):
             leaf.raise_()
+
+
+def _require_unchanged(arguments: Any, values: Sequence[Any], spec: Any) -> None:
+    """Arrays may be written, but the lists, dicts and objects among the arguments are the caller's."""
+    leaves, now = state.flatten(arguments)
+    if now != spec or not all(map(state.same_value, leaves, values)):
+        raise error(
+            TypeError,
+            "the function changes a list, dict or object among its arguments, and the caller would not see that: "
+            "return the new one instead",
+        )
 
 
 def _finish(f: Callable[..., Any], program: Staging, inputs: _Inputs, result: Any) -> Staged:

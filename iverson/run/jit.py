@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from functools import update_wrapper
@@ -54,7 +55,7 @@ class Jit:
         if active():
             return self.__iverson_stage__(args, kwargs)
         if self._watch is None or self._watch.changed():
-            self._watch = Watch(self)
+            self._watch = Watch(self.__wrapped__)
             self.programs.clear()
             self._last = self._dispatch
         return self._last(*args, **kwargs)
@@ -84,7 +85,9 @@ class Jit:
         key = (spec, *(("static", _hashable(x)) if k in static else self._key(x) for k, x in enumerate(leaves)))
         if key not in self.programs:
             abstract = [x if k in static else _abstract(x, self.static_shapes) for k, x in enumerate(leaves)]
-            self.programs[key] = Program(self._stage(*state.unflatten(spec, abstract)), abstract, self.options)
+            if self._watch is not None:
+                self._watch.add(*(x for x in abstract if not isinstance(x, AbstractArray | AbstractScalar)))
+            self.programs[key] = Program(self._contained(state.unflatten(spec, abstract)), abstract, self.options)
         return self.programs[key], leaves
 
     def staged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Staged:
@@ -94,6 +97,17 @@ class Jit:
         abstract = [x if k in static else _abstract(_plain(x), self.static_shapes) for k, x in enumerate(leaves)]
         found = self._stage(*state.unflatten(spec, abstract))
         return replace(found, function=expand(found.function))
+
+    def _contained(self, call: Any) -> Staged:
+        """Stage, and let no value of the program escape."""
+        escaped = ""
+        try:
+            return self._stage(*call)
+        finally:
+            if self._watch is not None:
+                escaped = self._watch.repair()
+            if escaped and sys.exception() is None:
+                raise TypeError(f"the function stores a value of the program in {escaped}: return the value instead")
 
     def _stage(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Staged:
         return stage(self.f, args, kwargs)
@@ -196,6 +210,8 @@ def _plain(x: Any) -> Any:
     """A leaf as a NumPy array or scalar, a Python number, or something static."""
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError("masked arrays aren't supported: pass the data and the mask as two arrays")
+    if isinstance(x, np.matrix):
+        raise TypeError("np.matrix isn't supported, its operators have another meaning: pass np.asarray(x)")
     if isinstance(x, np.ndarray):
         x = np.asarray(x)  # of subclasses, the array itself
         return x if x.ndim or x.flags.writeable else x[()]
