@@ -1,7 +1,7 @@
 """Return sweeps of Loop and While: a Loop over the recorded turns, from the last.
 
     turn i:   start of the turn    recorded carries are read, derived ones undone: their buffers are carried back
-                                   (where inner loops undo them themselves, the buffer is what the turn ended with)
+                                   (where its statements undo them themselves, the buffer is what the turn ended with)
               enter and sweep      seeded with the adjoints of the next carries and of what the turn emitted
               leave                the adjoints of the carries at the start, and the restored buffers
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from iverson.core.rewrite import free
+from iverson.core.rewrite import free, lookup, rename_let
 from iverson.core.syntax import Atom, Loop, Var, While
 from iverson.diff.adjoints import Frame
 from iverson.diff.contributions import contributed
@@ -45,6 +45,7 @@ class _Reversed:
         self.active = [k for k, c in enumerate(op.carry) if c in s.active]
         self.derived = list(record.permutation.items())
         self.appended = [j for j, log in record.logs.items() if isinstance(log, AppendLog)]
+        self.ragged = list(record.ragged)
         self.outer = [acc for acc in contributed(op) if acc in frame.cursors]
 
     def sweep(self, grads: Sequence[Atom | None]) -> None:
@@ -54,6 +55,7 @@ class _Reversed:
         adjoints = [s.zeros(frame, results[k]) if g is None else g for k, g in coming.items()]
         buffers = [frame.at(results[k]) for k, _ in self.derived]
         cursors = [frame.at(self._log(j).length) for j in self.appended]
+        cursors += [frame.at(length) for length in self.record.ragged.values()]
         inits = [*adjoints, *buffers, *cursors, *(frame.cursors[a] for a in self.outer)]
         turns = frame.at(self.record.turns)
         last = s.b.o.sub(turns, 1)
@@ -70,7 +72,7 @@ class _Reversed:
             x = op.inits[k]
             if isinstance(x, Var) and s.derivation.source(results[k]) is x:
                 s.restore(frame, x, buffer)
-        for _ in self.appended:
+        for _ in (*self.appended, *self.ragged):
             next(state)
         frame.cursors.update(zip(self.outer, state, strict=True))
         for k, a in final.items():
@@ -82,7 +84,7 @@ class _Reversed:
         coming = iter(state)
         adjoints = {k: next(coming) for k in self.active}
         cursors = self._start(turn, i, coming)
-        turn.cursors.update(zip(self.outer, coming, strict=True))
+        turn.cursors.update(zip((*self.ragged, *self.outer), coming, strict=True))
         s.enter(turn, record.plan, record.slots, (i,))
         for k, g in adjoints.items():
             s.add(turn, op.body.outs[k], g)
@@ -94,7 +96,7 @@ class _Reversed:
             *(s.value(turn, op.carry[k]) for k in self.active),
             *(turn.at(op.carry[k]) for k, _ in self.derived),
             *cursors,
-            *(turn.cursors[a] for a in self.outer),
+            *(turn.cursors[a] for a in (*self.ragged, *self.outer)),
         ]
 
     def _start(self, turn: Frame, i: Atom, coming: Iterator[Atom]) -> list[Atom]:
@@ -119,12 +121,14 @@ class _Reversed:
         return list(left.values())
 
     def _undo_updates(self, turn: Frame, i: Atom, log: Updates, buffer: Atom) -> Atom:
-        def now(a: Atom) -> Atom:
-            slot = self.record.slots.get(a) if isinstance(a, Var) else None
-            return turn.at(a) if slot is None else slot.read(self.s.b, turn, (i,))
-
+        env = dict(turn.env)
+        for v in log.names():
+            if v in self.record.slots:
+                env[v] = self.record.slots[v].read(self.s.b, turn, (i,))
+        for let in log.lets:
+            self.s.b.let(rename_let(let, env))
         for index, old in reversed(log.entries):
-            buffer = self.s.b.set(buffer, [now(a) for a in index], now(old))
+            buffer = self.s.b.set(buffer, [lookup(a, env) for a in index], lookup(old, env))
         return buffer
 
     def _log(self, j: int) -> AppendLog:

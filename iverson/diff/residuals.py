@@ -7,22 +7,26 @@ A block is planned statement by statement.  A `Step` knows three forms of its st
     again      as it runs when its scope is entered again by the return sweep, recording for its own sweep
 
 Prim and Read run again.  The results of a nested statement, and what it recorded itself, are *kept*: stored by one more
-result of the statement that holds the block (a Map, an emit, a column of a log), where their extents are known
-outside; else the statement runs again.  A statement that updates an array in place (it derives from a carry, see
-derivation.py) runs again on the undone buffer; forward, it logs what it overwrites.  But a turn that touches the array
-by inner loops alone, whose records can be kept, need not run again: their own return sweeps undo it.
+result of the statement that holds the block: a Map, an emit, a column of a log; arrays of a turn whose extents vary
+from turn to turn are laid end to end in a flat log.  Where that can't be (an array in a branch, ragged ones in a For)
+the statement runs again.  A statement that updates an array in place (it derives from a carry, see derivation.py) runs
+again on the undone buffer; forward, it logs what it overwrites.  But a turn whose updates can each undo themselves from
+what is kept (`within`) need not run again: then the return sweep starts from what the turn ended with, and what the
+scope itself read of the array is kept as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TypeAlias
 
 from iverson.core.build import Builder
 from iverson.core.rewrite import type_atoms
 from iverson.core.syntax import Array, Atom, Block, Let, Scalar, Var
-from iverson.diff.adjoints import Frame, flatten
+from iverson.diff.adjoints import Frame, flatten, product
+from iverson.diff.footprint import Places, uses
 
 
 @dataclass(frozen=True)
@@ -32,14 +36,16 @@ class Slot:
     var: Var
     stacked: bool = False  # one entry per index or turn of the statement that holds the scope
     extents: tuple[Atom, ...] = ()  # a flat log of arrays of these extents
+    ragged: bool = False  # which vary: found from the log's end, by a cursor
 
     def read(self, b: Builder, frame: Frame, position: Sequence[Atom]) -> Atom:
         v = frame.var(self.var)
-        if not self.stacked:
-            return v
         if not self.extents:
-            return b.read(v, *position, safe=True)
+            return b.read(v, *position, safe=True) if self.stacked else v
         extents = tuple(map(frame.at, self.extents))
+        if self.ragged:
+            start = frame.cursors[self.var] = b.o.sub(frame.cursors[self.var], product(b, extents))
+            return b.map(extents, lambda *i: b.read(v, b.o.add(start, flatten(b, i, extents)), safe=True))
 
         def element(*i: Var) -> Atom:
             return b.read(v, flatten(b, (*position, *i), (*position, *extents)), safe=True)
@@ -69,18 +75,37 @@ class Updates:
     """Overwritten elements of a chain of single updates, in order: index and old value are names of the scope."""
 
     entries: tuple[tuple[tuple[Atom, ...], Var], ...]
+    lets: tuple[Let, ...] = ()  # Prims that give the indices
 
     def names(self) -> list[Var]:
         """What must be known to undo them."""
-        return [a for index, old in self.entries for a in (*index, old) if isinstance(a, Var)]
+        made = {v for let in self.lets for v in let.vars}
+        used = [v for let in self.lets for v in uses(let)]
+        used += [a for index, old in self.entries for a in (*index, old) if isinstance(a, Var)]
+        return [v for v in dict.fromkeys(used) if v not in made]
+
+
+@dataclass(frozen=True)
+class Region:
+    """What one statement overwrote: the places of each contribution, and their old values."""
+
+    parts: tuple[tuple[Places, Var], ...]
 
 
 @dataclass(frozen=True)
 class Within:
-    """No log: inner loops undo their own updates."""
+    """No log: the statements of the turn undo their own updates."""
 
 
-Log: TypeAlias = AppendLog | Updates | Within
+Log: TypeAlias = AppendLog | Updates | Region | Within
+
+
+class Keep(Enum):
+    """What a scope's holder can store of its values."""
+
+    SCALARS = "a branch: the other side has none"
+    STACKED = "a For: arrays of extents known outside"
+    ALL = "a loop: others go to flat logs"
 
 
 @dataclass
@@ -92,12 +117,15 @@ class Step:
     scalar: bool = False  # a Prim or Read: runs again
     chained: frozenset[Var] = frozenset()  # results that update an array of the scope's owner in place
     within: bool = False  # such updates are undone by the statement's own return sweep
-    agreed: bool = True  # ... all of them
+    agreed: bool = True  # ... all of them, and it can
+    touches: bool = False  # it uses an array that is undone so: it can't run again
     kept: bool = False  # all its results, but for chained ones, are stored outside
 
     @property
     def results(self) -> list[Var]:
-        """What it binds, but for chained arrays where they are not had by running again."""
+        """What it binds, but for chained arrays and rows of them where they are not had by running again."""
+        if self.scalar and self.touches and isinstance(self.let.vars[0].type, Array):
+            return []
         return [v for let in self.again for v in let.vars if not (self.within and v in self.chained)]
 
 
@@ -111,39 +139,43 @@ class Plan:
     def forward(self) -> tuple[Let, ...]:
         return tuple(let for step in self.steps for let in step.forward)
 
-    def keep(self, bound: Iterable[Var], scalars_only: bool = False) -> list[Var]:
+    def keep(self, bound: Iterable[Var], what: Keep) -> list[Var]:
         """Decide what is kept outside, given what the scope binds on entry; give the names."""
-        inner = self._inner(bound)
+        inner = self.inner(bound)
         names: list[Var] = []
         for step in self.steps:
-            if step.scalar or (step.chained and not step.within) or not step.results:
-                step.kept = step.within
+            must = step.within or step.touches
+            if not must and (step.scalar or step.chained or not step.results):
                 continue
-            step.kept = all(_storable(v, inner, scalars_only) for v in step.results)
+            step.kept = must or all(_storable(v, inner, what) for v in step.results)
             if step.kept:
                 step.forward = step.again
                 names += step.results
         return names
 
-    def holds(self, bound: Iterable[Var]) -> bool:
-        """Can all that is undone by its own return sweep be kept?"""
-        inner = self._inner(bound)
+    def holds(self, bound: Iterable[Var], what: Keep) -> bool:
+        """Can all be kept that must be?"""
+        inner = self.inner(bound)
         return all(
-            step.agreed
-            and isinstance(step.record, LoopRecord)
-            and all(_storable(v, inner, False) for v in step.results)
+            step.agreed and all(_storable(v, inner, what) for v in step.results)
             for step in self.steps
-            if step.within
+            if step.within or step.touches
         )
 
-    def _inner(self, bound: Iterable[Var]) -> set[Var]:
+    def inner(self, bound: Iterable[Var]) -> set[Var]:
+        """The names of the scope."""
         return {*bound, *(v for step in self.steps for let in step.again for v in let.vars)}
 
 
-def _storable(v: Var, inner: set[Var], scalars_only: bool) -> bool:
-    if isinstance(v.type, Scalar):
+def _storable(v: Var, inner: set[Var], what: Keep) -> bool:
+    if isinstance(v.type, Scalar) or what is Keep.ALL:
         return True
-    return isinstance(v.type, Array) and not scalars_only and not any(e in inner for e in type_atoms(v.type))
+    return what is Keep.STACKED and not varies(v, inner)
+
+
+def varies(v: Var, inner: set[Var]) -> bool:
+    """Is an extent of v a name of the scope?"""
+    return any(e in inner for e in type_atoms(v.type))
 
 
 # --- what the sweep of each construct needs to know -------------------------------------------------------------------
@@ -163,6 +195,7 @@ class LoopRecord:
     turns: Atom
     permutation: dict[int, int]  # array carry k is next turn's version of carry j
     logs: dict[int, Log]  # by j
+    ragged: dict[Var, Var] = field(default_factory=dict)  # the flat logs of arrays that vary, and their lengths
 
 
 @dataclass
@@ -172,6 +205,7 @@ class BranchRecord:
     plans: tuple[Plan, ...]
     slots: tuple[Slots, ...]
     undo: dict[Var, tuple[Var, Log]] = field(default_factory=dict)  # consumed array -> its last version, its log
+    within: dict[Var, Var] = field(default_factory=dict)  # the same for an If whose sides undo it: its last version
 
 
 Record: TypeAlias = ForRecord | LoopRecord | BranchRecord

@@ -152,13 +152,17 @@ def if_(s: Sweep, frame: Frame, step: Step) -> None:
     grads = [s.take(frame, v) for v in step.let.vars]
     for x, (last, log) in record.undo.items():
         s.restore(frame, x, s.undone(frame, log, frame.at(last)))
-    if not any(g is not None for g in grads) and not s.reached(frame, op):
+    if not (record.within or any(g is not None for g in grads) or s.reached(frame, op)):
         return
 
     def side(k: int) -> Callable[[Frame], None]:
         block = (op.then, op.orelse)[k]
 
         def sweep(child: Frame) -> None:
+            for last in record.within.values():
+                end = block.outs[step.let.vars.index(last)]
+                assert isinstance(end, Var)
+                child.env[end] = frame.at(last)
             s.enter(child, record.plans[k], record.slots[k])
             for out, g in zip(block.outs, grads, strict=True):
                 s.add(child, out, g)
@@ -166,7 +170,7 @@ def if_(s: Sweep, frame: Frame, step: Step) -> None:
 
         return sweep
 
-    s.branches(frame, frame.at(op.pred), (side(0), side(1)), tuple(record.undo))
+    s.branches(frame, frame.at(op.pred), (side(0), side(1)), (*record.undo, *record.within))
 
 
 RULES: Mapping[type[Op], Rule] = {

@@ -17,7 +17,7 @@ from iverson.diff.adjoints import Adjoints, Frame, View
 from iverson.diff.contributions import contributed, strip
 from iverson.diff.derivation import Derivation
 from iverson.diff.logs import undo
-from iverson.diff.residuals import AppendLog, Log, Plan, Slots, Step, Updates
+from iverson.diff.residuals import AppendLog, Log, Plan, Region, Slots, Step, Updates
 
 Rule: TypeAlias = Callable[["Sweep", Frame, Step], None]
 
@@ -40,15 +40,22 @@ class Sweep(Adjoints):
             if step.kept:
                 for v in step.results:
                     frame.env[v] = slots[v].read(self.b, frame, position)
-                continue
-            for let in step.again:
-                self.b.let(rename_let(strip(let), frame.env))
+            else:
+                for let in step.again:
+                    self.b.let(rename_let(strip(let), frame.env))
             if isinstance(step.let.op, Read) and isinstance(step.let.vars[0].type, Array):
                 self.view(frame, step.let.vars[0], step.let.op)
+                if step.kept and frame.views[step.let.vars[0]].base in frame.env:
+                    self.show(frame, step.let.vars[0])
 
     def view(self, frame: Frame, row: Var, op: Read) -> None:
         base, prefix, safe = frame.view(op.array)
         frame.views[row] = View(base, (*prefix, *map(frame.at, op.index)), safe and op.safe)
+
+    def show(self, frame: Frame, row: Var) -> None:
+        """Read a row of its array as that is now."""
+        base, prefix, safe = frame.views[row]
+        frame.env[row] = self.b.read(frame.at(base), *prefix, safe=safe)
 
     def block(self, frame: Frame, plan: Plan) -> None:
         """Sweep back over the statements of a block whose outs are seeded."""
@@ -84,12 +91,16 @@ class Sweep(Adjoints):
         frame.env[x] = atom
         for row, view in frame.views.items():
             if view.base is x:
-                frame.env[row] = self.b.read(atom, *view.prefix, safe=view.safe)
+                self.show(frame, row)
 
     def undone(self, frame: Frame, log: Log, buffer: Atom) -> Atom:
         """The buffer before all logged updates."""
         if isinstance(log, AppendLog):
             return undo(self.b, frame, log, buffer, frame.at(log.length), None)[0]
+        if isinstance(log, Region):
+            for places, values in reversed(log.parts):
+                buffer = places.put(self.b, buffer, frame.var(values), frame.env)
+            return buffer
         assert isinstance(log, Updates)
         for index, old in reversed(log.entries):
             buffer = self.b.set(buffer, [frame.at(i) for i in index], frame.at(old))
