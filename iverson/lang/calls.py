@@ -75,8 +75,8 @@ def _function(function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, A
         if len(state.calls) > _DEEPEST:
             raise error(
                 RecursionError,
-                f"{function.__name__}: calls are more than {_DEEPEST} deep while it is staged: recursion must end at staging "
-                "time, by a condition that is known then",
+                f"{function.__name__}: calls are more than {_DEEPEST} deep while it is staged: recursion must end at "
+                "staging time, by a condition that is known then",
             )
         return ready(*args, **kwargs)
     finally:
