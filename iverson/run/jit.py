@@ -26,6 +26,8 @@ from iverson.run.derive import expand
 from iverson.run.program import Program
 from iverson.run.watch import Watch
 
+_DEEP = 10_000  # Python frames while a function is staged
+
 
 class Jit:
     """A compiled function; see `jit`."""
@@ -59,6 +61,10 @@ class Jit:
             self.programs.clear()
             self._last = self._dispatch
         return self._last(*args, **kwargs)
+
+    def __reduce__(self) -> Any:
+        """Pickled and copied as functions are, by their name."""
+        return self.__qualname__
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As a method: bound, as functions are."""
@@ -101,9 +107,12 @@ class Jit:
     def _contained(self, call: Any) -> Staged:
         """Stage, and let no value of the program escape."""
         escaped = ""
+        limit = sys.getrecursionlimit()
         try:
+            sys.setrecursionlimit(max(limit, _DEEP))  # long expressions are deep trees
             return self._stage(*call)
         finally:
+            sys.setrecursionlimit(limit)
             if self._watch is not None:
                 escaped = self._watch.repair()
             if escaped and sys.exception() is None:
