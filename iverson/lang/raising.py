@@ -6,6 +6,8 @@ import builtins
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from iverson.core.syntax import BOOL, Literal
 from iverson.lang.messages import composing, readable, template
 from iverson.lang.num import constant, truth
@@ -30,8 +32,8 @@ def raise_(make: Thunk) -> Any:
 
 
 def builtin_name(cls: type[BaseException]) -> str:
-    """The nearest builtin exception."""
-    return next(c.__name__ for c in cls.__mro__ if getattr(builtins, c.__name__, None) is c)
+    """The nearest exception that a check can name: a builtin one, or np.linalg's."""
+    return next(c.__name__ for c in cls.__mro__ for m in (builtins, np.linalg) if getattr(m, c.__name__, None) is c)
 
 
 def assert_(test: Any, message: Thunk) -> None:
