@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from iverson.backend import loopir as ir
-from iverson.backend.loopir import Buffer, Carry, For, If, Load, Owner, Reg, Stmt, Store, Value, View, integer
+from iverson.backend.loopir import Buffer, Carry, Combine, For, If, Load, Owner, Reg, Stmt, Store, Value, View, integer
+from iverson.core import monoids
 from iverson.core.syntax import BOOL, I64, DType, Literal
 
 LANES = 64
@@ -218,7 +219,7 @@ class Writer:
     def _write(self, item: Item, through: list[Carry]) -> list[Stmt]:
         match item:
             case Segment():
-                return [self._segment(item, through)]
+                return self._segment(item, through)
             case Inner(loop, items):
                 body = [s for i in items for s in self._write(i, [])]
                 uniform = [c for c in loop.carries if c.reg not in self.varying]
@@ -226,8 +227,11 @@ class Writer:
             case _:
                 return [item]
 
-    def _segment(self, segment: Segment, through: list[Carry]) -> For:
-        """One lane loop.  It loads what it needs from the lanes' places, and leaves there what others need."""
+    def _segment(self, segment: Segment, through: list[Carry]) -> list[Stmt]:
+        """One lane loop.  It loads what it needs from the lanes' places, and leaves there what others need.
+
+        What all lanes contribute to one element is reduced over them first.
+        """
         lane, i = Reg(I64, "lane"), Reg(I64, self.loop.index.hint)
         env: dict[Reg, Value] = {self.loop.index: i, LANE: lane}
         code: list[Stmt] = [ir.Compute(i, "add", (self.base, lane))]
@@ -237,15 +241,44 @@ class Writer:
                 here = Reg(v.type, v.hint)
                 code.append(Load(here, View(self.places[v], (lane,))))
                 env[v] = here
+        shared = self._shared(segment)
+        carries: list[Carry] = []
+        behind: list[Stmt] = []
         for stmt in segment.body:
+            if id(stmt) in shared:
+                (old, combine, store) = shared[id(stmt)]
+                if stmt is combine:
+                    carries.append(self._reduced(combine, env, code))
+                    total = Reg(old.out.type, old.out.hint)
+                    sum_ = Combine(total, combine.monoid, old.out, carries[-1].out, combine.free)
+                    behind += [Load(old.out, old.view), sum_, Store(store.view, total)]
+                continue
             code += self._renamed(stmt, env)
             code += [Store(View(self.places[r], (lane,)), r) for r in ir.defined(stmt) if r in self.spilled]
-        carries = []
         for c, outer in zip(self.loop.carries, through, strict=False):
             out = Reg(c.reg.type, c.reg.hint)
             carries.append(Carry(c.reg, outer.reg, c.next, out))
             outer.next = out
-        return For(lane, integer(0), integer(LANES), code, carries, "simd")
+        return [For(lane, integer(0), integer(LANES), code, carries, "simd"), *behind]
+
+    def _shared(self, segment: Segment) -> dict[int, Contribution]:
+        """The contributions of a segment that all lanes make to one element, by each of their statements."""
+        return {
+            id(s): c
+            for c in contributions(segment.body)
+            if c[0].view.buffer not in self.wide and not any(v in self.varying for v in c[0].view.prefix)
+            for s in c
+        }
+
+    @staticmethod
+    def _reduced(combine: Combine, env: Env, code: list[Stmt]) -> Carry:
+        """A contribution as a carry of the lane loop."""
+        kind = combine.out.type
+        assert isinstance(kind, DType)
+        (neutral,) = monoids.identity(combine.monoid, kind)
+        carry = Carry(Reg(kind, "sum"), Literal(neutral, kind), combine.out, Reg(kind, "sum"))
+        code.append(replace(combine, left=carry.reg, right=_value(combine.right, env)))
+        return carry
 
     def _renamed(self, stmt: Stmt, env: Env) -> list[Stmt]:
         match stmt:
@@ -257,7 +290,7 @@ class Writer:
                 return [here, Store(through, _value(value, env))] if view.buffer in self.rows else [here]
             case ir.Compute(out, name, args):
                 return [ir.Compute(out, name, tuple(_value(a, env) for a in args))]
-            case ir.Combine():
+            case Combine():
                 return [replace(stmt, left=_value(stmt.left, env), right=_value(stmt.right, env))]
             case If(pred, then, orelse, joins):
                 sides = [[r for s in side for r in self._renamed(s, env)] for side in (then, orelse)]
@@ -276,6 +309,19 @@ class Writer:
         if view.buffer in self.wide:
             return View(self.wide[view.buffer], (*prefix, env[LANE]))
         return View(view.buffer, prefix)
+
+
+Contribution = tuple[Load, Combine, Store]
+
+
+def contributions(body: Sequence[Stmt]) -> Iterator[Contribution]:
+    """Load, combine, store to the same element."""
+    for first, second, third in zip(body, body[1:], body[2:], strict=False):
+        match first, second, third:
+            case Load(old, view), Combine(new, _, left, _), Store(target, value) if (
+                left is old and value is new and target == view
+            ):
+                yield first, second, third
 
 
 LANE = Reg(I64, "lane")  # stands for the lane's index until a segment is written

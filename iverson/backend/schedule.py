@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from iverson.backend import loopir as ir
-from iverson.backend.lanes import Writer
+from iverson.backend.lanes import Writer, contributions
 from iverson.backend.loopir import Buffer, For, If, Load, Program, Reg, Stmt, Store, Value, View, integer
 from iverson.core.syntax import BOOL, Literal
 
@@ -295,12 +295,8 @@ def _all_used(stmt: Stmt) -> list[Value]:
 def _accumulations(body: list[Stmt]) -> set[int]:
     """The loads and stores of contributions: load, combine, store to the same element."""
     found: set[int] = set()
-    for first, second, third in zip(body, body[1:], body[2:], strict=False):
-        match first, second, third:
-            case Load(old, view), ir.Combine(new, _, left, _), Store(target, value) if (
-                left is old and value is new and target == view
-            ):
-                found |= {id(first), id(third)}
+    for first, _, third in contributions(body):
+        found |= {id(first), id(third)}
     for stmt in body:
         for inner in ir.blocks(stmt):
             found |= _accumulations(inner)
