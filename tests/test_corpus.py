@@ -26,6 +26,13 @@ from tests.corpus import Case, inner
 from tests.corpus_costs import CEILINGS, EXCEPTIONS, costs, largest
 from tests.programs import PROGRAMS, Program, assert_same
 
+
+@pytest.fixture(autouse=True)
+def _cheaply(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Correctness is tested at LLVM's lowest level."""
+    monkeypatch.setenv("IVERSON_LEVEL", "0")
+
+
 # by what part a pass may raise the work; a few statements more than that are allowed to every one
 SLACK = {"promote": 0.5, "gather": 0.3, "winner": 5.0}
 CONSTANT = 20
