@@ -340,7 +340,7 @@ def complete(text: str) -> tuple[str, tuple[str, ...]]:
                 waiting |= set(_CALLED.findall(helper))
             else:
                 defined.add(name)  # the module's own declaration
-    parts.append(_keep(name for name in defined if re.fullmatch(r"iv_\w+_far_v\d", name)))
+    parts.append(_keep(name for name in defined if re.fullmatch(r"iv_\w+_far_(v\d|f64)", name)))
     return "".join(parts), tuple(sorted(symbols))
 
 
