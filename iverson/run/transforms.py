@@ -8,6 +8,8 @@ order and to any depth.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from iverson.lang.inner import Subprogram, numeric, require_float, require_like,
 from iverson.lang.staging import active
 from iverson.lang.values import Arr, materialise
 from iverson.run import derive
-from iverson.run.jit import Derived
+from iverson.run.jit import Derived, Jit
 
 Argnums = int | Sequence[int]
 
@@ -81,8 +83,12 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     if active():
         return _vjp(f, *primals)
     held = _copies(primals)
-    pull = Derived(lambda primals, cotangent: _vjp(f, *primals)[1](cotangent), f, "pullback")
-    return functional_call(f)(*primals), lambda cotangent: pull(held, cotangent)
+    pull = _kept(_pullback, f)
+    return _kept(functional_call, f)(*primals), lambda cotangent: pull(held, cotangent)
+
+
+def _pullback(f: Callable[..., Any]) -> Callable[..., Any]:
+    return Derived(lambda primals, cotangent: _vjp(f, *primals)[1](cotangent), f, "pullback")
 
 
 def _vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
@@ -112,7 +118,11 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
         raise TypeError(f"jvp takes one tangent per primal: {len(primals)} primals, {len(tangents)} tangents")
     if active():
         return _jvp(f, primals, tangents)
-    return Derived(lambda p, t: _jvp(f, p, t), f, "jvp")(primals, tangents)  # type: ignore[no-any-return]
+    return _kept(_pushforward, f)(primals, tangents)  # type: ignore[no-any-return]
+
+
+def _pushforward(f: Callable[..., Any]) -> Callable[..., Any]:
+    return Derived(lambda p, t: _jvp(f, p, t), f, "jvp")
 
 
 def _jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
@@ -161,6 +171,16 @@ def hvp(f: Callable[..., Any]) -> Callable[[Any, Any], Any]:
     """A function of (x, v) that gives the Hessian of f at x, times v: forward over reverse, O(1) times f's work."""
     gradient = grad(f)
     return Derived(lambda x, v: _jvp(gradient, (x,), (v,))[1], f, "Hessian-vector product")
+
+
+def _kept(transform: Callable[..., Any], f: Callable[..., Any]) -> Callable[..., Any]:
+    """transform(f), the one made before if there is one: what has been compiled is found again."""
+    return _recent(transform, f) if isinstance(f, FunctionType | Jit) else transform(f)  # type: ignore[no-any-return]
+
+
+@lru_cache(64)
+def _recent(transform: Callable[..., Any], f: Callable[..., Any]) -> Callable[..., Any]:
+    return transform(f)  # type: ignore[no-any-return]
 
 
 # --- the pieces -------------------------------------------------------------------------------------------------------

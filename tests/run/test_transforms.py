@@ -1,4 +1,6 @@
-"""Python numbers where transforms take or give numbers of the program: arguments, directions, results."""
+"""Transforms as users call them: Python numbers as arguments, directions and results; again and again."""
+
+import itertools
 
 import numpy as np
 import pytest
@@ -34,3 +36,16 @@ def test_cotangents_must_fit():
     _, pullback = iv.vjp(np.sin, np.ones(8))
     with pytest.raises(ValueError, match="the cotangent has the wrong shape"):
         pullback(np.ones(7))
+
+
+def test_transforms_of_one_function_are_compiled_once():
+    turns = itertools.count()
+
+    def counted(x):
+        next(turns)
+        return x * x
+
+    for x in (1.0, 2.0, 3.0):
+        assert iv.jvp(counted, (x,), (1.0,))[1] == 2 * x
+        assert iv.vjp(counted, x)[1](1.0) == (2 * x,)
+    assert next(turns) == 3  # jvp, the value, the pullback
