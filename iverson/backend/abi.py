@@ -36,9 +36,11 @@ Arrays that are written (donated) overlap no other array; arrays that are only r
     GUARD             an assumption of this specialisation does not hold; nothing was written; the caller respecialises
     RERUN             some check failed, this kernel does not know which: the exact kernel (`Compiled.exact`), called
                       with the same arguments, does, and gives its status and details (or OK)
-    INTERRUPTED       the user pressed Ctrl-C; after `interrupt.clear()` the kernel may be called again
+    INTERRUPTED       a signal's handler (Ctrl-C) raised an exception: `interrupt.raised()`; donated arrays
+                      may be half written
 
-Unless the status is OK the kernel has freed everything it allocated, and has written no donated array.
+Unless the status is OK the kernel has freed everything it allocated, and (but for INTERRUPTED) has written no donated
+array.
 
 **Symbols.** A kernel may call what `backend/recipes.py` and `backend/runtime.py` define (text to append to its module)
 and the external symbols they list; `run` resolves those to addresses when it loads the object.

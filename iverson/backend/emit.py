@@ -84,8 +84,9 @@ class _Emitter:
     # --- names and text ---------------------------------------------------------------------------------------------
 
     def fresh(self, hint: str = "t") -> str:
+        """A new name. LLVM's are of ASCII letters and digits, the hints are the user's."""
         self.count += 1
-        return f"%{hint}.{self.count}"
+        return f"%{hint if hint.isascii() and hint.isidentifier() else 't'}.{self.count}"
 
     def line(self, text: str) -> None:
         self.lines.append(f"  {text}")
@@ -196,7 +197,7 @@ class _Emitter:
         if not written:
             return
         domain = self.node(f'distinct !{{!"{program.name}"}}')
-        nodes = [self.node(f'distinct !{{!{len(self.metadata)}, {domain}, !"{b.hint}"}}') for b in written]
+        nodes = [self.node(f'distinct !{{!{len(self.metadata)}, {domain}}}') for b in written]
         self.all_scopes = self.node(f"!{{{', '.join(nodes)}}}")
         for b, node in zip(written, nodes, strict=True):
             others = ", ".join(n for n in nodes if n != node) if len(nodes) <= SCOPES else ""
@@ -401,10 +402,17 @@ class _Emitter:
     def poll(self, stmt: loopir.Poll) -> None:
         (on,) = self.labels("on")
         self.polls = True
-        flag, interrupted = self.fresh("flag"), self.fresh("flag")
+        (ask,) = self.labels("ask")
+        flag, quiet = self.fresh("flag"), self.fresh("quiet")
         self.line(f"{flag} = load volatile i32, ptr @{interrupt.FLAG}")
-        self.line(f"{interrupted} = icmp eq i32 {flag}, 0")
-        self.branch(interrupted, on, "fail", f", !prof {self.unlikely}")
+        self.line(f"{quiet} = icmp eq i32 {flag}, 0")
+        self.branch(quiet, on, ask, f", !prof {self.unlikely}")
+        self.open(ask)
+        signals, status, fine = self.fresh("signals"), self.fresh("status"), self.fresh("fine")
+        self.line(f"{signals} = load ptr, ptr getelementptr (i8, ptr @{interrupt.FLAG}, i64 8)")
+        self.line(f"{status} = call i32 {signals}() nounwind memory(inaccessiblemem: readwrite)")
+        self.line(f"{fine} = icmp eq i32 {status}, 0")
+        self.branch(fine, on, "fail", f", !prof {self.unlikely}")
         self.exits.append((str(abi.INTERRUPTED), self.label))
         self.open(on)
 

@@ -1,8 +1,9 @@
 """Ctrl-C stops a long run.
 
 Loops that hold loops, and Whiles, look at a flag once a turn.  A signal handler in machine code sets it and then calls
-the handler that was there, Python's; the kernel frees what it has and returns abi.INTERRUPTED, and the interpreter
-raises.  A flag from a Ctrl-C that came while no kernel ran is cleared by its first reader, who calls the kernel again.
+the handler that was there, Python's.  A kernel that sees the flag clears it and lets the interpreter run its handlers;
+if they raise, the kernel frees what it has and returns abi.INTERRUPTED, and `raised` is the exception.  Otherwise it
+goes on: it has written arrays of the caller, so it can't begin again.
 """
 
 from __future__ import annotations
@@ -17,13 +18,30 @@ from iverson.backend.loopir import For, Stmt, While
 
 FLAG = "iv_interrupted"
 
-_flag = ctypes.c_int32(0)
+# the flag, the function that a kernel calls when it is set, and the exception that this found: type, value, traceback
+_state = (ctypes.c_int64 * 5)()
 _handlers: list[object] = []  # machine code that stays
 _HANDLER = """
 define void @iv_on_interrupt(i32 %signal) nounwind {{
   store volatile i32 1, ptr inttoptr (i64 {flag} to ptr)
   call void inttoptr (i64 {previous} to ptr)(i32 %signal)
   ret void
+}}
+"""
+_SIGNALS = """
+define i32 @iv_signals() nounwind {{
+  %gil = call i32 inttoptr (i64 {ensure} to ptr)()
+  store volatile i32 0, ptr inttoptr (i64 {state} to ptr)
+  %status = call i32 inttoptr (i64 {check} to ptr)()
+  %fine = icmp eq i32 %status, 0
+  br i1 %fine, label %done, label %raised
+raised:
+  call void inttoptr (i64 {fetch} to ptr)(ptr inttoptr (i64 {kind} to ptr), ptr inttoptr (i64 {value} to ptr),
+                                          ptr inttoptr (i64 {trace} to ptr))
+  br label %done
+done:
+  call void inttoptr (i64 {release} to ptr)(i32 %gil)
+  ret i32 %status
 }}
 """
 
@@ -46,30 +64,56 @@ def _insert(body: list[Stmt], inside: bool) -> int:
 
 
 def address() -> int:
-    """Where the flag is."""
+    """Where the flag is; the function follows it, 8 bytes on."""
     _install()
-    return ctypes.addressof(_flag)
+    return ctypes.addressof(_state)
 
 
-def clear() -> None:
-    _flag.value = 0
+def raised() -> BaseException:
+    """The exception that interrupted a kernel."""
+    found = [ctypes.c_void_p(x) for x in _state[2:5]]
+    _state[2:5] = [0, 0, 0]
+    try:
+        ctypes.pythonapi.PyErr_Restore(*found)
+    except BaseException as e:
+        return e
+    return KeyboardInterrupt()
 
 
 @cache
 def _install() -> None:
     """Chain our handler before Python's, where there is one; once per process."""
-    if os.name != "posix":
-        return
     from iverson.backend import cpu
 
+    state, python = ctypes.addressof(_state), ctypes.pythonapi
+    text = _SIGNALS.format(
+        state=state,
+        kind=state + 16,
+        value=state + 24,
+        trace=state + 32,
+        ensure=_function(python.PyGILState_Ensure),
+        check=_function(python.PyErr_CheckSignals),
+        fetch=_function(python.PyErr_Fetch),
+        release=_function(python.PyGILState_Release),
+    )
+    signals = cpu.load(cpu.compile(text, level=1), ["iv_signals"], {})
+    _handlers.append(signals)
+    _state[1] = signals.address("iv_signals")
+    if os.name != "posix":
+        return
     libc = ctypes.CDLL(None)
     libc.signal.restype, libc.signal.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]
     previous = libc.signal(signal.SIGINT, None)
     if not previous or previous in (1, ctypes.c_size_t(-1).value):  # default, ignored, error
         libc.signal(signal.SIGINT, previous)
         return
-    text = _HANDLER.format(flag=ctypes.addressof(_flag), previous=previous)
+    text = _HANDLER.format(flag=state, previous=previous)
     library = cpu.load(cpu.compile(text, level=1), ["iv_on_interrupt"], {})
     _handlers.append(library)
     libc.signal(signal.SIGINT, library.address("iv_on_interrupt"))
     signal.siginterrupt(signal.SIGINT, True)
+
+
+def _function(f: object) -> int:
+    """The address of a C function."""
+    return ctypes.cast(f, ctypes.c_void_p).value or 0  # type: ignore[arg-type]

@@ -68,7 +68,7 @@ class Subprogram:
 
 def like(model: Any, atom: Atom) -> Any:
     """An atom as a staged value of the kind of `model`."""
-    if isinstance(atom.type, Array):
+    if isinstance(atom.type, Array) or isinstance(model, Arr):
         return owned(atom)
     return Num(atom, getattr(model, "weak", False) if isinstance(model, Num) else False)
 

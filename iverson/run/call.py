@@ -28,7 +28,6 @@ from iverson.backend import cpu
 from iverson.backend.abi import (
     ERROR_SLOTS,
     GUARD,
-    INTERRUPTED,
     ITEM_SIZE,
     OK,
     RERUN,
@@ -101,7 +100,7 @@ class PythonCall:
         results = (ctypes.c_int64 * max(signature.result_slots, 1))()
         error = (ctypes.c_int64 * ERROR_SLOTS)()
         status = self.kernel(slots, results, error)
-        if status in (GUARD, RERUN, INTERRUPTED):
+        if status in (GUARD, RERUN):
             return self.slow(*args)
         if status != OK:
             return self.failed(status, ctypes.addressof(error))

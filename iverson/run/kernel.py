@@ -48,15 +48,14 @@ class Kernel:
         status = self._run(base, ctypes.addressof(results), ctypes.addressof(error))
         if status == RERUN:
             return Kernel(self._exact(), self.params, self.committed, self._exact)(values)
-        if status == INTERRUPTED:
-            interrupt.clear()
-            return self(values)  # unless the interpreter has raised KeyboardInterrupt by now
         if status != OK:
             raise self.failure(status, ctypes.addressof(error))
         return list(_results(ctypes.addressof(results), self.outs))
 
-    def failure(self, status: int, error: int) -> Exception:
+    def failure(self, status: int, error: int) -> BaseException:
         """The exception of a failed call, whose details lie at the address `error`."""
+        if status == INTERRUPTED:
+            return interrupt.raised()
         site = self.code.sites[status - 1] if status > OK else None
         kinds = site.details if site else ()
         details = [C_TYPE[d].from_address(error + k * SLOT).value for k, d in enumerate(kinds)]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 
-from iverson.backend.abi import ERROR_SLOTS, GUARD, INTERRUPTED, OK, RERUN
+from iverson.backend.abi import ERROR_SLOTS, GUARD, OK, RERUN
 
 # the most words that the arguments' parts, the kernel's args and its results may have
 WORDS = 512
@@ -294,8 +294,7 @@ unlocked:
   br label %ran
 ran:
   %status = phi i64 [%status.locked, %locked], [%status.unlocked, %unlocked]
-  switch i64 %status, label %failed [ i64 {OK}, label %success i64 {GUARD}, label %slow i64 {RERUN}, label %slow
-    i64 {INTERRUPTED}, label %slow ]
+  switch i64 %status, label %failed [ i64 {OK}, label %success i64 {GUARD}, label %slow i64 {RERUN}, label %slow ]
 
 slow:
   %slow.path = load ptr %self@{ITEMS + 8}

@@ -95,8 +95,7 @@ class Native:
         if status == abi.RERUN:
             return Native(self.function, exact=True, **self.options)(*args)
         if status == abi.INTERRUPTED:
-            interrupt.clear()
-            return self(*args)
+            raise interrupt.raised()
         if status != abi.OK:
             details = self.compiled.sites[status - 1].details if status > 0 else ()
             raise self.compiled.code.error(status, [_scalar(error, k, d.value) for k, d in enumerate(details)])
