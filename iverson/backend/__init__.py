@@ -115,7 +115,7 @@ def compile(
     if not exact:
         program.exact = not checks.run(program)
         residuals.run(program)
-        schedule.run(program)
+        schedule.run(program, reassociate)
     memory.run(program)
     interrupt.run(program)
     text, imports = emit(program, symbol=SYMBOL, reassociate=reassociate)

@@ -28,7 +28,7 @@ from iverson.core.syntax import BOOL, Literal
 SHORT = 64  # turns: an innermost loop that is longer vectorises well itself
 
 
-def run(program: Program) -> None:
+def run(program: Program, reassociate: bool = True) -> None:
     """Rewrite the loops of a program for which it pays."""
     writes: dict[Buffer, int] = {}
     for stmt in ir.walk(program.body):
@@ -37,16 +37,16 @@ def run(program: Program) -> None:
         targets += [v.buffer for v in stmt.args if isinstance(v, View)] if isinstance(stmt, ir.Call) else []
         for buffer in targets:
             writes[buffer] = writes.get(buffer, 0) + 1
-    program.body[:] = _block(program.body, writes)
+    program.body[:] = _block(program.body, writes, reassociate)
 
 
-def _block(body: list[Stmt], writes: dict[Buffer, int]) -> list[Stmt]:
+def _block(body: list[Stmt], writes: dict[Buffer, int], reassociate: bool) -> list[Stmt]:
     out: list[Stmt] = []
     for stmt in body:
-        plan = _best(stmt, writes) if isinstance(stmt, For) else None
+        plan = _best(stmt, writes, reassociate) if isinstance(stmt, For) else None
         if plan is None:
             for inner in ir.blocks(stmt):
-                inner[:] = _block(inner, writes)
+                inner[:] = _block(inner, writes, reassociate)
             out.append(stmt)
         elif isinstance(stmt, For) and plan.loop is stmt:
             out += plan.write()
@@ -56,14 +56,14 @@ def _block(body: list[Stmt], writes: dict[Buffer, int]) -> list[Stmt]:
     return out
 
 
-def _best(stmt: For, writes: dict[Buffer, int]) -> _Plan | None:
+def _best(stmt: For, writes: dict[Buffer, int], reassociate: bool) -> _Plan | None:
     """The loop of a nest that should run in lanes: the outermost one that needs nothing packed, else that needs it."""
     plans = []
     body: list[Stmt] = [stmt]
     while len(loops := [s for s in body if isinstance(s, For)]) == 1:
         (loop,) = loops
         if loop.tag == "any" and any(isinstance(s, For) for s in loop.body):
-            plan = _Plan(loop, writes)
+            plan = _Plan(loop, writes, reassociate)
             if plan.legal() and plan.pays():
                 plans.append(plan)
         body = loop.body
@@ -90,6 +90,7 @@ class _Plan:
 
     loop: For
     writes: dict[Buffer, int]  # how many statements of the program write a buffer
+    reassociate: bool
     varying: set[Reg] = field(default_factory=set)
     private: set[Buffer] = field(default_factory=set)
     stored: set[Buffer] = field(default_factory=set)
@@ -172,7 +173,7 @@ class _Plan:
 
     def _stores_apart(self) -> bool:
         """A buffer is private, or only written, one element a turn, or only accumulated into."""
-        accumulated = _accumulations(self.loop.body)
+        accumulated = _accumulations(self.loop.body) if self.reassociate else set()
         for stmt in ir.walk(self.loop.body):
             if (
                 isinstance(stmt, Load)

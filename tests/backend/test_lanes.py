@@ -138,6 +138,12 @@ def test_lanes(make: object, level: int) -> None:
         agree(function, [n, k, d, rng.normal(size=(n, d)), rng.normal(size=(k, d))], level)
 
 
+def test_sums_in_order() -> None:
+    """Lanes would add what all turns contribute to one element in another order."""
+    assert " simd" not in backend.compile(points(moments), reassociate=False).loops
+    assert " simd" in backend.compile(points(cost), reassociate=False).loops
+
+
 def test_constructs() -> None:
     rng = np.random.default_rng(1)
     for build in CASES.values():
