@@ -106,7 +106,10 @@ def scan_and_reduce_together(b, n, x):
 @case
 def affine_scan(b, n, x):
     op = b.operator([1.0, 0.0], lambda a, c, d, e: [b.o.mul(a, d), b.o.add(b.o.mul(c, d), e)])
-    return [*b.scan(op, n, lambda i: [b.o.mul(b.read(x, i), 0.5), 1.0]), *b.reduce(op, n, lambda i: [0.9, b.read(x, i)])]
+    return [
+        *b.scan(op, n, lambda i: [b.o.mul(b.read(x, i), 0.5), 1.0]),
+        *b.reduce(op, n, lambda i: [0.9, b.read(x, i)]),
+    ]
 
 
 @case
@@ -115,7 +118,9 @@ def matrix_operator(b, n, x):
     eye = b.map([2, 2], lambda i, j: b.if_(b.o.eq(i, j), lambda: 1.0, lambda: 0.0)[0])
 
     def product(left, right):
-        return b.map([2, 2], lambda i, j: b.reduce("add", 2, lambda k: b.o.mul(b.read(left, i, k), b.read(right, k, j))))
+        return b.map(
+            [2, 2], lambda i, j: b.reduce("add", 2, lambda k: b.o.mul(b.read(left, i, k), b.read(right, k, j)))
+        )
 
     op = b.operator([eye], product)
     element = lambda i: b.map([2, 2], lambda j, k: b.o.add(b.read(x, i), b.o.float64(b.o.sub(j, k))))  # noqa: E731
@@ -245,7 +250,52 @@ def append_log(b, n, x):
         return ()
 
     length, values, at = b.accumulate([("append", [])], body, [[F64, I64]])
-    return [length, values, at, b.reduce("add", length, lambda k: b.o.mul(b.read(values, k), b.o.float64(b.read(at, k))))]
+    return [
+        length,
+        values,
+        at,
+        b.reduce("add", length, lambda k: b.o.mul(b.read(values, k), b.o.float64(b.read(at, k)))),
+    ]
+
+
+@case
+def log_per_turn(b, n, x):
+    """A log that each turn of two loops opens and frees, longer than its first block in some."""
+
+    def lane(i, s):
+        def body(log):
+            def again(v, k):
+                b.contribute(log, [], v)
+                return [b.o.mul(v, 0.9), b.o.add(k, 1)]
+
+            turns = b.o.mod(b.o.mul(i, 37), 100)
+            return b.while_([b.read(x, i), 0], lambda v, k: b.o.lt(k, turns), again)
+
+        length, log, last, _ = b.accumulate([("append", [])], body, [[F64]])
+        return b.o.add(s, b.o.add(last, b.reduce("add", length, lambda k: b.read(log, k))))
+
+    return b.loop(3, [0.0], lambda t, s: b.loop(n, [s], lane))
+
+
+@case
+def log_filled(b, n, x):
+    """A For that appends one record a turn, beside what it maps; several such Fors, of two indices and of none."""
+
+    def body(log):
+        def one(i, j):
+            v = b.o.add(b.read(x, i), b.o.float64(j))
+            b.contribute(log, [], v, i)
+            return b.o.neg(v)
+
+        def turn(t):
+            b.contribute(log, [], 1.0, t)
+            stack = b.for_([t, 3], one)[0]
+            b.for_(b.o.sub(t, 5), lambda i: b.contribute(log, [], 2.0, i) or (), ())
+            return b.reduce("add", [t, 3], lambda i, j: b.read(stack, i, j))
+
+        return b.loop(b.o.min(n, 50), [0.0], lambda t, s: b.o.add(s, turn(t)))
+
+    return b.accumulate([("append", [])], body, [[F64, I64]])
 
 
 @case
@@ -254,7 +304,12 @@ def init_copied_and_moved(b, n, x):
     y = b.map(n, lambda i: b.read(x, i))
 
     def body(first, second):
-        b.for_(n, lambda i: (b.contribute(first, [i], 1.0), b.contribute(second, [i], 2.0)) and (), [])
+        def element(i):
+            b.contribute(first, [i], 1.0)
+            b.contribute(second, [i], 2.0)
+            return ()
+
+        b.for_(n, element, [])
         return ()
 
     one, two = b.accumulate([("add", [y]), ("mul", [y])], body)
