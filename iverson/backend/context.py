@@ -47,11 +47,19 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class Filling:
+    """The record of a log that this turn of a For writes."""
+
+    columns: tuple[Buffer, ...]
+    at: Value
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """Where contributions to an accumulator go."""
 
     monoid: Monoid
-    columns: tuple[View | Cell, ...] | Log
+    columns: tuple[View | Cell, ...] | Log | Filling
 
 
 Meaning: TypeAlias = Value | View | Target

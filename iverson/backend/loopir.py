@@ -244,6 +244,7 @@ class Grow:
     old: Value | None  # None: the cell has no block yet
     new: Value
     slot: Owner
+    capacity: Cell | None = None  # of the log whose column this is; its first block
 
 
 @dataclass(eq=False, slots=True)

@@ -7,11 +7,13 @@ fold: its operands live in places of their own, into which each turn's combinati
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from iverson.backend import loopir as ir
 from iverson.backend.context import Context, Result, dtype_of
 from iverson.backend.loopir import Carry, Reg, Value, View, integer
+from iverson.backend.lower_logs import filled, filling
 from iverson.core import monoids
 from iverson.core.syntax import (
     BOOL,
@@ -121,9 +123,10 @@ def lower_for(ctx: Context, let: Let) -> None:
     yields = _open(ctx, let, op, nest)
     body: list[ir.Stmt] = []
     indices = [ctx.scalar(v) for v in op.index]
-    with ctx.into(body), ctx.turn():
-        outs = ctx.block(op.body, _wants(op, yields, indices))
-        _Turn(ctx, yields, nest, indices).close(outs)
+    with ExitStack() as logs:
+        for acc, log in filled(ctx, op).items():
+            body += logs.enter_context(filling(ctx, acc, log, indices, extents))
+        _turn(ctx, op, yields, nest, indices, body)
     for level in reversed(range(len(indices))):
         sequential = any(not isinstance(y, Map) and not isinstance(y, Reduce) for y in op.yields)
         tag = "seq" if sequential else "any"
@@ -132,6 +135,12 @@ def lower_for(ctx: Context, let: Let) -> None:
     for y in yields:
         for var, meaning in zip(y.vars, _results(y, nest), strict=True):
             ctx.bind(var, meaning)
+
+
+def _turn(ctx: Context, op: For, yields: list[_Yield], nest: _Nest, indices: list[Reg], body: list[ir.Stmt]) -> None:
+    with ctx.into(body), ctx.turn():
+        outs = ctx.block(op.body, _wants(op, yields, indices))
+        _Turn(ctx, yields, nest, indices).close(outs)
 
 
 def _wants(op: For, yields: list[_Yield], indices: list[Reg]) -> list[View | None]:

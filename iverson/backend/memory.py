@@ -4,7 +4,8 @@
 
 A buffer leaves a loop if it is allocated and freed in the same turn and its extents are known outside.  Then a turn
 finds in it what an earlier turn left, so this relies on turns writing what they read, which all lowered code does.  Out
-of a branch or a While it moves only if its extents are sane even where it isn't needed: literals, or arguments.
+of a branch or a While it moves only if its extents are sane even where it isn't needed: literals, or arguments.  An
+append log that a turn opens and frees is opened before the loop as well: a turn begins with the room that others made.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from iverson.backend import loopir as ir
 from iverson.backend.abi import ITEM_SIZE
 from iverson.backend.invariance import Definitions, inner_registers
-from iverson.backend.loopir import Alloc, Owner, Program, Reg, Stmt
+from iverson.backend.loopir import Alloc, Buffer, Cell, Owner, Program, Reg, Stmt
 from iverson.core.syntax import BOOL, Literal
 
 STACK = 4096  # bytes: larger arrays are allocated
@@ -26,6 +27,9 @@ def run(program: Program) -> None:
     _to_stack(program)
     arguments = {s.out for s in program.body if isinstance(s, ir.Argument)}
     program.body[:] = _hoisted(program.body, arguments)
+    pinned = _pinned(program)
+    staying = {s.cell for s in ir.walk(program.body) if isinstance(s, ir.Get) and s.out in pinned}
+    program.body[:] = _kept_logs(program.body, staying)
 
 
 # --- the stack --------------------------------------------------------------------------------------------------------
@@ -139,3 +143,56 @@ def _taken(body: list[Stmt], sane: set[Reg], inside: set[Reg] | None = None) -> 
         s for s in body if id(s) not in gone and not (isinstance(s, ir.Free | ir.Own) and s.buffer.slot in owners)
     ]
     return taken
+
+
+# --- logs -------------------------------------------------------------------------------------------------------------
+
+
+def _kept_logs(body: list[Stmt], staying: set[Cell]) -> list[Stmt]:
+    """Logs out of the loops that open them, the innermost first."""
+    out: list[Stmt] = []
+    for stmt in body:
+        for inner in ir.blocks(stmt):
+            inner[:] = _kept_logs(inner, staying)
+        logs: list[ir.Grow] = []
+        if isinstance(stmt, ir.For | ir.While):
+            for inner in ir.blocks(stmt):
+                logs += _opened(inner, staying)
+        for capacity, columns in _by_log(logs).items():
+            out += [*columns, ir.Put(capacity, columns[0].new)]
+        out.append(stmt)
+        for column in logs:
+            pointer = Reg(ir.POINTER, "log")
+            out.append(ir.Get(pointer, column.cell))
+            out.append(ir.Free(Buffer(column.dtype, (column.new,), pointer, slot=column.slot)))
+    return out
+
+
+def _opened(body: list[Stmt], staying: set[Cell]) -> list[ir.Grow]:
+    """Take the first blocks of the logs that a body opens and frees."""
+    freed = {s.buffer.slot for s in body if isinstance(s, ir.Free)}
+    first = [s for s in body if isinstance(s, ir.Grow) and s.capacity is not None]
+    taken = {
+        capacity: columns
+        for capacity, columns in _by_log(first).items()
+        if all(c.slot in freed and c.cell not in staying for c in columns)
+    }
+    found = [c for columns in taken.values() for c in columns]
+    slots, gone = {c.slot for c in found}, {id(c) for c in found}
+    body[:] = [
+        s
+        for s in body
+        if id(s) not in gone
+        and not (isinstance(s, ir.Put) and s.cell in taken)
+        and not (isinstance(s, ir.Free) and s.buffer.slot in slots)
+    ]
+    return found
+
+
+def _by_log(columns: list[ir.Grow]) -> dict[Cell, list[ir.Grow]]:
+    """First blocks by the capacity of their log."""
+    logs: dict[Cell, list[ir.Grow]] = {}
+    for c in columns:
+        assert c.capacity is not None
+        logs.setdefault(c.capacity, []).append(c)
+    return logs

@@ -11,15 +11,16 @@ places are had again from the program's own names, so the values are all that is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from iverson.core.build import Builder
 from iverson.core.rewrite import Env, atoms, blocks, free, lookup, rename_let, type_atoms
-from iverson.core.syntax import Accumulate, Array, Atom, Block, Check, Contribute, For, Let, Var
+from iverson.core.syntax import Accumulate, Array, Atom, Block, Check, Contribute, For, Let, Prim, Var
 from iverson.diff.contributions import contributed, strip
 
 T = TypeVar("T")
+HARMLESS = frozenset({"add", "sub", "mul", "neg", "min", "max"})  # of integers: they can't raise
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,21 @@ def _sliced(p: Places) -> Places:
                 lets.insert(0, strip(let))
                 needed |= uses(let)
         levels.insert(0, Level(tuple(lets), level.index, level.extent, once))
-    return Places(tuple(levels), p.at)
+    return Places(_floated(levels), p.at)
+
+
+def _floated(levels: Sequence[Level]) -> tuple[Level, ...]:
+    """With what inner levels compute of outer names alone, such as extents, at the outermost."""
+    first, *rest = levels
+    inner, lets, below = set(first.index), list(first.lets), []
+    for level in rest:
+        stay: list[Let] = []
+        for let in level.lets:
+            plain = isinstance(let.op, Prim) and let.op.name in HARMLESS
+            (lets if plain and not inner & uses(let) else stay).append(let)
+        inner.update(level.index, (v for let in stay for v in let.vars))
+        below.append(replace(level, lets=tuple(stay)))
+    return (replace(first, lets=tuple(lets)), *below)
 
 
 def uses(let: Let) -> set[Var]:

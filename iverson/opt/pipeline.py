@@ -15,7 +15,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from iverson.core.syntax import Function
-from iverson.opt import bounds, branches, fuse, gather, hoist, late, parallel, promote, siblings, simplify, winner
+from iverson.opt import (
+    bounds,
+    branches,
+    fission,
+    fuse,
+    gather,
+    hoist,
+    late,
+    parallel,
+    promote,
+    siblings,
+    simplify,
+    winner,
+)
 
 Pass = Callable[[Function], Function]
 
@@ -44,7 +57,7 @@ PASSES: list[tuple[str, Pass]] = [
 ]
 
 # for the machine: the count may rise by a constant that the pass states
-SCHEDULE: list[tuple[str, Pass]] = [("winner", winner.run)]
+SCHEDULE: list[tuple[str, Pass]] = [("winner", winner.run), ("fission", fission.run)]
 # what changes the order of additions
 REASSOCIATE: list[tuple[str, Pass]] = [("late", late.run)]
 

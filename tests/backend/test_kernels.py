@@ -99,7 +99,16 @@ def test_no_turns_no_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["leapfrog", "append_log", "matrix_operator", "branch_in_a_loop", "outs_of_every_kind"]
+    "name",
+    [
+        "leapfrog",
+        "append_log",
+        "log_per_turn",
+        "log_filled",
+        "matrix_operator",
+        "branch_in_a_loop",
+        "outs_of_every_kind",
+    ],
 )
 def test_out_of_memory_anywhere(name: str) -> None:
     """Whichever allocation fails, everything allocated before is freed."""
