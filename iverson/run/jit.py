@@ -66,6 +66,9 @@ class Jit:
         """Pickled and copied as functions are, by their name."""
         return self.__qualname__
 
+    def __repr__(self) -> str:
+        return f"<compiled {getattr(self, '__qualname__', 'function')}>"
+
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As a method: bound, as functions are."""
         return self if instance is None else _Bound(self, instance)
