@@ -197,7 +197,7 @@ class _Emitter:
         if not written:
             return
         domain = self.node(f'distinct !{{!"{program.name}"}}')
-        nodes = [self.node(f'distinct !{{!{len(self.metadata)}, {domain}}}') for b in written]
+        nodes = [self.node(f"distinct !{{!{len(self.metadata)}, {domain}}}") for b in written]
         self.all_scopes = self.node(f"!{{{', '.join(nodes)}}}")
         for b, node in zip(written, nodes, strict=True):
             others = ", ".join(n for n in nodes if n != node) if len(nodes) <= SCOPES else ""
