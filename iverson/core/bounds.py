@@ -75,6 +75,7 @@ class Sizes:
         self._least: dict[Factor, int] = {}  # constant lower bounds
         self._facts: list[Size] = []  # what else is >= 0
         self._budget = 0
+        self._failed: dict[tuple[Size, bool], int] = {}  # what could not be proven, with so much fuel
         for p in function.params if function else ():
             self._extents(p)
 
@@ -219,6 +220,7 @@ class Sizes:
     def nonnegative(self, p: Size) -> bool:
         """Is p >= 0, whatever the variables are?"""
         self._budget = _BUDGET
+        self._failed.clear()
         return self._prove(p, _FUEL, True)
 
     # --- proving ----------------------------------------------------------------------------------------------------
@@ -228,8 +230,15 @@ class Sizes:
 
         For an integral p, q > -1 is enough.
         """
-        if self._evident(p, integral):
-            return True
+        if self._failed.get((p, integral), -1) >= fuel:
+            return False
+        proven = self._evident(p, integral) or self._derived(p, fuel, integral)
+        if not proven:
+            self._failed[p, integral] = fuel
+        return proven
+
+    def _derived(self, p: Size, fuel: int, integral: bool) -> bool:
+        """By proving something else."""
         self._budget -= 1
         if fuel == 0 or self._budget < 0 or p.constant is not None:
             return False
@@ -306,8 +315,8 @@ class Sizes:
         negative = [(m, c) for m, c in p.terms.items() if c < 0]
         for known in self._facts:
             for m, c in negative:
-                for k in _cancelling(m, c, known):
-                    if self._evident(k) and self._prove(p - k * known, fuel - 1, integral):
+                for q, k in _cancelling(m, c, known):
+                    if self._even_or_positive(q) and self._prove(p - known * Size({q: k}), fuel - 1, integral):
                         return True
         return False
 
@@ -320,9 +329,9 @@ def _ratio(c: Size, d: Size) -> Size | None:
     return k if k * d == c and not any(isinstance(f, Floor) for f in k.factors()) else None
 
 
-def _cancelling(m: Monomial, c: Number, known: Size) -> Iterator[Size]:
+def _cancelling(m: Monomial, c: Number, known: Size) -> Iterator[tuple[Monomial, Number]]:
     """Multipliers of a fact that cancel the term c m < 0."""
     for n, d in known.terms.items():
         q = divide(m, n) if d < 0 else None
         if q is not None:
-            yield Size({q: Fraction(c) / d})
+            yield q, Fraction(c) / d

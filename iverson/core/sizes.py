@@ -35,13 +35,15 @@ class Size:
     __slots__ = ("_hash", "terms")
 
     def __init__(self, terms: Mapping[Monomial, Number]) -> None:
-        self.terms: dict[Monomial, Number] = {m: _integral(c) for m, c in terms.items() if c}
-        self._hash = hash(frozenset(self.terms.items()))
+        self.terms: dict[Monomial, Number] = {m: c if type(c) is int else _integral(c) for m, c in terms.items() if c}
+        self._hash: int | None = None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Size) and self.terms == other.terms
 
     def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = hash(frozenset(self.terms.items()))
         return self._hash
 
     # --- arithmetic -------------------------------------------------------------------------------------------------
@@ -56,8 +58,10 @@ class Size:
         return self + size(other) * -1
 
     def __mul__(self, other: Size | Number) -> Size:
+        if not isinstance(other, Size):
+            return Size({m: c * other for m, c in self.terms.items()})
         terms: dict[Monomial, Number] = {}
-        for (m, c), (k, d) in itertools.product(self.terms.items(), size(other).terms.items()):
+        for (m, c), (k, d) in itertools.product(self.terms.items(), other.terms.items()):
             product = _times(m, k)
             terms[product] = terms.get(product, 0) + c * d
         return Size(terms)
@@ -98,8 +102,8 @@ class Size:
         """The coefficients of self as a polynomial in the factor alone."""
         grouped: dict[int, dict[Monomial, Number]] = {}
         for m, c in self.terms.items():
-            power = dict(m).get(factor, 0)
-            grouped.setdefault(power, {})[m - {(factor, power)}] = c
+            power = next((p for f, p in m if f == factor), 0)
+            grouped.setdefault(power, {})[m - {(factor, power)} if power else m] = c
         return {power: Size(terms) for power, terms in grouped.items()}
 
     def split(self, factor: Factor) -> tuple[Size, Size] | None:
@@ -110,10 +114,9 @@ class Size:
 
     def replace(self, factor: Factor, value: Size) -> Size:
         """A factor replaced by a size, not inside other atoms."""
-        total = Size({})
-        for m, c in self.terms.items():
-            power = dict(m).get(factor, 0)
-            term = Size({m - {(factor, power)}: c})
+        powers = self.powers(factor)
+        total = powers.pop(0, Size({}))
+        for power, term in powers.items():
             for _ in range(power):
                 term = term * value
             total = total + term
@@ -164,10 +167,12 @@ def parts(atom: Floor | Least | Greatest) -> tuple[Size, ...]:
 
 
 def _integral(c: Number) -> Number:
-    return int(c) if isinstance(c, Fraction) and c.denominator == 1 else c
+    return int(c) if c.denominator == 1 else c
 
 
 def _times(m: Monomial, k: Monomial) -> Monomial:
+    if not m or not k:
+        return m or k
     powers = dict(m)
     for f, p in k:
         powers[f] = powers.get(f, 0) + p
