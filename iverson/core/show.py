@@ -80,7 +80,7 @@ class _Printer:
 
     def name(self, v: Var) -> str:
         if v not in self.names:
-            hint = v.hint or "t"
+            hint = v.hint if v.hint.isidentifier() else "t"  # a key of a dict, say
             count = self.counts.get(hint, 0)
             name = hint if count == 0 else f"{hint}{count}"
             while name in self.taken:

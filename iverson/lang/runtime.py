@@ -70,6 +70,14 @@ def getitem(x: Any, index: Any) -> Any:
     return load(x[index])
 
 
+def part(x: Any, key: Any) -> Any:
+    """x[key] of a Python container at a key known now; a LookupError elsewhere, and nothing is staged."""
+    key = known(key)
+    if isinstance(x, list | tuple | dict) and isinstance(key, int | str):
+        return x[key]
+    raise LookupError(key)
+
+
 def _choose(x: Any, index: Num) -> Any:
     """An element of a Python container at an index of the program."""
     if isinstance(x, range):

@@ -549,11 +549,16 @@ def _static_needs(body: Sequence[ast.AST], variables: set[str], local: set[str] 
 
 
 def _simple(e: ast.expr) -> bool:
-    """A name, or attributes of one."""
+    """A name, or attributes and parts of one, at names or constants."""
+    if isinstance(e, ast.Subscript):
+        return isinstance(e.slice, ast.Name | ast.Constant) and _simple(e.value)
     return isinstance(e, ast.Name) or (isinstance(e, ast.Attribute) and _simple(e.value))
 
 
 def _fresh(e: Any) -> ast.expr:
     if isinstance(e, ast.Name):
         return ast.copy_location(ast.Name(e.id, ast.Load()), e)
+    if isinstance(e, ast.Subscript):
+        key = ast.Constant(e.slice.value) if isinstance(e.slice, ast.Constant) else _fresh(e.slice)
+        return ast.copy_location(_iv("part", _fresh(e.value), ast.copy_location(key, e)), e)
     return ast.copy_location(ast.Attribute(_fresh(e.value), e.attr, ast.Load()), e)

@@ -161,3 +161,25 @@ def list_operations(x):
     table = {name: part.sum() for name, part in zip(("a", "b", "c", "d"), parts)}
     first, second = parts[0], parts[-1]
     return first + second, table, [part for k, part in enumerate(parts) if k % 2 == 1]
+
+
+@program(
+    args=lambda n, rng: ({"W": [rng.normal(size=n), rng.normal(size=n)], "learning rate": 0.1}, 3),
+    wrt=(0,),
+    tags="pytree update unroll loop",
+)
+def parts_by_constant_keys(p, steps):
+    velocity = {"W": [np.zeros_like(w) for w in p["W"]]}
+    for _ in range(steps):
+        for key in ("W",):
+            for k in range(2):
+                velocity[key][k] = 0.9 * velocity[key][k] + p["learning rate"] * np.sin(p["W"][k])
+    return velocity["W"][0] * velocity["W"][1]
+
+
+@program(args=lambda n, rng: (rng.normal(size=n), 0.7), wrt=(0, 1), tags="loop")
+def names_of_other_alphabets(α, λ):
+    Σ = 0.0
+    for i in range(len(α)):
+        Σ += λ * α[i] ** 2
+    return Σ * λ
