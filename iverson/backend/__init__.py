@@ -114,7 +114,7 @@ def compile(
     program = lower(expand.run(function), layouts=layouts, committed=committed)
     if not exact:
         program.exact = not checks.run(program)
-        residuals.run(program)
+        residuals.run(program, reassociate)
         schedule.run(program, reassociate)
     memory.run(program)
     interrupt.run(program)

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from iverson.backend import loopir as ir
+from iverson.backend import schedule
 from iverson.backend.loopir import (
     POINTER,
     Alloc,
@@ -38,14 +39,15 @@ from iverson.backend.loopir import (
 )
 
 
-def run(program: Program) -> None:
-    """Merge where it makes an array private; outer blocks first."""
-    _Merger(program).block(program.body)
+def run(program: Program, reassociate: bool = True) -> None:
+    """Merge where it makes an array private, and the merged loop will run in lanes; outer blocks first."""
+    _Merger(program, reassociate).block(program.body)
 
 
 class _Merger:
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, reassociate: bool) -> None:
         self.program = program
+        self.reassociate = reassociate
         self.mentions: dict[Reg, int] = {}  # how many statements name a pointer, but for its allocation
         self.touched: dict[For, tuple[set[Buffer], set[Buffer]]] = {}  # what a loop stores and what it loads
         self.count()
@@ -84,7 +86,10 @@ class _Merger:
         results = {r for s in (one, *following) for r in ir.defined(s)}
         if results & set(_all_used(two)) or not _apart(one, two, staying, {a.buffer for a in kept}):
             return False
-        body[first : second + 1] = [*staying, _merged(one, two, kept), *following]
+        merged = _merged(one, two, kept)
+        if not schedule.in_lanes(merged, schedule.count_writes(self.program), self.reassociate):
+            return False
+        body[first : second + 1] = [*staying, merged, *following]
         gone = [*kept, *(s for s in body if isinstance(s, Free) and any(s.buffer is a.buffer for a in kept))]
         body[:] = [s for s in body if s not in gone]
         self.count()

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from iverson.backend import lanes
 from iverson.backend import loopir as ir
 from iverson.backend.lanes import Writer, contributions
 from iverson.backend.loopir import Buffer, For, If, Load, Program, Reg, Stmt, Store, Value, View, integer
@@ -30,6 +31,12 @@ SHORT = 64  # turns: an innermost loop that is longer vectorises well itself
 
 def run(program: Program, reassociate: bool = True) -> None:
     """Rewrite the loops of a program for which it pays."""
+    writes = count_writes(program)
+    program.body[:] = _block(program.body, writes, reassociate)
+
+
+def count_writes(program: Program) -> dict[Buffer, int]:
+    """How many statements write a buffer."""
     writes: dict[Buffer, int] = {}
     for stmt in ir.walk(program.body):
         targets = [stmt.view.buffer] if isinstance(stmt, Store) else []
@@ -37,7 +44,13 @@ def run(program: Program, reassociate: bool = True) -> None:
         targets += [v.buffer for v in stmt.args if isinstance(v, View)] if isinstance(stmt, ir.Call) else []
         for buffer in targets:
             writes[buffer] = writes.get(buffer, 0) + 1
-    program.body[:] = _block(program.body, writes, reassociate)
+    return writes
+
+
+def in_lanes(loop: For, writes: dict[Buffer, int], reassociate: bool) -> bool:
+    """Would a loop run in lanes?"""
+    plan = _Plan(loop, writes, reassociate)
+    return plan.legal() and plan.pays()
 
 
 def _block(body: list[Stmt], writes: dict[Buffer, int], reassociate: bool) -> list[Stmt]:
@@ -106,6 +119,8 @@ class _Plan:
 
     def legal(self) -> bool:
         body = self.loop.body
+        if isinstance(self.loop.high, Literal) and self.loop.high.value < lanes.LANES:
+            return False
         if any(
             f.low != integer(0) or any(c.reg.type is ir.POINTER for c in f.carries) for f in [self.loop, *_loops(body)]
         ):

@@ -46,7 +46,7 @@ def moments(b, n, k, d, p, c, at=lambda b, i: i, result=lambda b, n, p, t, u: u)
     """Residuals [n, d], a total, what is made of it, and contributions of the residuals, read `at` some point."""
 
     def forward(i):
-        r = b.map(d, lambda q: b.o.exp(b.read(p, i, q)))
+        r = b.map(d, lambda q: b.reduce("add", k, lambda j: b.o.sin(b.o.sub(b.read(p, i, q), b.read(c, j, q)))))
         return [r, b.reduce("add", d, lambda q: b.o.mul(b.read(r, q), b.read(r, q)))]
 
     t, s = b.for_(n, forward, [Map(), Reduce("add")])
