@@ -141,7 +141,9 @@ def test_compiled_is_python_at_all_sizes(program: Program) -> None:
     function = iv.jit(program.function, level=0)
     for n in (*program.sizes, *program.sizes):
         assert_compiled(program, function, n)
-    assert len(function.programs) == len({signature(program, n) for n in program.sizes})
+    made = {signature(program, n) for n in program.sizes if n not in program.raises}
+    raising = {signature(program, n) for n in program.raises} - made  # some raise when they are staged
+    assert len(made) <= len(function.programs) <= len(made) + len(raising)
 
 
 @pytest.mark.parametrize("program", [p for p in PROGRAMS if p.raises], ids=lambda p: p.name)
