@@ -1,4 +1,4 @@
-"""`python -m benchmarks.counts`: gradient/objective by the evaluator's count while the number of turns grows 100-fold."""
+"""`python -m benchmarks.counts`: gradient/objective by the evaluator's count as the number of turns grows 100-fold."""
 
 from __future__ import annotations
 
