@@ -53,7 +53,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
-from iverson.core.syntax import Array, DType, Function, Scalar, Type
+from iverson.core.syntax import Array, DType, Function, Type
 
 OK = 0
 OUT_OF_MEMORY = -1
@@ -215,9 +215,3 @@ def result_width(result: Result) -> int:
             return 1 + rank
         case ReturnedArgument():
             return 0
-
-
-def result_of(out_type: Scalar | Array) -> ScalarResult | ArrayResult:
-    if isinstance(out_type, Array):
-        return ArrayResult(out_type.dtype, out_type.rank)
-    return ScalarResult(out_type.dtype)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from iverson.lang.errors import error
-from iverson.lang.num import Num, constant, is_scalar, known, ufunc
+from iverson.lang.num import Num, constant, is_scalar, known
 from iverson.lang.ranges import affine, high_of, low_of
 from iverson.lang.shapes import Extent, extent, maximum, minimum, require_same
 from iverson.lang.staging import builder
@@ -154,7 +154,3 @@ def reversed_(iterable: Any) -> Any:
 
 def _last(n: Extent, k: Any) -> Any:
     return n - 1 - k
-
-
-def minimum_of(x: Any, y: Any) -> Any:
-    return ufunc(np.minimum, x, y)

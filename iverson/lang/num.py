@@ -24,7 +24,6 @@ from iverson.lang.dtypes import (
     complex_dtype,
     core_dtype,
     front_dtype,
-    inexact,
     is_complex,
     promote,
     python_kind,
@@ -389,12 +388,3 @@ def unify(*values: Any) -> list[Num]:
 def as_bool(atom: Atom) -> Num:
     assert dtype_of(atom) is BOOL
     return Num(atom, True)
-
-
-def is_var(value: Any) -> bool:
-    return isinstance(value, Num) and isinstance(value.atom, Var)
-
-
-def default_float(*values: Any) -> Kind:
-    """What mathematics on these is computed in."""
-    return inexact(promote([kind_of(v) for v in values] or [Kind(FLOAT64, True)]))

@@ -144,12 +144,6 @@ def require_same(
     return canonical(x)
 
 
-def require_same_shape(x: Shape, y: Shape, what: str) -> Shape:
-    if len(x) != len(y):
-        raise error(ValueError, f"{what}: {len(x)} and {len(y)} axes")
-    return tuple(require_same(a, b, what) for a, b in zip(x, y, strict=True))
-
-
 def refuse(message: str, *shapes: Shape, kind: type[Exception] = ValueError) -> None:
     """An error about shapes, of which `message` has a {} for each; when the program runs, if lengths are known then."""
     if not current().scopes and all(isinstance(n, int) for s in shapes for n in s):

@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from iverson.core.build import Builder, dtype_of, extents_of, literal
-from iverson.core.syntax import Array, Atom, Block, Let, Literal, Site, Var
+from iverson.core.build import Builder, literal
+from iverson.core.syntax import Atom, Block, Let, Literal, Site, Var
 from iverson.lang import errors
 from iverson.lang.errors import error
 
@@ -335,10 +335,3 @@ def builder() -> Recorder:
 
 def here() -> Site | None:
     return errors.site()
-
-
-def same_type(x: Atom, y: Atom) -> bool:
-    """Whether two atoms have one type, extents by identity."""
-    if isinstance(x.type, Array) != isinstance(y.type, Array):
-        return False
-    return dtype_of(x) is dtype_of(y) and extents_of(x) == extents_of(y)

@@ -7,8 +7,8 @@
 where B is a few primitives and reads; a NaN equals the NaN that has won.  Comparing values and carrying an index at
 once is a chain that doesn't vectorise; two passes do.
 
-Invariant: results are the same, of empty ranges too (both identities are the largest index); the count may double for
-this For, which is why B is small.
+Invariant: results are the same, of empty ranges too (both identities are the largest index).  The count rises: each
+argmax does B once more, and compares and selects besides.  That is why B is small.
 """
 
 from __future__ import annotations

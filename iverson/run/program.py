@@ -59,7 +59,6 @@ class Program:
         self.leaves = leaves
         self.options = options
         self.written = {m.leaf for m in staged.mutated if m.kind == "array"}
-        self.returned = [o.kind != "static" and o.alias is None for o in staged.outs]
         self._programs: dict[tuple[bool, ...], _Native] = {}
 
     def run(self, leaves: Sequence[Any]) -> Any:
