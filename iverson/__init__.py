@@ -14,7 +14,7 @@ from iverson.lang.functional import (
 )
 from iverson.run.inspect import check_grads, show
 from iverson.run.jit import jit
-from iverson.run.transforms import functional, grad, hessian, hvp, jacfwd, jacrev, jvp, value_and_grad, vjp
+from iverson.run.transforms import functional, grad, hessian, hvp, jacfwd, jacrev, jet, jvp, value_and_grad, vjp
 
 __all__ = [
     "check_grads",
@@ -27,6 +27,7 @@ __all__ = [
     "hvp",
     "jacfwd",
     "jacrev",
+    "jet",
     "jit",
     "jvp",
     "random",

@@ -85,6 +85,12 @@ def apply(sub: Subprogram, rule: str, arguments: Callable[[Sequence[Var]], Seque
     return list(results)
 
 
+def jet(sub: Subprogram, order: int, coefficients: Sequence[Atom]) -> list[Atom]:
+    """The results of Taylor mode, made at once."""
+    made = forward.jet(prepare(expand(sub.function)), sub.active, order)
+    return list(sub.apply(made, coefficients))
+
+
 def expand(f: Function) -> Function:
     """The function with its derivatives made."""
     if not any(isinstance(let.op, Library) and let.op.name == NAME for let in statements(f.body)):

@@ -7,6 +7,7 @@ order and to any depth.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from types import FunctionType
@@ -134,7 +135,54 @@ def _jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, .
     directions = [require_like(numeric(given[k]), numeric(chosen.values[k]), "a tangent") for k in chosen.leaves]
     outs = derive.apply(sub, "jvp", lambda _: [materialise(t) for t in directions])
     count = len(sub.function.body.outs)
-    return sub.rebuild(outs[:count]), _tangent_tree(sub, outs[count:])
+    return sub.rebuild(outs[:count]), _tangent_tree(sub, [value_of(a) for a in outs[count:]])
+
+
+def jet(f: Callable[..., Any], primals: Sequence[Any], series: Sequence[Sequence[Any]]) -> tuple[Any, list[Any]]:
+    """(f(*primals), its derivatives along a curve), by Taylor mode: all orders 1 to K in one run.
+
+    `series` has for each primal the derivatives at 0 of a curve x(s) that starts there: [x', x'', ...], K of them, each
+    with the structure, shape and dtype of the primal.  Given are f(x(0)) and the K derivatives of f(x(s)) at 0, in the
+    structure of the result.  The work is O(K²) times f's, where K nested `jvp`s take 2ᴷ.
+
+    Raises TypeError for primals that aren't floating-point, for series of different lengths or another structure.
+
+    >>> iv.jet(np.sin, (0.0,), ((1.0, 0.0, 0.0),))
+    (0.0, [1.0, -0.0, -1.0])
+
+    Method: Griewank and Walther, Evaluating Derivatives, chapter 13; iverson/diff/taylor.py.
+    """
+    primals, series = tuple(primals), tuple(list(terms) for terms in series)
+    if len(primals) != len(series):
+        raise TypeError(f"jet takes one series per primal: {len(primals)} primals, {len(series)} series")
+    if len(orders := {len(terms) for terms in series}) != 1:
+        raise TypeError(f"the series of jet must have one length, not {sorted(orders)}")
+    if active():
+        return _jet(f, primals, series)
+    return _kept(_curve, f)(primals, series)  # type: ignore[no-any-return]
+
+
+def _curve(f: Callable[..., Any]) -> Callable[..., Any]:
+    return Derived(lambda p, s: _jet(f, p, s), f, "jet")
+
+
+def _jet(f: Callable[..., Any], primals: tuple[Any, ...], series: tuple[list[Any], ...]) -> tuple[Any, list[Any]]:
+    order = len(series[0])
+    chosen = _Chosen(primals, range(len(primals)))
+    sub = subprogram(f, primals, {}, chosen.leaves)
+    terms = []  # by order, in the order of the leaves
+    for k in range(order):
+        given, structure = state.flatten(tuple(s[k] for s in series))
+        if structure != state.flatten(primals)[1]:
+            raise error(TypeError, "each term of a series must have the structure of its primal")
+        like = [(numeric(given[i]), numeric(chosen.values[i])) for i in chosen.leaves]
+        terms.append([require_like(term, primal, "a term of a series") for term, primal in like])
+    scaled = [materialise(x / math.factorial(k)) for leaf in zip(*terms, strict=True) for k, x in enumerate(leaf, 1)]
+    outs = derive.jet(sub, order, scaled)
+    count = len(sub.function.body.outs)
+    tails = [outs[count + k :: order] for k in range(order)]
+    derivatives = [[value_of(a) * float(math.factorial(k)) for a in tail] for k, tail in enumerate(tails, 1)]
+    return sub.rebuild(outs[:count]), [_tangent_tree(sub, values) for values in derivatives]
 
 
 def jacfwd(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
@@ -238,9 +286,10 @@ def _float_leaves(tree: Any, sub: Subprogram, what: str) -> list[Any]:
     return [require_like(numeric(leaves[p]), x, what) for p, x in zip(positions, sub.outs, strict=True) if _is_float(x)]
 
 
-def _tangent_tree(sub: Subprogram, tangents: Sequence[Atom]) -> Any:
+def _tangent_tree(sub: Subprogram, tangents: Sequence[Any]) -> Any:
+    """Staged values, one per float leaf of the result, in its structure."""
     fresh = iter(tangents)
-    values = [value_of(next(fresh)) if _is_float(x) else None for x in sub.outs]
+    values = [next(fresh) if _is_float(x) else None for x in sub.outs]
     return sub.map_outs(lambda k: values[k])
 
 
