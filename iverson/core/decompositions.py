@@ -16,15 +16,14 @@ Values: TypeAlias = tuple[Any, ...]
 
 
 def lu(a: Any) -> Values:
-    """L below the diagonal and U in one matrix, and LAPACK's row swaps, counted from 0."""
+    """l and u of a p = l u in one matrix, u having the unit diagonal, and the swaps of columns: LAPACK's for a'."""
     n = len(a)
-    packed = a.copy()
+    packed = a.T.copy()
     pivots = np.arange(n)
     if not np.iscomplexobj(a):
         if n:
-            routine = lapack.get_lapack_funcs("getrf", (a,))
-            packed, pivots, _ = routine(a)
-        return np.ascontiguousarray(packed), np.asarray(pivots, np.int64)
+            packed, pivots, _ = lapack.get_lapack_funcs("getrf", (packed,))(packed)
+        return np.ascontiguousarray(packed.T), np.asarray(pivots, np.int64)
     for k in range(n):
         p = k + int(np.argmax(np.abs(packed[k:, k].real)))
         pivots[k] = p
@@ -32,7 +31,7 @@ def lu(a: Any) -> Values:
         if packed[k, k] != 0:
             packed[k + 1 :, k] /= packed[k, k]
             packed[k + 1 :, k + 1 :] -= np.outer(packed[k + 1 :, k], packed[k, k + 1 :])
-    return packed, pivots
+    return packed.T, pivots
 
 
 def factored_solve(a: Any, packed: Any, pivots: Any, b: Any, *, transpose: bool) -> Values:
@@ -40,13 +39,13 @@ def factored_solve(a: Any, packed: Any, pivots: Any, b: Any, *, transpose: bool)
         raise np.linalg.LinAlgError("Singular matrix")
     if b.size == 0:
         return (np.zeros(b.shape, np.result_type(packed, b)),)
-    x = scipy.linalg.lu_solve((packed, pivots), b, trans=1 if transpose else 0, check_finite=False)
+    x = scipy.linalg.lu_solve((packed.T, pivots), b, trans=0 if transpose else 1, check_finite=False)
     return (np.ascontiguousarray(x),)
 
 
 def determinant(a: Any, packed: Any, pivots: Any) -> Values:
-    swaps = np.count_nonzero(pivots != np.arange(len(pivots)))
-    return ((-1.0) ** swaps * np.prod(np.diagonal(packed)),)
+    product = np.prod(np.diagonal(packed))
+    return (-product if np.count_nonzero(pivots != np.arange(len(pivots))) % 2 else product,)
 
 
 def logarithm_of_determinant(a: Any, packed: Any, pivots: Any) -> Values:

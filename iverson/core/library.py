@@ -6,7 +6,8 @@ Arguments are only read; results are fresh.  Derivatives are core programs: diff
 
     matmul (a, b; transpose_a, transpose_b)   [n, k] @ [k, m]; a rank-1 operand is a row on the left, a column on the
                                               right, and isn't transposed
-    lu (a)                                    L and U in one matrix, and the row swaps; a may be singular
+    lu (a)                                    l and u of a p = l u in one matrix, u having ones on its diagonal, and the
+                                              swaps of columns, counted from 0; a may be singular
     factored_solve (a, lu, pivots, b; transpose)     x with a x = b;  b is [n] or [n, m]
     det, logabsdet (a, lu, pivots)            the determinant, and the logarithm of its magnitude
     cholesky (a)                              the lower factor; only the lower triangle of a is read

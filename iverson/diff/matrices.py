@@ -137,37 +137,32 @@ class Matrices:
         one, zero = literal(1.0, dtype_of(like)), literal(0.0, dtype_of(like))
         return self.b.map(extents_of(like), lambda i, j: self.o.select(self.o.eq(i, j), one, zero))
 
-    def right_solve(self, x: Atom, a: Atom, lower: bool, transpose: bool) -> Atom:
+    def right_solve(self, x: Atom, a: Atom, lower: bool, transpose: bool, unit: bool = False) -> Atom:
         """x a^-1, or x a^-T, with a triangular."""
-        solved = self.library(
-            "triangular_solve", a, self.transposed(x), lower=lower, transpose=not transpose
-        )  # fmt: skip
-        return self.transposed(solved)
+        return self.transposed(self.left_solve(a, self.transposed(x), lower, not transpose, unit))
 
     def left_solve(self, a: Atom, x: Atom, lower: bool, transpose: bool, unit: bool = False) -> Atom:
         """a^-1 x, or a^-T x, with a triangular."""
         return self.library("triangular_solve", a, x, lower=lower, transpose=transpose, unit=unit)
 
     def permuted(self, order: Atom, x: Atom, inverse: bool = False) -> Atom:
-        """The rows of x in an order; or put back from it."""
+        """The columns of x in an order; or put back from it."""
+        read = self.b.read
         if not inverse:
-            return self.b.map(
-                extents_of(x), lambda i, j: self.b.read(x, self.b.read(order, i, safe=True), j, safe=True)
-            )
+            return self.by_index(x, lambda i, j, at: at(i, read(order, j, safe=True)))
 
-        def rows(acc: Var) -> tuple[Atom, ...]:
+        def columns(acc: Var) -> tuple[Atom, ...]:
             def element(i: Atom, j: Atom) -> tuple[Atom, ...]:
-                place = self.b.read(order, i, safe=True)
-                self.b.contribute(acc, (place, j), self.b.read(x, i, j, safe=True), safe=True)
+                self.b.contribute(acc, (i, read(order, j, safe=True)), read(x, i, j, safe=True), safe=True)
                 return ()
 
             self.b.for_(extents_of(x), element, ())
             return ()
 
-        return self.b.accumulate([("set", [self.zeros(x)])], rows)[0]
+        return self.b.accumulate([("set", [self.zeros(x)])], columns)[0]
 
     def order(self, pivots: Atom) -> Atom:
-        """The order of the rows after LAPACK's swaps."""
+        """What the swaps make of 0, 1, 2, ..."""
         assert isinstance(pivots.type, Array) and pivots.type.dtype is I64
         (n,) = extents_of(pivots)
         b = self.b

@@ -3,7 +3,7 @@
     a x = b          ẋ = a^-1 (ḃ - ȧ x);                    b̄ = a^-T x̄,  ā = -b̄ x'
     y = det a        ẏ = <adj(a)', ȧ>;                      ā = ȳ adj(a)'
     y = log|det a|   ẏ = <a^-T, ȧ>;                         ā = ȳ a^-T
-    p a = l u        with f = l^-1 p ȧ u^-1:  l̇ = l tril(f, -1),  u̇ = triu(f) u
+    a p = l u        with f = l^-1 ȧ p u^-1:  l̇ = l tril(f),  u̇ = triu(f, 1) u;  the diagonal of u is 1
     a = l l'         l̇ = l φ(l^-1 ȧ l^-T);                  s = l^-T φ(l' l̄) l^-1,  ā = s + s' in the lower triangle
 
 φ takes the lower triangle with half of the diagonal.  M. Giles, An extended collection of matrix derivative results
@@ -108,26 +108,27 @@ def _logabsdet_vjp(call: Call, adjoints: Sequence[Maybe], wanted: Sequence[bool]
 def _lu_jvp(call: Call, tangents: Sequence[Maybe]) -> Sequence[Maybe]:
     m, (packed, pivots), (da,) = call.m, call.results, tangents
     assert da is not None
-    f = m.left_solve(packed, m.permuted(m.order(pivots), da), lower=True, transpose=False, unit=True)
-    f = m.right_solve(f, packed, lower=False, transpose=False)
-    below, upper = m.triangle(f, lower=True, strict=True), m.triangle(f, lower=False)
-    unit = m.with_diagonal(m.triangle(packed, lower=True, strict=True), _ones(call))
-    return [m.add(m.mul(unit, below), m.mul(upper, m.triangle(packed, lower=False))), None]
+    f = m.left_solve(packed, m.permuted(m.order(pivots), da), lower=True, transpose=False)
+    f = m.right_solve(f, packed, lower=False, transpose=False, unit=True)
+    lower, upper = _parts(call)
+    return [m.add(m.mul(lower, m.triangle(f, lower=True)), m.mul(m.triangle(f, lower=False, strict=True), upper)), None]
 
 
 def _lu_vjp(call: Call, adjoints: Sequence[Maybe], wanted: Sequence[bool]) -> Sequence[Maybe]:
     m, (packed, pivots), g = call.m, call.results, adjoints[0]
     assert g is not None
-    unit = m.with_diagonal(m.triangle(packed, lower=True, strict=True), _ones(call))
-    below = m.triangle(m.mul(unit, m.triangle(g, lower=True, strict=True), left=True), lower=True, strict=True)
-    upper = m.triangle(m.mul(m.triangle(g, lower=False), m.triangle(packed, lower=False), right=True), lower=False)
-    f = m.left_solve(packed, m.add(below, upper), lower=True, transpose=True, unit=True)
-    return [m.permuted(m.order(pivots), m.right_solve(f, packed, lower=False, transpose=True), inverse=True)]
+    lower, upper = _parts(call)
+    below = m.triangle(m.mul(lower, m.triangle(g, lower=True), left=True), lower=True)
+    above = m.triangle(m.mul(m.triangle(g, False, strict=True), upper, right=True), lower=False, strict=True)
+    f = m.left_solve(packed, m.add(below, above), lower=True, transpose=True)
+    return [m.permuted(m.order(pivots), m.right_solve(f, packed, False, transpose=True, unit=True), inverse=True)]
 
 
-def _ones(call: Call) -> Atom:
-    a = call.args[0]
-    return call.m.b.full(extents_of(a)[:1], literal(1.0, dtype_of(a)))
+def _parts(call: Call) -> tuple[Atom, Atom]:
+    """l and u."""
+    m, packed = call.m, call.results[0]
+    ones = m.b.full(extents_of(packed)[:1], literal(1.0, dtype_of(packed)))
+    return m.triangle(packed, lower=True), m.with_diagonal(m.triangle(packed, lower=False, strict=True), ones)
 
 
 def _cholesky_jvp(call: Call, tangents: Sequence[Maybe]) -> Sequence[Maybe]:
