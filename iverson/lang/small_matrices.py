@@ -64,7 +64,7 @@ def solved(rows: Rows) -> Rows:
     n = len(rows)
     rows, _ = eliminated(rows)
     regular = [ufunc(np.not_equal, rows[k][k], 0.0) for k in range(n)]
-    require(reduce(lambda p, q: ufunc(np.logical_and, p, q), regular), "Singular matrix", np.linalg.LinAlgError)
+    require(reduce(_both, regular), "Singular matrix", np.linalg.LinAlgError)
     x: Rows = [[] for _ in range(n)]
     for i in reversed(range(n)):
         for c in range(len(rows[0]) - n):
@@ -79,6 +79,29 @@ def solve(a: Arr, b: Arr) -> Arr:
     """a x = b for a matrix b."""
     right = rows_of(b)
     return array_of(solved([p + q for p, q in zip(rows_of(a), right, strict=True)]))
+
+
+def triangular_solve(a: Arr, b: Arr, lower: bool, transpose: bool, unit: bool) -> Arr:
+    """a x = b, or a' x = b, reading one triangle of a."""
+    rows = rows_of(a)
+    n = len(rows)
+    if transpose:
+        rows, lower = [list(column) for column in zip(*rows, strict=True)], not lower
+    if not unit:
+        regular = [ufunc(np.not_equal, rows[k][k], 0.0) for k in range(n)]
+        require(reduce(_both, regular), "singular matrix", np.linalg.LinAlgError)
+    x: Rows = [[] for _ in range(n)]
+    for i in range(n) if lower else reversed(range(n)):
+        known = range(i) if lower else range(i + 1, n)
+        for c, value in enumerate(rows_of(b)[i] if b.ndim == 2 else [b.read((i,))]):
+            for k in known:
+                value = value - rows[i][k] * x[k][c]
+            x[i].append(value if unit else value / rows[i][i])
+    return array_of(x) if b.ndim == 2 else array_of(x)[:, 0]
+
+
+def _both(p: Any, q: Any) -> Any:
+    return ufunc(np.logical_and, p, q)
 
 
 def inverse(a: Arr) -> Arr:
