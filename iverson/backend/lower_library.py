@@ -3,23 +3,25 @@
 A row-major matrix is, in their eyes, its transpose in column-major order:
 
     c = a b                  c' = b' a'                                gemm
-    a x = b                  factor a', solve with its transpose       getrf, getrs; several columns go there and back
+    a p = l u                p' a' = u' l', LAPACK's factors of a'     getrf
+    a x = b                  triangular solves, and the swaps          trsm
     a = l l'                 the upper factor of a' is l'              potrf
     a x = b, a triangular    x' a' = b'                                trsm from the right
+
+Orthogonal decompositions are in lower_decompositions.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from iverson.backend import linear
+from iverson.backend import lapack, lower_decompositions
 from iverson.backend import loopir as ir
 from iverson.backend.context import Context, Unsupported
+from iverson.backend.lapack import Lowering, Params, leading, letter, number, size
 from iverson.backend.loopir import Reg, Value, View, integer
 from iverson.core import library
-from iverson.core.syntax import BOOL, I32, I64, DType, Let, Library, Literal, Site
-
-LARGEST = 2**31 - 1
+from iverson.core.syntax import BOOL, I32, I64, Let, Library, Literal, Site
 
 
 def lower_library(ctx: Context, let: Let) -> None:
@@ -28,94 +30,82 @@ def lower_library(ctx: Context, let: Let) -> None:
     if op.name not in _LOWERINGS:
         raise Unsupported(f"the back end has no {op.name}")
     inputs = [_contiguous(ctx, ctx.view(a)) for a in op.args]
-    out = ctx.destination(let.vars[0])
-    out.buffer.stored = True
+    outs = [ctx.destination(v) for v in let.vars]
+    for out in outs:
+        out.buffer.stored = True
     for n in dict.fromkeys(e for v in inputs for e in v.extents if not isinstance(e, Literal)):
-        small = ctx.compute("le", BOOL, n, integer(LARGEST))
-        ctx.require(small, "ValueError", "a matrix is too large for LAPACK", (), let.site)
-    _LOWERINGS[op.name](ctx, inputs, out, library.with_defaults(op.name, op.params), let.site)
-    ctx.bind(let.vars[0], out)
-
-
-Params = dict[str, object]
-Lowering = Callable[[Context, list[View], View, Params, Site | None], None]
+        lapack.fits(ctx, n, let.site)
+    _LOWERINGS[op.name](ctx, inputs, outs, library.with_defaults(op.name, op.params), let.site)
+    for v, out in zip(let.vars, outs, strict=True):
+        ctx.bind(v, out)
 
 
 def _contiguous(ctx: Context, view: View) -> View:
     return view if view.buffer.strides is None else ctx.duplicate(view)
 
 
-def _call(ctx: Context, routine: str, dtype: DType, args: Sequence[ir.Passed]) -> None:
-    ctx.emit(ir.Call(linear.symbol(routine, dtype), tuple(args)))
-
-
-def _size(ctx: Context, n: Value) -> ir.ByReference:
-    """A dimension, as LAPACK takes it."""
-    return ir.ByReference(ctx.compute("int32", I32, n))
-
-
-def _leading(ctx: Context, n: Value) -> ir.ByReference:
-    return _size(ctx, ctx.compute("max", I64, n, integer(1)))
-
-
-def _letter(c: str) -> ir.ByReference:
-    return ir.ByReference(c)
-
-
-def _number(x: float, dtype: DType) -> ir.ByReference:
-    return ir.ByReference(Literal(x, dtype))
-
-
-def _matmul(ctx: Context, inputs: list[View], out: View, params: Params, site: Site | None) -> None:
-    a, b = inputs
+def _matmul(ctx: Context, inputs: list[View], outs: list[View], params: Params, site: Site | None) -> None:
+    (a, b), (out,) = inputs, outs
     dtype = out.buffer.dtype
-    (n, k), (_, m) = a.extents, b.extents
-    args = [_letter("N"), _letter("N"), _size(ctx, m), _size(ctx, n), _size(ctx, k), _number(1.0, dtype)]
-    args += [b, _leading(ctx, m), a, _leading(ctx, k), _number(0.0, dtype), out, _leading(ctx, m)]
-    _call(ctx, "gemm", dtype, args)
+    n, m = out.extents
+    k = a.extents[0 if params["transpose_a"] else 1]
+    letters = [letter("T" if params[p] else "N") for p in ("transpose_b", "transpose_a")]
+    args = [*letters, size(ctx, m), size(ctx, n), size(ctx, k), number(1.0, dtype)]
+    args += [b, leading(ctx, b.extents[1]), a, leading(ctx, a.extents[1]), number(0.0, dtype), out, leading(ctx, m)]
+    lapack.call(ctx, "gemm", dtype, args)
 
 
-def _status(ctx: Context) -> tuple[ir.Cell, ir.ByReference]:
-    """Where LAPACK says how it went."""
-    cell = ir.Cell(I32, "info")
-    ctx.put(cell, Literal(0, I32))
-    return cell, ir.ByReference(cell)
-
-
-def _expect(ctx: Context, info: ir.Cell, message: str, site: Site | None) -> None:
-    fine = ctx.compute("eq", BOOL, ctx.get(info), Literal(0, I32))
-    ctx.require(fine, "LinAlgError", message, (), site)
-
-
-def _solve(ctx: Context, inputs: list[View], out: View, params: Params, site: Site | None) -> None:
-    a, b = inputs
-    dtype = out.buffer.dtype
+def _lu(ctx: Context, inputs: list[View], outs: list[View], params: Params, site: Site | None) -> None:
+    (a,), (packed, pivots) = inputs, outs
     n = a.extents[0]
-    factors, pivots = ctx.duplicate(a), ctx.allocate(I32, [n], "pivots")
-    pivots.buffer.stored = True
-    cell, info = _status(ctx)
-    rows, leading = _size(ctx, n), _leading(ctx, n)
-    _call(ctx, "getrf", dtype, [rows, rows, factors, leading, pivots, info])
-    _expect(ctx, cell, "Singular matrix", site)
-    vector = len(b.extents) == 1
-    columns = integer(1) if vector else b.extents[1]
-    x = out if vector else ctx.allocate(dtype, [columns, n], "columns")
-    _transpose(ctx, x, b) if not vector else ctx.copy(x, b)
-    _call(ctx, "getrs", dtype, [_letter("T"), rows, _size(ctx, columns), factors, leading, pivots, x, leading, info])
-    if not vector:
-        _transpose(ctx, out, x)
+    ctx.copy(packed, a)
+    swaps = lapack.scratch(ctx, I32, [n], "swaps")
+    _, info = lapack.status(ctx)
+    rows, width = size(ctx, n), leading(ctx, n)
+    lapack.call(ctx, "getrf", a.buffer.dtype, [rows, rows, packed, width, swaps, info])
+
+    def from_zero(index: Sequence[Reg]) -> None:
+        wide = ctx.compute("int64", I64, ctx.load(swaps.at(index)))
+        ctx.store(pivots.at(index), ctx.compute("sub", I64, wide, integer(1)))
+
+    ctx.each([n], from_zero)
 
 
-def _transpose(ctx: Context, target: View, source: View) -> None:
-    def body(index: Sequence[Reg]) -> None:
-        i, j = index
-        ctx.store(target.at([i, j]), ctx.load(source.at([j, i])))
+def _factored_solve(ctx: Context, inputs: list[View], outs: list[View], params: Params, site: Site | None) -> None:
+    """a x = l u p' x = b, or a' x = p u' l' x = b."""
+    (_, packed, pivots, b), (x,) = inputs, outs
+    _regular(ctx, packed, "Singular matrix", site)
+    ctx.copy(x, b)
+    if params["transpose"]:
+        _swap(ctx, x, pivots, forward=True)
+        _trsm(ctx, packed, x, lower=False, transpose=True, unit=True)
+        _trsm(ctx, packed, x, lower=True, transpose=True, unit=False)
+    else:
+        _trsm(ctx, packed, x, lower=True, transpose=False, unit=False)
+        _trsm(ctx, packed, x, lower=False, transpose=False, unit=True)
+        _swap(ctx, x, pivots, forward=False)
 
-    ctx.each(target.extents, body)
+
+def _swap(ctx: Context, x: View, pivots: View, forward: bool) -> None:
+    """Swap rows of x as the pivots say, from the first to the last or back."""
+    n = pivots.extents[0]
+    k = Reg(I64, "k")
+    with ctx.into([]) as turn:
+        at: Value = k if forward else ctx.compute("sub", I64, ctx.compute("sub", I64, n, k), integer(1))
+        other = ctx.load(pivots.at([at]))
+
+        def element(index: Sequence[Reg]) -> None:
+            here, there = x.at([at, *index]), x.at([other, *index])
+            first, second = ctx.load(here), ctx.load(there)
+            ctx.store(here, second)
+            ctx.store(there, first)
+
+        ctx.each(x.extents[1:], element)
+    ctx.emit(ir.For(k, integer(0), n, turn, [], "seq"))
 
 
-def _cholesky(ctx: Context, inputs: list[View], out: View, params: Params, site: Site | None) -> None:
-    (a,) = inputs
+def _cholesky(ctx: Context, inputs: list[View], outs: list[View], params: Params, site: Site | None) -> None:
+    (a,), (out,) = inputs, outs
     dtype = out.buffer.dtype
     zero = Literal(0.0, dtype)
 
@@ -126,38 +116,47 @@ def _cholesky(ctx: Context, inputs: list[View], out: View, params: Params, site:
 
     ctx.each(out.extents, lower_triangle)
     n = a.extents[0]
-    cell, info = _status(ctx)
-    _call(ctx, "potrf", dtype, [_letter("U"), _size(ctx, n), out, _leading(ctx, n), info])
-    _expect(ctx, cell, "Matrix is not positive definite", site)
+    cell, info = lapack.status(ctx)
+    lapack.call(ctx, "potrf", dtype, [letter("U"), size(ctx, n), out, leading(ctx, n), info])
+    lapack.expect(ctx, cell, "Matrix is not positive definite", site)
 
 
-def _triangular_solve(ctx: Context, inputs: list[View], out: View, params: Params, site: Site | None) -> None:
-    a, b = inputs
-    dtype = out.buffer.dtype
-    n = a.extents[0]
-    if not params["unit"]:
-
-        def diagonal(index: Sequence[Reg]) -> None:
-            (i,) = index
-            regular = ctx.compute("ne", BOOL, ctx.load(a.at([i, i])), Literal(0.0, dtype))
-            ctx.require(regular, "LinAlgError", "singular matrix: resolution failed at diagonal {0}", (i,), site)
-
-        ctx.each([n], diagonal)
+def _triangular_solve(ctx: Context, inputs: list[View], outs: list[View], params: Params, site: Site | None) -> None:
+    (a, b), (out,) = inputs, outs
+    lower, transpose, unit = (bool(params[p]) for p in ("lower", "transpose", "unit"))
+    if not unit:
+        _regular(ctx, a, "singular matrix: resolution failed at diagonal {0}", site)
     ctx.copy(out, b)
-    columns = integer(1) if len(b.extents) == 1 else b.extents[1]
-    letters = [
-        "R",
-        "U" if params["lower"] else "L",
-        "T" if params["transpose"] else "N",
-        "U" if params["unit"] else "N",
-    ]
-    args = [*map(_letter, letters), _size(ctx, columns), _size(ctx, n), _number(1.0, dtype)]
-    _call(ctx, "trsm", dtype, [*args, a, _leading(ctx, n), out, _leading(ctx, columns)])
+    _trsm(ctx, a, out, lower, transpose, unit)
+
+
+def _regular(ctx: Context, a: View, message: str, site: Site | None) -> None:
+    """Leave the program if there is a zero on the diagonal; the message may tell where."""
+
+    def diagonal(index: Sequence[Reg]) -> None:
+        (i,) = index
+        regular = ctx.compute("ne", BOOL, ctx.load(a.at([i, i])), Literal(0.0, a.buffer.dtype))
+        ctx.require(regular, "LinAlgError", message, (i,) if "{0}" in message else (), site)
+
+    ctx.each(a.extents[:1], diagonal)
+
+
+def _trsm(ctx: Context, a: View, x: View, lower: bool, transpose: bool, unit: bool) -> None:
+    """x := a^-1 x, in place."""
+    dtype, n = x.buffer.dtype, a.extents[0]
+    columns = integer(1) if len(x.extents) == 1 else x.extents[1]
+    letters = ["R", "U" if lower else "L", "T" if transpose else "N", "U" if unit else "N"]
+    args = [*map(letter, letters), size(ctx, columns), size(ctx, n), number(1.0, dtype)]
+    lapack.call(ctx, "trsm", dtype, [*args, a, leading(ctx, n), x, leading(ctx, columns)])
 
 
 _LOWERINGS: dict[str, Lowering] = {
     "matmul": _matmul,
-    "solve": _solve,
+    "lu": _lu,
+    "factored_solve": _factored_solve,
     "cholesky": _cholesky,
     "triangular_solve": _triangular_solve,
+    "qr": lower_decompositions.lower_qr,
+    "eigh": lower_decompositions.lower_eigh,
+    "svd": lower_decompositions.lower_svd,
 }

@@ -347,7 +347,7 @@ class _Machine:
                 values = row.meaning(*arrays, **params)
             except (ValueError, np.linalg.LinAlgError) as error:
                 fail(error, site)
-            meter.work += row.cost(shapes)
+            meter.work += row.cost(shapes, params)
             for v in values:
                 if isinstance(v, np.ndarray):
                     meter.fresh(v.size)

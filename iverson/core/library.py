@@ -2,13 +2,24 @@
 
 A row says which types it gives, what it means on NumPy values and what it costs.  Values may be complex (the complex
 step of the tests), so a meaning is analytic in its float arguments: nothing is conjugated, and order is by real part.
-Arguments are only read; results are fresh.  Derivatives are core programs and live in `diff`.
+Arguments are only read; results are fresh.  Derivatives are core programs: diff/library.py.
 
-    matmul (a, b)             [n, k] @ [k, m]; a rank-1 operand is a row on the left, a column on the right
-    solve (a, b)              x with a x = b;  b is [n] or [n, m]
-    cholesky (a)              the lower factor; only the lower triangle of a is read
+    matmul (a, b; transpose_a, transpose_b)   [n, k] @ [k, m]; a rank-1 operand is a row on the left, a column on the
+                                              right, and isn't transposed
+    lu (a)                                    l and u of a p = l u in one matrix, u having ones on its diagonal, and the
+                                              swaps of columns, counted from 0; a may be singular
+    factored_solve (a, lu, pivots, b; transpose)     x with a x = b;  b is [n] or [n, m]
+    det, logabsdet (a, lu, pivots)            the determinant, and the logarithm of its magnitude
+    cholesky (a)                              the lower factor; only the lower triangle of a is read
     triangular_solve (a, b; lower, transpose, unit)
-    sort (x), argsort (x)     along the last axis, stable, NaN last
+    qr (a), svd (a)                           of a matrix with no more columns than rows: q, r and u, s, v'
+    eigh (a)                                  w, v': eigenvalues, and eigenvectors as rows; the lower triangle is read
+    pinv (a, u, s, vt)                        the pseudoinverse, of the rank that s has
+    gaps (w; message)                         1 / (w[j] - w[i]), 0 on the diagonal; raises where two are equal
+    sort (x), argsort (x)                     along the last axis, stable, NaN last
+
+Factors that are passed along with their matrix (lu, pivots, u, s, vt) are what is known of it, not variables of their
+own: so a derivative of any order reuses one factorisation.
 """
 
 from __future__ import annotations
@@ -19,8 +30,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-import scipy.linalg
 
+from iverson.core import decompositions
 from iverson.core.syntax import I64, Array, Atom, DType, Scalar, Type
 
 Values: TypeAlias = tuple[Any, ...]
@@ -30,11 +41,11 @@ Shapes: TypeAlias = Sequence[tuple[int, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One library operation.  `cost` and `span` are functions of the shapes of the arguments."""
+    """One library operation.  `cost` and `span` are functions of the arguments' shapes."""
 
     types: Callable[[Sequence[Array], Params], list[Type]]
     meaning: Callable[..., Values]
-    cost: Callable[[Shapes], int]
+    cost: Callable[[Shapes, Params], int]
     span: Callable[[Shapes], int]
     params: Mapping[str, object]  # the static parameters with their defaults
 
@@ -76,20 +87,66 @@ def _matmul_types(args: Sequence[Array], params: Params) -> list[Type]:
     dtype = _float_dtype("matmul", args, 2)
     a, b = args
     _expect(a.rank <= 2 and b.rank <= 2, "matmul takes vectors and matrices")
-    extents = (*a.extents[:-1], *b.extents[1:])
+    left = a.extents[::-1] if params["transpose_a"] else a.extents
+    right = b.extents[::-1] if params["transpose_b"] else b.extents
+    extents = (*left[:-1], *right[1:])
     return [Array(dtype, extents) if extents else Scalar(dtype)]
 
 
 def _solve_types(args: Sequence[Array], params: Params) -> list[Type]:
-    dtype = _float_dtype("solve", args, 2)
+    dtype = _float_dtype("a solve", args, 2)
     _expect(args[0].rank == 2 and args[1].rank <= 2, "a solve takes a matrix and one or many right-hand sides")
     return [Array(dtype, args[1].extents)]
 
 
+def _factored_types(args: Sequence[Array], params: Params) -> list[Type]:
+    _expect(len(args) == 4 and args[2].dtype is I64, "factored_solve takes a matrix, its factors and right-hand sides")
+    return _solve_types((args[1], args[3]), params)
+
+
+def _matrix(name: str, args: Sequence[Array]) -> tuple[DType, Atom, Atom]:
+    dtype = _float_dtype(name, args, 1)
+    _expect(args[0].rank == 2, f"{name} takes a matrix")
+    return (dtype, *args[0].extents)  # type: ignore[return-value]
+
+
 def _cholesky_types(args: Sequence[Array], params: Params) -> list[Type]:
-    dtype = _float_dtype("cholesky", args, 1)
-    _expect(args[0].rank == 2, "cholesky takes a matrix")
-    return [Array(dtype, args[0].extents)]
+    dtype, n, _ = _matrix("cholesky", args)
+    return [Array(dtype, (n, n))]
+
+
+def _lu_types(args: Sequence[Array], params: Params) -> list[Type]:
+    dtype, n, _ = _matrix("lu", args)
+    return [Array(dtype, (n, n)), Array(I64, (n,))]
+
+
+def _det_types(args: Sequence[Array], params: Params) -> list[Type]:
+    _expect(len(args) == 3 and args[2].dtype is I64, "a determinant takes a matrix and its factors")
+    return [Scalar(_float_dtype("a determinant", args[:2], 2))]
+
+
+def _qr_types(args: Sequence[Array], params: Params) -> list[Type]:
+    dtype, m, n = _matrix("qr", args)
+    return [Array(dtype, (m, n)), Array(dtype, (n, n))]
+
+
+def _svd_types(args: Sequence[Array], params: Params) -> list[Type]:
+    dtype, m, n = _matrix("svd", args)
+    return [Array(dtype, (m, n)), Array(dtype, (n,)), Array(dtype, (n, n))]
+
+
+def _eigh_types(args: Sequence[Array], params: Params) -> list[Type]:
+    dtype, n, _ = _matrix("eigh", args)
+    return [Array(dtype, (n,)), Array(dtype, (n, n))]
+
+
+def _pinv_types(args: Sequence[Array], params: Params) -> list[Type]:
+    dtype = _float_dtype("pinv", args, 4)
+    return [Array(dtype, args[0].extents[::-1])]
+
+
+def _gaps_types(args: Sequence[Array], params: Params) -> list[Type]:
+    return [Array(_float_dtype("gaps", args, 1), args[0].extents * 2)]
 
 
 def _sort_types(args: Sequence[Array], params: Params) -> list[Type]:
@@ -105,31 +162,8 @@ def _argsort_types(args: Sequence[Array], params: Params) -> list[Type]:
 # --- meanings ---------------------------------------------------------------------------------------------------------
 
 
-def _solve(a: Any, b: Any) -> Values:
-    return (np.linalg.solve(a, b if b.ndim == 2 else b[:, None]).reshape(b.shape),)
-
-
-def _cholesky(a: Any) -> Values:
-    if not np.iscomplexobj(a):
-        return (np.linalg.cholesky(np.tril(a) + np.tril(a, -1).T),)
-    factor = np.zeros_like(a)
-    for j in range(len(a)):
-        pivot = a[j, j] - factor[j, :j] @ factor[j, :j]
-        if not pivot.real > 0:
-            raise np.linalg.LinAlgError("Matrix is not positive definite")
-        factor[j, j] = np.sqrt(pivot)
-        factor[j + 1 :, j] = (a[j + 1 :, j] - factor[j + 1 :, :j] @ factor[j, :j]) / factor[j, j]
-    return (factor,)
-
-
-def _triangular_solve(a: Any, b: Any, *, lower: bool, transpose: bool, unit: bool) -> Values:
-    if b.size == 0:
-        return (b.copy(),)
-    return (
-        scipy.linalg.solve_triangular(
-            a, b, lower=lower, trans=1 if transpose else 0, unit_diagonal=unit, check_finite=False
-        ),
-    )
+def _matmul(a: Any, b: Any, *, transpose_a: bool, transpose_b: bool) -> Values:
+    return ((a.T if transpose_a else a) @ (b.T if transpose_b else b),)
 
 
 def _argsort(x: Any) -> Values:
@@ -151,41 +185,79 @@ def _columns(shape: tuple[int, ...]) -> int:
     return shape[1] if len(shape) == 2 else 1
 
 
-def _matmul_cost(shapes: Shapes) -> int:
-    (a, b) = shapes
-    return 2 * math.prod(a) * _columns(b)
+def _matmul_cost(shapes: Shapes, params: Params) -> int:
+    a, b = shapes
+    return 2 * math.prod(a) * (b[0 if params["transpose_b"] else 1] if len(b) == 2 else 1)
 
 
-def _solve_cost(shapes: Shapes) -> int:
+def _solves(shapes: Shapes, params: Params) -> int:
     n = shapes[0][0]
-    return 2 * n**3 // 3 + 2 * n * n * _columns(shapes[1])
+    return n * n * _columns(shapes[-1])
 
 
-def _triangular_cost(shapes: Shapes) -> int:
-    n = shapes[0][0]
-    return n * n * _columns(shapes[1])
+def _tall(for_rows: int, for_columns: int) -> Callable[[Shapes, Params], int]:
+    """For a matrix [m, n] a multiple of m n^2, and one of n^3."""
+
+    def cost(shapes: Shapes, params: Params) -> int:
+        m, n = shapes[0]
+        return for_rows * m * n * n + for_columns * n**3
+
+    return cost
 
 
-def _sort_cost(shapes: Shapes) -> int:
+def _sort_cost(shapes: Shapes, params: Params) -> int:
     (shape,) = shapes
     return math.prod(shape) * max(_log2(shape[-1]), 1)
 
 
 def _sequential(shapes: Shapes) -> int:
-    return shapes[0][0] * (1 + _log2(shapes[0][0]))
+    n = min(shapes[0])
+    return n * (1 + _log2(max(shapes[0])))
+
+
+def _sort_span(shapes: Shapes) -> int:
+    return _log2(shapes[0][-1]) ** 2 + 1
 
 
 TABLE: dict[str, Row] = {
-    "matmul": Row(_matmul_types, lambda a, b: (a @ b,), _matmul_cost, lambda s: 1 + _log2(s[0][-1]), {}),
-    "solve": Row(_solve_types, _solve, _solve_cost, _sequential, {}),
-    "cholesky": Row(_cholesky_types, _cholesky, lambda s: s[0][0] ** 3 // 3, _sequential, {}),
+    "matmul": Row(
+        _matmul_types,
+        _matmul,
+        _matmul_cost,
+        lambda s: 1 + _log2(max(s[0])),
+        {"transpose_a": False, "transpose_b": False},
+    ),
+    "lu": Row(_lu_types, decompositions.lu, lambda s, _: 2 * s[0][0] ** 3 // 3, _sequential, {}),
+    "factored_solve": Row(
+        _factored_types,
+        decompositions.factored_solve,
+        lambda s, p: 2 * _solves(s, p),
+        _sequential,
+        {"transpose": False},
+    ),
+    "det": Row(_det_types, decompositions.determinant, lambda s, _: s[0][0], lambda s: 1 + _log2(s[0][0]), {}),
+    "logabsdet": Row(
+        _det_types, decompositions.logarithm_of_determinant, lambda s, _: 2 * s[0][0], lambda s: 1 + _log2(s[0][0]), {}
+    ),
+    "cholesky": Row(_cholesky_types, decompositions.cholesky, lambda s, _: s[0][0] ** 3 // 3, _sequential, {}),
     "triangular_solve": Row(
         _solve_types,
-        _triangular_solve,
-        _triangular_cost,
+        decompositions.triangular_solve,
+        _solves,
         _sequential,
         {"lower": True, "transpose": False, "unit": False},
     ),
-    "sort": Row(_sort_types, _sort, _sort_cost, lambda s: _log2(s[0][-1]) ** 2 + 1, {}),
-    "argsort": Row(_argsort_types, _argsort, _sort_cost, lambda s: _log2(s[0][-1]) ** 2 + 1, {}),
+    "qr": Row(_qr_types, decompositions.qr, _tall(4, 0), _sequential, {}),
+    "eigh": Row(_eigh_types, decompositions.eigh, _tall(0, 9), _sequential, {}),
+    "svd": Row(_svd_types, decompositions.svd, _tall(6, 20), _sequential, {}),
+    "pinv": Row(_pinv_types, decompositions.pseudoinverse, _tall(2, 0), lambda s: 1 + _log2(max(s[0])), {}),
+    "gaps": Row(
+        _gaps_types,
+        decompositions.gaps,
+        lambda s, _: 2 * s[0][0] ** 2,
+        lambda s: 1 + _log2(s[0][0]),
+        {"message": "equal values"},
+    ),
+    "sort": Row(_sort_types, _sort, _sort_cost, _sort_span, {}),
+    "argsort": Row(_argsort_types, _argsort, _sort_cost, _sort_span, {}),
 }

@@ -30,6 +30,7 @@ from iverson.core.syntax import (
     While,
     width,
 )
+from iverson.diff.library_rules import differentiable
 
 
 def is_float(atom: Atom) -> bool:
@@ -75,9 +76,9 @@ class _Activity:
                 self.mark(let.vars[0], any(r and self.has(a) for r, a in zip(rules, args, strict=True)))
             case Read(array):
                 self.mark(let.vars[0], self.has(array))
-            case Library(_, args):
+            case Library() as op:
                 for v in let.vars:
-                    self.mark(v, any(map(self.has, args)))
+                    self.mark(v, any(map(self.has, differentiable(op))))
             case For():
                 self.for_(let, let.op)
             case Accumulate(accs, inits, body):

@@ -8,6 +8,7 @@ its tangent ẋ; at order K, the coefficients x_1 ... x_K of x(t), of which the 
     For yields m e                   m lifted: (x, ẋ) ∘ (z, ż) = (m(x, z), ∂m), an operator with the identity (1, 0)
     Accumulate add, set              a second accumulator, of tangents;  append: more columns;  others lifted
     Loop, While, If                  tangents are carried, emitted and given as well
+    Library                          the row's rule (library.py)
 
 and the same for every coefficient, since all but Prim and the products of a monoid are linear.  Names of the primal are
 kept, so the transform of a transform just adds names: there is no perturbation to confuse.
@@ -50,6 +51,7 @@ from iverson.core.syntax import (
     Yield,
     width,
 )
+from iverson.diff import library
 from iverson.diff.activity import active, finals_of, is_float
 from iverson.diff.adjoints import product, unflatten
 from iverson.diff.taylor import cauchy, coefficients
@@ -152,8 +154,11 @@ class _Dual:
             case If():
                 sides = [self.block(side, let.vars) for side in (op.then, op.orelse)]
                 self.b.let(Let((*let.vars, *self.duals(let.vars)), If(op.pred, sides[0], sides[1]), let.site))
-            case Library(name) if any(v in self.active for v in let.vars):
-                raise NotImplementedError(f"the derivative of the library operation {name!r} is not defined")
+            case Library() if any(v in self.active for v in let.vars):
+                self.b.let(let)
+                tangents = [self.tangent(a) if self.is_active(a) else None for a in op.args]
+                found = library.forward(self.b, let, tangents)
+                self.tangents.update((v, t) for v, t in zip(let.vars, found, strict=False) if t is not None)
             case _:
                 self.b.let(let)
 

@@ -10,6 +10,7 @@ enters (sweep.py).  The rules of the constructs, ȳ being the adjoint of y:
     For                  Map, Reduce, Scan                                         parallel.py
     Loop, While          reversed, carries recorded or undone                      loops.py
     Accumulate           add, set, append; the others are made sequential first    accumulate.py, ordered.py
+    Library              the row's rule                                            library.py, library_rules.py
 
 The work of value and gradient is at most a constant times the primal's, plus inputs and outputs: adjoints are
 contributed to where they are, arrays updated in place are undone element by element, nothing is re-run from the start.
@@ -33,6 +34,7 @@ from iverson.core.syntax import (
     For,
     Function,
     If,
+    Library,
     Loop,
     Op,
     Prim,
@@ -45,6 +47,7 @@ from iverson.diff.accumulate import accumulate, contribute
 from iverson.diff.activity import active, is_float
 from iverson.diff.adjoints import Frame
 from iverson.diff.derivation import Derivation
+from iverson.diff.library import library
 from iverson.diff.loops import loop
 from iverson.diff.ordered import ordered
 from iverson.diff.parallel import for_
@@ -182,4 +185,5 @@ RULES: Mapping[type[Op], Rule] = {
     While: loop,
     Accumulate: accumulate,
     Contribute: contribute,
+    Library: library,
 }

@@ -34,6 +34,8 @@ _MODULES = (
     "numpy_sequences",
     "numpy_linalg",
     "numpy_solvers",
+    "numpy_decompositions",
+    "scipy_linalg",
     "numpy_refused",
     "scipy_special",
     "mathtable",

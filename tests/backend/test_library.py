@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,32 @@ from iverson.core.evaluate import evaluate
 from iverson.core.syntax import F32, F64, I64, Array, DType, Function, Scalar, Var
 from tests.backend import native
 
+Emit = Callable[..., Any]  # what a program consists of: (builder, *arrays) -> outs
 
-def program(name: str, ranks: tuple[int, ...], dtype: DType = F64, **params: Any) -> Function:
+
+def program(name: str | Emit, ranks: tuple[int, ...], dtype: DType = F64, **params: Any) -> Function:
     """One operation on arrays of these ranks; extents are n, m, k and so on, in the order of the parameters."""
     b = Builder()
     sizes = [Var(Scalar(I64), f"n{i}") for i in range(sum(ranks))]
     arrays, at = [], iter(sizes)
     for r in ranks:
         arrays.append(Var(Array(dtype, tuple(next(at) for _ in range(r))), "a"))
-    return b.function([*sizes, *arrays], b.library(name, *arrays, **params))
+    outs = b.library(name, *arrays, **params) if isinstance(name, str) else name(b, *arrays, **params)
+    return b.function([*sizes, *arrays], outs)
+
+
+def solve(b: Builder, a: Var, x: Var, transpose: bool = False) -> Any:
+    return b.library("factored_solve", a, *b.library("lu", a), x, transpose=transpose)
+
+
+def determinants(b: Builder, a: Var) -> Any:
+    factors = b.library("lu", a)
+    return *b.library("det", a, *factors), *b.library("logabsdet", a, *factors), *factors
+
+
+def pseudoinverse(b: Builder, a: Var) -> Any:
+    factors = b.library("svd", a)
+    return *factors, *b.library("pinv", a, *factors)
 
 
 def compare(function: Function, arrays: list[np.ndarray], tolerance: float = 1e-9) -> None:
@@ -57,8 +75,8 @@ def test_solves(n: int, columns: tuple[int, ...]) -> None:
     rng = np.random.default_rng(n)
     a, b = rng.normal(size=(n, n)) + 4 * np.eye(n), rng.normal(size=(n, *columns))
     ranks = (2, b.ndim)
-    if n:
-        compare(program("solve", ranks), [a, b])
+    for transpose in (True, False):
+        compare(program(solve, ranks, transpose=transpose), [a, b])
     for lower in (True, False):
         for transpose in (True, False):
             for unit in (True, False):
@@ -76,7 +94,10 @@ def test_cholesky(n: int) -> None:
 @pytest.mark.parametrize(
     "name, ranks, arrays, message",
     [
-        ("solve", (2, 1), [np.ones((2, 2)), np.ones(2)], "Singular matrix"),
+        (solve, (2, 1), [np.ones((2, 2)), np.ones(2)], "Singular matrix"),
+        ("gaps", (1,), [np.array([1.0, 2.0, 2.0])], "equal values"),
+        ("eigh", (2,), [np.full((3, 3), np.nan)], "Eigenvalues did not converge"),
+        ("svd", (2,), [np.full((3, 3), np.nan)], "SVD did not converge"),
         ("cholesky", (2,), [-np.eye(2)], "Matrix is not positive definite"),
         ("triangular_solve", (2, 1), [np.diag([1.0, 0.0]), np.ones(2)], "singular matrix"),
     ],
@@ -87,6 +108,40 @@ def test_singular(name: str, ranks: tuple[int, ...], arrays: list[np.ndarray], m
     with pytest.raises(np.linalg.LinAlgError, match=message):
         native.Native(function)(*args)
     assert not native.LIVE
+
+
+@pytest.mark.parametrize("transposes", [(True, False), (False, True), (True, True)])
+def test_transposed_matmul(transposes: tuple[bool, bool]) -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(3, 4)), rng.normal(size=(4, 5))
+    x, y = (m.T.copy() if t else m for m, t in zip((a, b), transposes, strict=True))
+    params = dict(zip(("transpose_a", "transpose_b"), transposes, strict=True))
+    compare(program("matmul", (2, 2), **params), [x, y])
+    if transposes[0]:
+        compare(program("matmul", (2, 1), transpose_a=True), [x, b[:, 0].copy()])
+    if transposes[1]:
+        compare(program("matmul", (1, 2), transpose_b=True), [a[0], y])
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 5, 40])
+def test_square_factorisations(n: int) -> None:
+    a = np.random.default_rng(n).normal(size=(n, n))
+    compare(program(determinants, (2,)), [a])
+    compare(program("eigh", (2,)), [a])
+    compare(program("gaps", (1,)), [np.arange(n) ** 2.0])
+    single = a.astype(np.float32) + 4 * np.eye(n, dtype=np.float32)
+    compare(program(determinants, (2,), F32), [single], 1e-3)
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (3, 0), (1, 1), (5, 5), (7, 3), (200, 4), (90, 70)])
+def test_tall_factorisations(shape: tuple[int, int]) -> None:
+    a = np.random.default_rng(1).normal(size=shape)
+    compare(program("qr", (2,)), [a])
+    compare(program(pseudoinverse, (2,)), [a])
+    if shape == (5, 5):
+        compare(program("qr", (2,), F32), [a.astype(np.float32)], 1e-4)
+        compare(program(pseudoinverse, (2,), F32), [a.astype(np.float32)], 1e-3)
+        compare(program("eigh", (2,), F32), [a.astype(np.float32)], 1e-4)
 
 
 @pytest.mark.parametrize("name", ["sort", "argsort"])
@@ -105,7 +160,7 @@ def test_inside_loops() -> None:
     b = Builder()
     n = Var(Scalar(I64), "n")
     a, x = Var(Array(F64, (n, n)), "a"), Var(Array(F64, (n,)), "x")
-    outs = b.loop(4, [b.copy(x)], lambda i, y: b.library("solve", a, y)[0])
+    outs = b.loop(4, [b.copy(x)], lambda i, y: solve(b, a, y)[0])
     function = b.function([n, a, x], outs)
     kernel = native.Native(function)
     matrix = np.random.default_rng(0).normal(size=(5, 5)) + 5 * np.eye(5)
