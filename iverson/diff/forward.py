@@ -155,10 +155,7 @@ class _Dual:
                 sides = [self.block(side, let.vars) for side in (op.then, op.orelse)]
                 self.b.let(Let((*let.vars, *self.duals(let.vars)), If(op.pred, sides[0], sides[1]), let.site))
             case Library() if any(v in self.active for v in let.vars):
-                self.b.let(let)
-                tangents = [self.tangent(a) if self.is_active(a) else None for a in op.args]
-                found = library.forward(self.b, let, tangents)
-                self.tangents.update((v, t) for v, t in zip(let.vars, found, strict=False) if t is not None)
+                self.library(let, op)
             case _:
                 self.b.let(let)
 
@@ -175,6 +172,34 @@ class _Dual:
             tails = [self.tails.get(a, ()) if isinstance(a, Var) and self.is_active(a) else () for a in op.args]
             if any(tails):
                 self.tails[y] = coefficients(self.b, op, y, tails, self.order)
+
+    def library(self, let: Let, op: Library) -> None:
+        """The operation's rule, and from the second coefficient on the series of the rule: y_k = (y')_{k-1} / k."""
+        self.b.let(let)
+        inputs = {a: self.tail(a) for a in op.args if isinstance(a, Var) and self.is_active(a)}
+        found = library.forward(self.b, let, [inputs[a][0] if a in inputs else None for a in op.args])
+        results = {v: [t] for v, t in zip(let.vars, found, strict=False) if t is not None}
+        for k in range(2, self.order + 1):
+            rule = _rule(let, op, list(inputs), list(results))
+            made = jet(rule, range(len(rule.params)), k - 1)
+            moved = [self.scaled(c, j) for tail in inputs.values() for j, c in enumerate(tail[1:k], 2)]
+            series = [
+                *(c for tail in inputs.values() for c in tail[: k - 1]),
+                *(c for t in results.values() for c in t),
+            ]
+            firsts = [tail[0] for tail in inputs.values()]
+            actual = (*inputs, *results, *firsts, *series, *moved)
+            outs = self.b.splice(rename(made.body, dict(zip(made.params, actual, strict=True))))[len(results) :]
+            for n, tail in enumerate(results.values()):
+                tail.append(self.scaled(outs[(n + 1) * (k - 1) - 1], 1 / k))
+        self.tails.update((v, tuple(tail)) for v, tail in results.items())
+
+    def scaled(self, x: Atom, by: float) -> Atom:
+        """x times a number, element by element."""
+        b = self.b
+        if not extents_of(x):
+            return b.o.mul(x, float(by))
+        return b.map(extents_of(x), lambda *i: b.o.mul(b.read(x, *i, safe=True), float(by)))
 
     def loop(self, let: Let, op: Loop | While) -> None:
         count = len(op.carry)
@@ -351,6 +376,19 @@ class _Dual:
         if monoid == "set" or self.is_active(op.values[0]):
             for acc, c in zip(lifted, tails, strict=True):
                 self.b.let(Let((), Contribute(acc, op.index, (c,), op.safe), let.site))
+
+
+def _rule(let: Let, op: Library, inputs: Sequence[Var], results: Sequence[Var]) -> Function:
+    """An operation's rule as a function of inputs, results and the inputs' tangents."""
+    env = {v: Var(v.type, v.hint) for v in (*inputs, *results)}
+    tangents = {v: Var(v.type, "t") for v in inputs}
+    b = Builder()
+    given = replace(op, args=tuple(env.get(a, a) if isinstance(a, Var) else a for a in op.args))
+    bound = tuple(env.get(v, v) for v in let.vars)
+    found = library.forward(b, Let(bound, given, let.site), [tangents.get(a) for a in op.args])  # type: ignore[arg-type]
+    outs = [t for v, t in zip(let.vars, found, strict=False) if v in results]
+    assert all(t is not None for t in outs)
+    return b.function((*env.values(), *tangents.values()), [t for t in outs if t is not None], f"{op.name}_rule")
 
 
 def _monoid(acc: Var) -> Monoid:
