@@ -1,4 +1,4 @@
-"""Library operations by BLAS and LAPACK.
+"""Library operations: by BLAS and LAPACK, or as loops.
 
 A row-major matrix is, in their eyes, its transpose in column-major order:
 
@@ -30,7 +30,7 @@ def lower_library(ctx: Context, let: Let) -> None:
     inputs = [_contiguous(ctx, ctx.view(a)) for a in op.args]
     out = ctx.destination(let.vars[0])
     out.buffer.stored = True
-    for n in dict.fromkeys(e for v in inputs for e in v.extents if not isinstance(e, Literal)):
+    for n in dict.fromkeys(e for v in inputs for e in v.extents if op.name in _LAPACK and not isinstance(e, Literal)):
         small = ctx.compute("le", BOOL, n, integer(LARGEST))
         ctx.require(small, "ValueError", "a matrix is too large for LAPACK", (), let.site)
     _LOWERINGS[op.name](ctx, inputs, out, library.with_defaults(op.name, op.params), let.site)
@@ -155,9 +155,25 @@ def _triangular_solve(ctx: Context, inputs: list[View], out: View, params: Param
     _call(ctx, "trsm", dtype, [*args, a, _leading(ctx, n), out, _leading(ctx, columns)])
 
 
+def _sort_by_bin(ctx: Context, inputs: list[View], out: View, params: Params, site: Site | None) -> None:
+    """Each index goes to the next place of its bin."""
+    bins, starts = inputs
+    places = ctx.duplicate(starts)
+
+    i = Reg(I64, "i")
+    with ctx.into([]) as code:
+        place = places.at([ctx.load(bins.at([i]))])
+        k = ctx.load(place)
+        ctx.store(out.at([k]), i)
+        ctx.store(place, ctx.compute("add", I64, k, integer(1)))
+    ctx.emit(ir.For(i, integer(0), bins.extents[0], code, [], "seq"))
+
+
+_LAPACK = ("matmul", "solve", "cholesky", "triangular_solve")
 _LOWERINGS: dict[str, Lowering] = {
     "matmul": _matmul,
     "solve": _solve,
     "cholesky": _cholesky,
     "triangular_solve": _triangular_solve,
+    "sort_by_bin": _sort_by_bin,
 }

@@ -9,6 +9,7 @@ Arguments are only read; results are fresh.  Derivatives are core programs and l
     cholesky (a)              the lower factor; only the lower triangle of a is read
     triangular_solve (a, b; lower, transpose, unit)
     sort (x), argsort (x)     along the last axis, stable, NaN last
+    sort_by_bin (k, starts)   the stable order of bins k, int64, all in bounds; bin b has its places from starts[b] on
 """
 
 from __future__ import annotations
@@ -102,6 +103,12 @@ def _argsort_types(args: Sequence[Array], params: Params) -> list[Type]:
     return [Array(I64, args[0].extents)]
 
 
+def _sort_by_bin_types(args: Sequence[Array], params: Params) -> list[Type]:
+    _expect(len(args) == 2, "sort_by_bin takes two arrays")
+    _expect(all(a.rank == 1 and a.dtype is I64 for a in args), "sort_by_bin takes vectors of int64")
+    return [args[0]]
+
+
 # --- meanings ---------------------------------------------------------------------------------------------------------
 
 
@@ -140,6 +147,10 @@ def _sort(x: Any) -> Values:
     return (np.take_along_axis(x, _argsort(x)[0], axis=-1),)
 
 
+def _sort_by_bin(k: Any, starts: Any) -> Values:
+    return (np.argsort(k, kind="stable"),)
+
+
 # --- costs ------------------------------------------------------------------------------------------------------------
 
 
@@ -171,6 +182,11 @@ def _sort_cost(shapes: Shapes) -> int:
     return math.prod(shape) * max(_log2(shape[-1]), 1)
 
 
+def _sort_by_bin_cost(shapes: Shapes) -> int:
+    ((n,), (bins,)) = shapes
+    return 4 * n + bins
+
+
 def _sequential(shapes: Shapes) -> int:
     return shapes[0][0] * (1 + _log2(shapes[0][0]))
 
@@ -188,4 +204,5 @@ TABLE: dict[str, Row] = {
     ),
     "sort": Row(_sort_types, _sort, _sort_cost, lambda s: _log2(s[0][-1]) ** 2 + 1, {}),
     "argsort": Row(_argsort_types, _argsort, _sort_cost, lambda s: _log2(s[0][-1]) ** 2 + 1, {}),
+    "sort_by_bin": Row(_sort_by_bin_types, _sort_by_bin, _sort_by_bin_cost, lambda s: _log2(s[0][0]) + 1, {}),
 }
