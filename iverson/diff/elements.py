@@ -7,8 +7,8 @@
     For i yields Reduce m a[i]              ->   For j yields Map (For i yields Reduce m' a[i, j])
                                                  where the elements are rows, and m works on each of theirs as m'
 
-So for Scan, and where m is a user's operator, a product that is scanned, or a built-in on rows.  What B yields as an
-element of an array already is that array.
+So for Scan, and where m is a user's operator, a built-in on rows, or a product, minimum or maximum that is scanned,
+which becomes an operator.  What B yields as an element of an array already is that array.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from iverson.core.build import Builder, dtype_of, extents_of, literal, stacked
+from iverson.core.monoids import identity
 from iverson.core.rewrite import free, lookup, rename_let, rename_monoid
 from iverson.core.syntax import (
     Atom,
     Block,
+    Check,
     For,
     Let,
     Map,
@@ -36,8 +38,37 @@ from iverson.core.syntax import (
     width,
 )
 
+SCANNED = ("mul", "min", "max")
 
-def apart(b: Builder, let: Let, active: set[Var]) -> dict[Var, Atom]:
+
+class Equalities:
+    """The extents that checks have found equal so far."""
+
+    def __init__(self, earlier: Equalities | None = None) -> None:
+        self.tests: dict[Var, Prim] = {} if earlier is None else dict(earlier.tests)
+        self.names: dict[Var, Atom] = {} if earlier is None else dict(earlier.names)
+
+    def learn(self, let: Let) -> None:
+        match let.op:
+            case Prim("eq", (Var(), Var())) as test:
+                self.tests[let.vars[0]] = test
+            case Check(Var() as pred) if pred in self.tests:
+                a, b = map(self.name, self.tests[pred].args)
+                if isinstance(a, Var) and a is not b:
+                    self.names[a] = b
+            case _:
+                pass
+
+    def name(self, extent: Atom) -> Atom:
+        while isinstance(extent, Var) and extent in self.names:
+            extent = self.names[extent]
+        return extent
+
+    def same(self, one: Sequence[Atom], two: Sequence[Atom]) -> bool:
+        return list(map(self.name, one)) == list(map(self.name, two))
+
+
+def apart(b: Builder, let: Let, active: set[Var], equal: Equalities) -> dict[Var, Atom]:
     """Emit a For, the reductions and scans that need it by themselves; what their results have become."""
     op = let.op
     assert isinstance(op, For)
@@ -56,7 +87,7 @@ def apart(b: Builder, let: Let, active: set[Var]) -> dict[Var, Atom]:
             continue
         arrays: list[Var] = []
         for e in elements:
-            array = _element_of(op, e)
+            array = element_of(op, e, equal)
             if array is None:
                 array = Var(stacked(op.extent, e.type), "e")
                 vs.append(array)
@@ -75,7 +106,7 @@ def apart(b: Builder, let: Let, active: set[Var]) -> dict[Var, Atom]:
 def _has_a_rule_of_its_own(y: Reduce | Scan, names: Sequence[Var], active: set[Var]) -> bool:
     if not any(v in active for v in names):
         return False
-    if isinstance(y.monoid, Operator) or (y.monoid == "mul" and isinstance(y, Scan)):
+    if isinstance(y.monoid, Operator) or (y.monoid in SCANNED and isinstance(y, Scan)):
         return True
     return y.monoid != "add" and len(extents_of(names[0])) > isinstance(y, Scan)
 
@@ -85,12 +116,12 @@ def _acts(block: Block) -> bool:
     return any(not isinstance(let.op, Prim | Read) for let in block)
 
 
-def _element_of(op: For, out: Atom) -> Var | None:
+def element_of(op: For, out: Atom, equal: Equalities) -> Var | None:
     """The array that a For's body reads `out` from, if it is its element at the For's own index."""
     for let in op.body:
         if isinstance(let.op, Read) and let.vars[0] is out and let.op.index == op.index:
             array = let.op.array
-            if extents_of(array)[: len(op.index)] == op.extent and array in free(op.body):
+            if equal.same(extents_of(array)[: len(op.index)], op.extent) and array in free(op.body):
                 return array
     return None
 
@@ -105,8 +136,10 @@ def fold(b: Builder, y: Reduce | Scan, extents: Sequence[Atom], arrays: Sequence
         columns = _Columns.of(y.monoid)
         if columns is not None:
             return _by_column(b, y, first, row, arrays, columns)
-    elif y.monoid == "mul" and isinstance(y, Scan):
-        y = Scan(b.operator([literal(1.0, dtype_of(arrays[0]))], b.o.mul))
+    elif isinstance(y, Scan) and isinstance(y.monoid, str) and y.monoid in SCANNED:
+        dtype, name = dtype_of(arrays[0]), y.monoid
+        unit = literal(identity(name, dtype)[0], dtype)
+        y = Scan(b.operator([unit], lambda left, right: b.prim(name, left, right)))
     return b.for_(first, lambda i: [b.read(a, i, safe=True) for a in arrays], [y])
 
 

@@ -47,7 +47,7 @@ from iverson.core.syntax import (
 )
 from iverson.diff.adjoints import Frame, flatten, product, unflatten
 from iverson.diff.contributions import contributed
-from iverson.diff.elements import fold
+from iverson.diff.elements import Equalities, element_of, fold
 from iverson.diff.residuals import Step
 from iverson.diff.sweep import Sweep
 
@@ -74,9 +74,9 @@ def _in_a_box(acc: Var, op: For | If, bound: set[Var]) -> bool:
 class Gather:
     """Has the contributions to one accumulator gathered instead of made."""
 
-    def __init__(self, b: Builder, acc: Var) -> None:
+    def __init__(self, b: Builder, acc: Var, equal: Equalities) -> None:
         assert isinstance(acc.type, Accumulator)
-        self.b, self.acc, self.type = b, acc, acc.type
+        self.b, self.acc, self.type, self.equal = b, acc, acc.type, equal
         self.size = product(b, acc.type.extents)
         self.extents: list[Atom] = []
         self.drops = False
@@ -112,18 +112,22 @@ class Gather:
         if isinstance(op, For):
             self.extents += op.extent
             with self.b.scope() as lets:
-                found = self.block(op.body)
-            new = tuple(Var(stacked(op.extent, a.type), "v") for a in found)
-            body = Block(tuple(lets), (*op.body.outs, *found))
-            whole: For | If = replace(op, body=body, yields=(*op.yields, *[Map()] * len(found)))
+                inner = self.block(op.body)
+            arrays = [element_of(op, a, self.equal) for a in inner]
+            made = [a for a, array in zip(inner, arrays, strict=True) if array is None]
+            new = tuple(Var(stacked(op.extent, a.type), "v") for a in made)
+            body = Block(tuple(lets), (*op.body.outs, *made))
+            whole: For | If = replace(op, body=body, yields=(*op.yields, *[Map()] * len(made)))
+            names = iter(new)
+            found = tuple(array or next(names) for array in arrays)
         else:
             assert isinstance(op, If)
             self.drops = True
             then, orelse = self.side(op.then), self.side(op.orelse)
-            new = tuple(Var(Scalar(dtype_of(a)), "v") for a in self.nothing())
+            new = found = tuple(Var(Scalar(dtype_of(a)), "v") for a in self.nothing())
             whole = If(op.pred, then, orelse)
         self.b.let(Let((*let.vars, *new), whole, let.site))
-        return new
+        return found
 
     def side(self, block: Block) -> Block:
         with self.b.scope() as lets:
@@ -150,7 +154,7 @@ class Gather:
         if isinstance(m, Operator):
             totals = self.by_sorting(m, place, values)
         elif m == "mul":
-            totals = self.accumulated(m, place, values, [literal(1.0, self.type.dtypes[0])], lambda *i: ())
+            totals = self.accumulated(m, place, values, [literal(1.0, self.type.dtypes[0])])
         else:
             totals = self.by_winner(m, place, values[0])
         if neutral and len(self.type.extents) == 1:
@@ -175,15 +179,16 @@ class Gather:
         place: Var,
         values: Sequence[Var],
         units: Sequence[Atom],
-        more: Callable[..., Sequence[Atom]],
+        more: Callable[..., Sequence[Atom]] = lambda *i: (),
+        of: Callable[[Atom], Atom] = lambda v: v,
     ) -> tuple[Var, ...]:
-        """The values (and `more` of the index) contributed to bins that begin with the units."""
+        """Something `of` the values, and `more` of the index, contributed to bins that begin with the units."""
         b = self.b
 
         def body(acc: Var) -> tuple[()]:
             def one(*i: Var) -> tuple[()]:
                 k = b.read(place, *i, safe=True)
-                columns = [*(b.read(v, *i, safe=True) for v in values), *more(*i)]
+                columns = [*(of(b.read(v, *i, safe=True)) for v in values), *more(*i)]
                 when(
                     b, b.o.lt(k, self.size) if self.drops else None, lambda: b.contribute(acc, [k], *columns, safe=True)
                 )
@@ -198,10 +203,11 @@ class Gather:
         """A minimum or maximum in each bin: of whichever element wins there."""
         b, count = self.b, product(self.b, self.extents)
         (unit,) = self.unit()
-        constant = b.map(self.extents, lambda *i: b.o.stop(b.read(values, *i, safe=True)))
         arg: Monoid = "argmin" if m == "min" else "argmax"
         none = literal(highest(I64))
-        _, winners = self.accumulated(arg, place, [constant], [unit, none], lambda *i: [flatten(b, i, self.extents)])
+        _, winners = self.accumulated(
+            arg, place, [values], [unit, none], lambda *i: [flatten(b, i, self.extents)], b.o.stop
+        )
 
         def best(k: Var) -> Atom:
             w = b.read(winners, k, safe=True)
@@ -291,7 +297,7 @@ def products(s: Sweep, frame: Frame, step: Step) -> None:
     assert isinstance(loop, For)
     place, values = (let.op.array for let in loop.body if isinstance(let.op, Read))
     at, array, extents = frame.var(place), frame.var(values), [frame.at(e) for e in loop.extent]
-    total = frame.var(step.let.vars[0])
+    total, drops = frame.var(step.let.vars[0]), any(isinstance(let.op, If) for let in loop.body)
     (size,) = extents_of(total)
     zero, one = literal(0.0, dtype_of(total)), literal(1.0, dtype_of(total))
 
@@ -300,7 +306,7 @@ def products(s: Sweep, frame: Frame, step: Step) -> None:
 
         def element(*i: Var) -> Atom:
             k, v = b.read(at, *i, safe=True), b.read(array, *i, safe=True)
-            return b.if_(o.lt(k, size), lambda: of(k, v), lambda: zero)[0]
+            return b.if_(o.lt(k, size), lambda: of(k, v), lambda: zero)[0] if drops else of(k, v)
 
         return b.map(extents, element)
 
@@ -317,7 +323,7 @@ def products(s: Sweep, frame: Frame, step: Step) -> None:
                 b.contribute(p, [k], o.select(is_zero, one, v), safe=True)
                 b.contribute(z, [k], b.cast(is_zero, I64), safe=True)
 
-            when(b, o.lt(k, size), put)
+            when(b, o.lt(k, size) if drops else None, put)
             return ()
 
         b.for_(extents, one_, ())

@@ -29,7 +29,7 @@ from typing import TypeAlias
 
 from iverson.core.build import dtype_of, extents_of, literal
 from iverson.core.rewrite import free, rename
-from iverson.core.syntax import Atom, For, Map, Reduce, Scalar, Var
+from iverson.core.syntax import Atom, For, Map, Prim, Reduce, Scalar, Var
 from iverson.diff.adjoints import Frame
 from iverson.diff.residuals import MonoidRecord, Plan, Step
 from iverson.diff.sweep import Sweep
@@ -147,7 +147,9 @@ class _Fold:
         self.identity(after)
 
     def _is_one_scalar(self) -> bool:
-        return len(self.m.left) == 1 and isinstance(self.m.left[0].type, Scalar)
+        """One scalar, and a derivative that is no choice: a factor c = 0 must not meet an infinite λ."""
+        smooth = all(isinstance(let.op, Prim) and let.op.name not in ("min", "max", "select") for let in self.m.body)
+        return smooth and len(self.m.left) == 1 and isinstance(self.m.left[0].type, Scalar)
 
     def along_functions(self) -> tuple[Var, ...]:
         """λ as a scan of the functions λ -> b + c λ."""

@@ -47,7 +47,7 @@ from iverson.core.syntax import (
 )
 from iverson.diff.activity import finals_of
 from iverson.diff.contributions import change_let, contributed
-from iverson.diff.elements import apart
+from iverson.diff.elements import Equalities, apart
 from iverson.diff.histograms import Gather, can_gather
 
 
@@ -66,10 +66,12 @@ class _Ordered:
         self.active = active
         self.b = Builder()
         self.env: dict[Var, Atom] = {}  # results that have become other atoms
+        self.equal = Equalities()
         self.turn: set[Atom] | None = None  # in a loop: the arrays made in the turn
         self.fills: dict[Atom, Atom] = {}  # arrays of one value
 
     def block(self, block: Block) -> Block:
+        equal, self.equal = self.equal, Equalities(self.equal)
         with self.b.scope() as lets:
             for let in block:
                 outer = self.turn
@@ -79,6 +81,8 @@ class _Ordered:
                 self.turn = outer
                 self.let(Let(let.vars, op, let.site))
                 self.make(let.vars, op)
+                self.equal.learn(let)
+        self.equal = equal
         return Block(tuple(lets), tuple(map(self.now, block.outs)))
 
     def operators(self, op: Op) -> Op:
@@ -125,7 +129,7 @@ class _Ordered:
             self.b.let(let)
 
     def for_(self, let: Let) -> None:
-        self.env.update(apart(self.b, let, self.active))
+        self.env.update(apart(self.b, let, self.active, self.equal))
 
     def hoisted(self, op: Accumulate) -> Accumulate:
         """The block without the statements that contribute to none of its accumulators, which go before it."""
@@ -167,7 +171,7 @@ class _Ordered:
         for acc, inits in zip(op.accs, op.inits, strict=True):
             if not self.is_late(acc, op) or not self.is_paid(acc, inits) or not can_gather(acc, op.body):
                 continue
-            gather = Gather(self.b, acc)
+            gather = Gather(self.b, acc, self.equal)
             with self.b.scope() as lets:
                 found = gather.block(op.body)
             names = tuple(Var(a.type, "v") for a in found)
