@@ -86,7 +86,8 @@ class Context:
         self.code: list[Stmt] = []
         self.frames: list[Frame] = [Frame()]
         self.sites: list[ir.ErrorSite] = []
-        self.origin: Site | None = None  # of the statement that is lowered
+        self.origin: Site | None = None  # of the statement that is lowered,
+        self.unused: Sequence[Var] = ()  # and which arrays nothing uses after it, its own results among them
         self._memory_sites: dict[Site | None, int] = {}
 
     # --- statements ---------------------------------------------------------------------------------------------------
@@ -296,7 +297,7 @@ class Context:
         self.frames.append(frame)
         origin = self.origin
         for n, let in enumerate(block.lets):
-            self.origin = let.site
+            self.origin, self.unused = let.site, chain.dying[n]
             self.rules[type(let.op)](self, let)
             for var in chain.dying[n]:
                 self.release(var)

@@ -1,4 +1,4 @@
-"""Library operations by BLAS and LAPACK.
+"""Library operations: by BLAS and LAPACK, or as loops.
 
 A row-major matrix is, in their eyes, its transpose in column-major order:
 
@@ -33,7 +33,7 @@ def lower_library(ctx: Context, let: Let) -> None:
     outs = [ctx.destination(v) for v in let.vars]
     for out in outs:
         out.buffer.stored = True
-    for n in dict.fromkeys(e for v in inputs for e in v.extents if not isinstance(e, Literal)):
+    for n in dict.fromkeys(e for v in inputs for e in v.extents if op.name not in _OWN and not isinstance(e, Literal)):
         lapack.fits(ctx, n, let.site)
     _LOWERINGS[op.name](ctx, inputs, outs, library.with_defaults(op.name, op.params), let.site)
     for v, out in zip(let.vars, outs, strict=True):
@@ -150,6 +150,21 @@ def _trsm(ctx: Context, a: View, x: View, lower: bool, transpose: bool, unit: bo
     lapack.call(ctx, "trsm", dtype, [*args, a, leading(ctx, n), x, leading(ctx, columns)])
 
 
+def _sort_by_bin(ctx: Context, inputs: list[View], outs: list[View], params: Params, site: Site | None) -> None:
+    """Each index goes to the next place of its bin."""
+    (bins, starts), (out,) = inputs, outs
+    places = ctx.duplicate(starts)
+
+    i = Reg(I64, "i")
+    with ctx.into([]) as code:
+        place = places.at([ctx.load(bins.at([i]))])
+        k = ctx.load(place)
+        ctx.store(out.at([k]), i)
+        ctx.store(place, ctx.compute("add", I64, k, integer(1)))
+    ctx.emit(ir.For(i, integer(0), bins.extents[0], code, [], "seq"))
+
+
+_OWN = ("sort_by_bin",)  # not LAPACK's
 _LOWERINGS: dict[str, Lowering] = {
     "matmul": _matmul,
     "lu": _lu,
@@ -159,4 +174,5 @@ _LOWERINGS: dict[str, Lowering] = {
     "qr": lower_decompositions.lower_qr,
     "eigh": lower_decompositions.lower_eigh,
     "svd": lower_decompositions.lower_svd,
+    "sort_by_bin": _sort_by_bin,
 }

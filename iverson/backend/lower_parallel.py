@@ -83,7 +83,7 @@ class _Yield:
     vars: tuple[Var, ...]
     outs: slice  # of the body
     ascending: bool  # an argmin or argmax whose indices are the loop's
-    stacks: list[View]  # where a Map or Scan puts its results
+    stacks: list[View | None]  # where a Map or Scan puts its results; a Scan's that nobody reads are not kept
     carried: list[Result]  # what a Reduce or Scan holds on entry of a turn: registers, or places of arrays
 
 
@@ -134,7 +134,8 @@ def lower_for(ctx: Context, let: Let) -> None:
     ctx.code += body
     for y in yields:
         for var, meaning in zip(y.vars, _results(y, nest), strict=True):
-            ctx.bind(var, meaning)
+            if meaning is not None:
+                ctx.bind(var, meaning)
 
 
 def _turn(ctx: Context, op: For, yields: list[_Yield], nest: _Nest, indices: list[Reg], body: list[ir.Stmt]) -> None:
@@ -159,7 +160,7 @@ def _open(ctx: Context, let: Let, op: For, nest: _Nest) -> list[_Yield]:
         y = _Yield(kind, vs, slice(at, at + len(vs)), _is_ascending(op, kind, at), [], [])
         at += len(vs)
         if isinstance(kind, Map | Scan):
-            y.stacks = [ctx.destination(v) for v in vs]
+            y.stacks = [None if v in ctx.unused and isinstance(kind, Scan) else ctx.destination(v) for v in vs]
         if isinstance(kind, Reduce | Scan):
             inits = _inits(ctx, kind.monoid, op.body.outs[y.outs])
             if y.ascending:
@@ -201,7 +202,7 @@ def _hold(ctx: Context, init: Result, var: Var, nest: _Nest, scan: bool) -> Resu
     return place
 
 
-def _results(y: _Yield, nest: _Nest) -> list[Result]:
+def _results(y: _Yield, nest: _Nest) -> list[Result | None]:
     if not isinstance(y.kind, Reduce):
         return list(y.stacks)
     outer = {carry.reg: nest.result(k) for k, carry in enumerate(nest.levels[-1])}
@@ -228,6 +229,8 @@ class _Turn:
             for held, value in zip(y.carried, combined, strict=True):
                 self._update(held, value)
             for stack, value in zip(y.stacks, combined, strict=False):
+                if stack is None:
+                    continue
                 place = stack.at(self.indices)
                 self.ctx.copy(place, value) if isinstance(value, View) else self.ctx.store(place, value)
 

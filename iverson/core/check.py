@@ -314,6 +314,10 @@ class _Checker:
             self.agree_all(m.right, elements, "right operand")
             self.inner(let, m.body, (*m.left, *m.right), closed=True)
             self.agree_all(m.body.outs, elements, "the operator's out")
+            if m.inverse is not None:  # over the same operands: the one is seen, then the other
+                self.bound.difference_update((*m.left, *m.right))
+                self.inner(let, m.inverse, (*m.left, *m.right), closed=True)
+                self.agree_all(m.inverse.outs, elements, "the inverse's out")
             return
         self.expect(m in monoids.MONOIDS, f"{m} only accumulates")
         first, *index = elements

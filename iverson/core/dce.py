@@ -155,7 +155,7 @@ class _Marks:
                 self.touch(let)
             if isinstance(op, For):
                 self.operands(let, op)
-            inside = {id(o.body): o for o in operators(op)}
+            inside = {id(b): o for o in operators(op) for b in (o.body, o.inverse) if b is not None}
             for _, inner in blocks(op):
                 self.index(inner, let, inside.get(id(inner), operator))
 
@@ -246,6 +246,10 @@ class _Marks:
             return
         m, i = y.monoid, k - at
         self.need_all((m.identity[i], m.body.outs[i], *type_atoms(m.left[i].type), *type_atoms(m.right[i].type)))
+        if m.inverse is not None:
+            for j in range(at, at + width(y)):
+                self.part(let, j)
+            self.need_all(m.inverse.outs)
         for guard in self.guards.get(id(m), ()):
             self.touch(guard)
 
@@ -378,7 +382,8 @@ class _Sweep:
 
     def operator(self, m: Operator, live: list[int]) -> Operator:
         left, right = self.vars(_select(m.left, live)), self.vars(_select(m.right, live))
-        return Operator(self.atoms(m.identity, live), left, right, self.block(m.body, live))
+        inverse = None if m.inverse is None else self.block(m.inverse, live)
+        return Operator(self.atoms(m.identity, live), left, right, self.block(m.body, live), inverse)
 
     def loop(self, op: Loop, parts: list[int]) -> Loop:
         carries = [k for k in parts if k < len(op.carry)]

@@ -17,6 +17,8 @@ Arguments are only read; results are fresh.  Derivatives are core programs: diff
     pinv (a, u, s, vt)                        the pseudoinverse, of the rank that s has
     gaps (w; message)                         1 / (w[j] - w[i]), 0 on the diagonal; raises where two are equal
     sort (x), argsort (x)                     along the last axis, stable, NaN last
+    sort_by_bin (k, starts)                   the stable order of bins k, int64, all in bounds; bin b has its places from
+                                              starts[b] on
 
 Factors that are passed along with their matrix (lu, pivots, u, s, vt) are what is known of it, not variables of their
 own: so a derivative of any order reuses one factorisation.
@@ -159,6 +161,12 @@ def _argsort_types(args: Sequence[Array], params: Params) -> list[Type]:
     return [Array(I64, args[0].extents)]
 
 
+def _sort_by_bin_types(args: Sequence[Array], params: Params) -> list[Type]:
+    _expect(len(args) == 2, "sort_by_bin takes two arrays")
+    _expect(all(a.rank == 1 and a.dtype is I64 for a in args), "sort_by_bin takes vectors of int64")
+    return [args[0]]
+
+
 # --- meanings ---------------------------------------------------------------------------------------------------------
 
 
@@ -172,6 +180,10 @@ def _argsort(x: Any) -> Values:
 
 def _sort(x: Any) -> Values:
     return (np.take_along_axis(x, _argsort(x)[0], axis=-1),)
+
+
+def _sort_by_bin(k: Any, starts: Any) -> Values:
+    return (np.argsort(k, kind="stable"),)
 
 
 # --- costs ------------------------------------------------------------------------------------------------------------
@@ -208,6 +220,11 @@ def _tall(for_rows: int, for_columns: int) -> Callable[[Shapes, Params], int]:
 def _sort_cost(shapes: Shapes, params: Params) -> int:
     (shape,) = shapes
     return math.prod(shape) * max(_log2(shape[-1]), 1)
+
+
+def _sort_by_bin_cost(shapes: Shapes, params: Params) -> int:
+    ((n,), (bins,)) = shapes
+    return 4 * n + bins
 
 
 def _sequential(shapes: Shapes) -> int:
@@ -260,4 +277,5 @@ TABLE: dict[str, Row] = {
     ),
     "sort": Row(_sort_types, _sort, _sort_cost, _sort_span, {}),
     "argsort": Row(_argsort_types, _argsort, _sort_cost, _sort_span, {}),
+    "sort_by_bin": Row(_sort_by_bin_types, _sort_by_bin, _sort_by_bin_cost, lambda s: _log2(s[0][0]) + 1, {}),
 }

@@ -193,6 +193,8 @@ class _Analysis:
                 if isinstance(y, Reduce | Scan) and isinstance(y.monoid, Operator):
                     m = y.monoid
                     self.block(m.body, (*m.left, *m.right) if isinstance(y, Reduce) else m.right)
+                    if m.inverse is not None:
+                        self.block(m.inverse, ())
         elif isinstance(op, Accumulate):
             for inner in blocks(op)[:-1]:
                 self.block(inner[1], ())

@@ -82,7 +82,9 @@ def atoms(op: Op) -> Iterator[Atom]:
 
 def blocks(op: Op) -> list[tuple[tuple[Var, ...], Block]]:
     """The blocks of an op, each with the variables it binds on entry."""
-    inner: list[tuple[tuple[Var, ...], Block]] = [((*o.left, *o.right), o.body) for o in operators(op)]
+    inner: list[tuple[tuple[Var, ...], Block]] = []
+    for o in operators(op):
+        inner += [((*o.left, *o.right), b) for b in (o.body, o.inverse) if b is not None]
     match op:
         case For(index, _, body):
             inner.append((index, body))
@@ -152,7 +154,8 @@ def map_op(op: Op, atom: Callable[[Atom], Atom], block: Callable[[Block], Block]
     def monoid(m: Monoid) -> Monoid:
         if not isinstance(m, Operator):
             return m
-        return Operator(tuple(map(atom, m.identity)), m.left, m.right, block(m.body))
+        inverse = None if m.inverse is None else block(m.inverse)
+        return Operator(tuple(map(atom, m.identity)), m.left, m.right, block(m.body), inverse)
 
     def of_yield(y: Yield) -> Yield:
         return replace(y, monoid=monoid(y.monoid)) if isinstance(y, Reduce | Scan) else y
@@ -188,7 +191,7 @@ def rename_type(t: Type, env: Env) -> Type:
         case Array(dtype, extents):
             return Array(dtype, tuple(lookup(e, env) for e in extents))
         case Accumulator(monoid, dtypes, extents):
-            return Accumulator(_rename_monoid(monoid, env), dtypes, tuple(lookup(e, env) for e in extents))
+            return Accumulator(rename_monoid(monoid, env), dtypes, tuple(lookup(e, env) for e in extents))
 
 
 def lookup(atom: Atom, env: Env) -> Atom:
@@ -218,12 +221,14 @@ def fresh_all(vs: tuple[Var, ...], env: dict[Var, Atom]) -> tuple[Var, ...]:
     return tuple(new)
 
 
-def _rename_monoid(m: Monoid, env: Env) -> Monoid:
+def rename_monoid(m: Monoid, env: Env) -> Monoid:
+    """A fresh copy of a monoid."""
     if not isinstance(m, Operator):
         return m
     inner = dict(env)
     left, right = fresh_all(m.left, inner), fresh_all(m.right, inner)
-    return Operator(tuple(lookup(a, env) for a in m.identity), left, right, rename(m.body, inner))
+    inverse = None if m.inverse is None else rename(m.inverse, inner)
+    return Operator(tuple(lookup(a, env) for a in m.identity), left, right, rename(m.body, inner), inverse)
 
 
 def rename_op(op: Op, env: Env) -> Op:
@@ -233,7 +238,7 @@ def rename_op(op: Op, env: Env) -> Op:
         case For(index, extent, body, yields):
             index = fresh_all(index, inner)
             new = [
-                replace(y, monoid=_rename_monoid(y.monoid, env)) if isinstance(y, Reduce | Scan) else y for y in yields
+                replace(y, monoid=rename_monoid(y.monoid, env)) if isinstance(y, Reduce | Scan) else y for y in yields
             ]
             return For(index, tuple(lookup(e, env) for e in extent), rename(body, inner), tuple(new))
         case Accumulate(accs, inits, body):

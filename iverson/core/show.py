@@ -194,7 +194,8 @@ class _Printer:
         if not isinstance(m, Operator):
             return m
         operands = f"({self.binders(m.left)}; {self.binders(m.right)})"
-        return f"(identity {self.atoms(m.identity)}, {operands} {self.block(m.body, indent)})"
+        inverse = "" if m.inverse is None else f", inverse {self.block(m.inverse, indent)}"
+        return f"(identity {self.atoms(m.identity)}, {operands} {self.block(m.body, indent)}{inverse})"
 
     def accumulate(self, let: Let, op: Accumulate, indent: str) -> str:
         given = self.consumed(let, consumed(op))

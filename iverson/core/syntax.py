@@ -150,12 +150,17 @@ Builtin: TypeAlias = OneOf["add", "mul", "min", "max", "and", "or", "argmin", "a
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """A user's associative operator on k-tuples: `body` maps (left..., right...) to k atoms."""
+    """A user's associative operator on k-tuples: `body` maps (left..., right...) to k atoms.
+
+    `inverse`, where it is known, maps a result (left...) and an operand (right...) to the other operand.  It is no part
+    of what programs mean: reverse mode uses it.
+    """
 
     identity: tuple[Atom, ...]
     left: tuple[Var, ...]
     right: tuple[Var, ...]
     body: Block
+    inverse: Block | None = None
 
 
 Monoid: TypeAlias = Builtin | Operator

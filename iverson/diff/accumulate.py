@@ -4,8 +4,8 @@
     y = Accumulate [acc = (set, x)] { Contribute acc[e] v }     v̄ += ȳ[e];   x̄ += ȳ with [e] := 0     (e distinct)
     l = Accumulate [acc = append]   { Contribute acc v }        k := k - 1;  v̄ += l̄[k]                (k from the end)
 
-The block runs once, so it is swept in the scope of its statement.  Other monoids, and `set` where an element may be
-written twice, are made sequential before (ordered.py).
+The block runs once, so it is swept in the scope of its statement.  Other monoids have become other statements before,
+but for products in bins (histograms.py), and `set` where an element may be written twice a loop (ordered.py).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from iverson.core.syntax import Accumulate, Accumulator, Atom, Contribute, Let, 
 from iverson.diff.activity import finals_of
 from iverson.diff.adjoints import Frame
 from iverson.diff.contributions import change
+from iverson.diff.histograms import is_product, products
 from iverson.diff.residuals import BranchRecord, Step
 from iverson.diff.sweep import Sweep
 
@@ -23,6 +24,8 @@ from iverson.diff.sweep import Sweep
 def accumulate(s: Sweep, frame: Frame, step: Step) -> None:
     op, record = step.let.op, step.record
     assert isinstance(op, Accumulate)
+    if is_product(op, s.active):
+        products(s, frame, step)
     if not isinstance(record, BranchRecord):
         return
     for x, (last, log) in record.undo.items():

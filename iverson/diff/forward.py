@@ -177,18 +177,15 @@ class _Dual:
         """The operation's rule, and from the second coefficient on the series of the rule: y_k = (y')_{k-1} / k."""
         self.b.let(let)
         inputs = {a: self.tail(a) for a in op.args if isinstance(a, Var) and self.is_active(a)}
-        found = library.forward(self.b, let, [inputs[a][0] if a in inputs else None for a in op.args])
+        tangents: dict[Atom, Atom] = {a: tail[0] for a, tail in inputs.items()}
+        found = library.forward(self.b, let, [tangents.get(a) for a in op.args])
         results = {v: [t] for v, t in zip(let.vars, found, strict=False) if t is not None}
         for k in range(2, self.order + 1):
             rule = _rule(let, op, list(inputs), list(results))
             made = jet(rule, range(len(rule.params)), k - 1)
             moved = [self.scaled(c, j) for tail in inputs.values() for j, c in enumerate(tail[1:k], 2)]
-            series = [
-                *(c for tail in inputs.values() for c in tail[: k - 1]),
-                *(c for t in results.values() for c in t),
-            ]
-            firsts = [tail[0] for tail in inputs.values()]
-            actual = (*inputs, *results, *firsts, *series, *moved)
+            series = [c for tail in (*inputs.values(), *results.values()) for c in tail[: k - 1]]
+            actual = (*inputs, *results, *tangents.values(), *series, *moved)
             outs = self.b.splice(rename(made.body, dict(zip(made.params, actual, strict=True))))[len(results) :]
             for n, tail in enumerate(results.values()):
                 tail.append(self.scaled(outs[(n + 1) * (k - 1) - 1], 1 / k))

@@ -2,13 +2,14 @@
 
     Accumulate [acc] { a; Contribute ...; b }  ->  a; b; Accumulate [acc] { Contribute ... }     a, b contribute nothing
 
-    Accumulate [acc = (m, x)] { For i { Contribute acc[e] v } }                             m = mul, min, ..., or set
-        ->  Loop i [x] { x with [e] := m(x[e], v) }                                         where two e may be equal
+    Accumulate [acc = (m, x)] { For i { Contribute acc[e] v } }                             m = set, where two e may be
+        ->  Loop i [x] { x with [e] := m(x[e], v) }                                         equal, and what follows
 
     For i { Contribute log v }  ->  Loop i { Contribute log v }                             log is an append
 
-    For i yields Scan m e  ->  For i yields Map e;  Loop i [y] { m(y, e_i) } emits y        m an operator, or mul;
-                                                                                            Reduce likewise
+Other monoids see no order: For is taken apart by elements.py, reductions by index by histograms.py.  What is not
+gathered there is made a Loop here: contributions from a loop, and from a turn of a loop to an array that is not made in
+that turn (in proportion to all its elements, the work might be more than the turn's).
 
 Only what carries derivatives is changed.  Sequential forms see the order that the derivative depends on; what a For
 also yields stays a For of its own.
@@ -19,12 +20,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from iverson.core.build import Builder, dtype_of, extents_of, literal, stacked
-from iverson.core.monoids import identity
+from iverson.core.build import Builder
 from iverson.core.rewrite import free, lookup, map_op, rename
 from iverson.core.syntax import (
     Accumulate,
     Accumulator,
+    Array,
     Atom,
     Block,
     Contribute,
@@ -32,6 +33,7 @@ from iverson.core.syntax import (
     Function,
     If,
     Let,
+    Library,
     Literal,
     Loop,
     Map,
@@ -40,19 +42,18 @@ from iverson.core.syntax import (
     Operator,
     Prim,
     Read,
-    Reduce,
-    Scan,
     Var,
     While,
-    Yield,
-    width,
 )
+from iverson.diff.activity import finals_of
 from iverson.diff.contributions import change_let, contributed
+from iverson.diff.elements import Equalities, apart
+from iverson.diff.histograms import Gather, can_gather
 
 
 def ordered(function: Function, active: set[Var]) -> Function:
     """The same function, every active Accumulate and For in a form that the rules know."""
-    return replace(function, body=_Ordered(active).block(function.body))
+    return replace(function, body=_Ordered(set(active)).block(function.body))
 
 
 def _type(acc: Var) -> Accumulator:
@@ -65,12 +66,51 @@ class _Ordered:
         self.active = active
         self.b = Builder()
         self.env: dict[Var, Atom] = {}  # results that have become other atoms
+        self.equal = Equalities()
+        self.turn: set[Atom] | None = None  # in a loop: the arrays made in the turn
+        self.fills: dict[Atom, Atom] = {}  # arrays of one value
 
     def block(self, block: Block) -> Block:
+        equal, self.equal = self.equal, Equalities(self.equal)
         with self.b.scope() as lets:
             for let in block:
-                self.let(Let(let.vars, map_op(let.op, self.now, self.block), let.site))
+                outer = self.turn
+                if isinstance(let.op, Loop | While):
+                    self.turn = set()
+                op = map_op(self.operators(let.op), self.now, self.block)
+                self.turn = outer
+                self.let(Let(let.vars, op, let.site))
+                self.make(let.vars, op)
+                self.equal.learn(let)
+        self.equal = equal
         return Block(tuple(lets), tuple(map(self.now, block.outs)))
+
+    def operators(self, op: Op) -> Op:
+        """The operators of accumulators in the same form; they are part of types, which traversals leave alone."""
+        if not isinstance(op, Accumulate):
+            return op
+        for acc in op.accs:
+            t = _type(acc)
+            if isinstance(t.monoid, Operator) and acc in self.active:
+                monoid = replace(t.monoid, body=self.block(t.monoid.body))
+                self.env[acc] = new = Var(replace(t, monoid=monoid), acc.hint)
+                self.active.add(new)
+        return replace(op, accs=tuple(map(self.acc, op.accs)))
+
+    def acc(self, acc: Var) -> Var:
+        new = self.now(acc)
+        assert isinstance(new, Var)
+        return new
+
+    def make(self, vs: Sequence[Var], op: Op) -> None:
+        """Note which arrays are fresh, and which are full of one value."""
+        fresh = isinstance(op, For | Library)
+        if isinstance(op, Accumulate) and self.turn is not None:
+            fresh = all(x in self.turn for init in op.inits for x in init if isinstance(x.type, Array))
+        if fresh and self.turn is not None:
+            self.turn.update((*vs, *(self.now(v) for v in vs)))
+        if isinstance(op, For) and not op.body.lets and all(isinstance(y, Map) for y in op.yields):
+            self.fills.update(zip(vs, op.body.outs, strict=True))
 
     def now(self, atom: Atom) -> Atom:
         return lookup(atom, self.env)
@@ -89,49 +129,7 @@ class _Ordered:
             self.b.let(let)
 
     def for_(self, let: Let) -> None:
-        """A For, the yields that only have a sequential derivative taken out of it."""
-        op = let.op
-        assert isinstance(op, For)
-        vs: list[Var] = []
-        yields: list[Yield] = []
-        folds: list[tuple[Reduce | Scan, list[Var], tuple[Var, ...]]] = []
-        at = 0
-        for y in op.yields:
-            outs, names = op.body.outs[at : at + width(y)], let.vars[at : at + width(y)]
-            at += width(y)
-            if isinstance(y, Map) or not self.is_sequential(y, names):
-                vs += names
-                yields.append(y)
-                continue
-            elements = [Var(stacked(op.extent, o.type), "e") for o in outs]
-            vs += elements
-            yields += [Map()] * len(elements)
-            folds.append((y, elements, names))
-        self.b.let(Let(tuple(vs), replace(op, yields=tuple(yields)), let.site))
-        for y, elements, names in folds:
-            self.fold(op.extent, y, elements, names)
-
-    def is_sequential(self, y: Reduce | Scan, names: Sequence[Var]) -> bool:
-        if not any(v in self.active for v in names):
-            return False
-        if not isinstance(y.monoid, str):
-            return True
-        rank = len(extents_of(names[0])) - isinstance(y, Scan)
-        return y.monoid != "add" and (rank > 0 or (y.monoid == "mul" and isinstance(y, Scan)))
-
-    def fold(self, extents: Sequence[Atom], y: Reduce | Scan, elements: Sequence[Var], names: Sequence[Var]) -> None:
-        """names = the elements combined in sequence."""
-        b = self.b
-        unit = _identity(b, y.monoid, names, isinstance(y, Scan))
-        run = _Sequential(b)
-
-        def nest(index: tuple[Var, ...], carry: Sequence[Atom]) -> tuple[Atom, ...]:
-            if len(index) < len(extents):
-                return b.loop(extents[len(index)], carry, lambda i, *inner: nest((*index, i), inner))
-            following = run.combine(y.monoid, carry, [b.read(e, *index, safe=True) for e in elements])
-            return (*following, *following) if isinstance(y, Scan) else following
-
-        self.env.update(zip(names, nest((), unit)[-len(names) :], strict=True))
+        self.env.update(apart(self.b, let, self.active, self.equal))
 
     def hoisted(self, op: Accumulate) -> Accumulate:
         """The block without the statements that contribute to none of its accumulators, which go before it."""
@@ -147,16 +145,51 @@ class _Ordered:
         return replace(op, body=Block(tuple(kept), op.body.outs))
 
     def accumulate(self, let: Let, op: Accumulate) -> None:
-        late = [a for a in op.accs if a in self.active and not _unordered(a, op.body)]
-        if not late:
+        let, op, gathered = self.gathered(let, op)
+        late = [a for a in op.accs if self.is_late(a, op)]
+        if late:
+            self.in_sequence(let, op, late)
+        elif op.accs:
             self.b.let(Let(let.vars, op, let.site))
-            return
-        groups: dict[Var, tuple[Var, ...]] = {}
-        at = 0
-        for acc in op.accs:
-            count = len(_type(acc).dtypes) + (_type(acc).monoid == "append")
-            groups[acc] = let.vars[at : at + count]
-            at += count
+        else:
+            self.env.update(zip(let.vars, self.b.splice(op.body), strict=True))
+        for gather, found, inits, finals in gathered:
+            neutral = all(self.fills.get(x) == u for x, u in zip(inits, gather.unit(), strict=True))
+            totals = gather.reduced(list(map(self.now, found)), inits, neutral)
+            self.env.update(zip(finals, totals, strict=True))
+
+    def is_late(self, acc: Var, op: Accumulate) -> bool:
+        return acc in self.active and not _unordered(acc, op.body)
+
+    def gathered(
+        self, let: Let, op: Accumulate
+    ) -> tuple[Let, Accumulate, list[tuple[Gather, Sequence[Atom], Sequence[Atom], Sequence[Var]]]]:
+        """The statement without the accumulators that can be reduced from arrays of what is contributed."""
+        out: list[tuple[Gather, Sequence[Atom], Sequence[Atom], Sequence[Var]]] = []
+        groups = dict(zip(op.accs, finals_of(let), strict=True))
+        results = let.vars[sum(map(len, groups.values())) :]
+        for acc, inits in zip(op.accs, op.inits, strict=True):
+            if not self.is_late(acc, op) or not self.is_paid(acc, inits) or not can_gather(acc, op.body):
+                continue
+            gather = Gather(self.b, acc, self.equal)
+            with self.b.scope() as lets:
+                found = gather.block(op.body)
+            names = tuple(Var(a.type, "v") for a in found)
+            rest = [(a, i) for a, i in zip(op.accs, op.inits, strict=True) if a is not acc]
+            body = Block(tuple(lets), (*op.body.outs, *found))
+            op = Accumulate(tuple(a for a, _ in rest), tuple(i for _, i in rest), body)
+            results = (*results, *names)
+            out.append((gather, names, inits, groups.pop(acc)))
+        return Let((*(v for vs in groups.values() for v in vs), *results), op, let.site), op, out
+
+    def is_paid(self, acc: Var, inits: Sequence[Atom]) -> bool:
+        """May work in proportion to all bins be done?  In a loop's turn only if they were made there."""
+        gathers = _type(acc).monoid in ("mul", "min", "max") or isinstance(_type(acc).monoid, Operator)
+        return gathers and (self.turn is None or not _type(acc).extents or all(x in self.turn for x in inits))
+
+    def in_sequence(self, let: Let, op: Accumulate, late: Sequence[Var]) -> None:
+        groups = dict(zip(op.accs, finals_of(let), strict=True))
+        at = sum(map(len, groups.values()))
         state = {acc: init for acc, init in zip(op.accs, op.inits, strict=True) if acc in late}
         rest = [(acc, init) for acc, init in zip(op.accs, op.inits, strict=True) if acc not in late]
         keep = (*(v for acc, _ in rest for v in groups[acc]), *let.vars[at:])
@@ -218,24 +251,11 @@ class _Sequential:
         if isinstance(monoid, Operator):
             env = dict(zip((*monoid.left, *monoid.right), (*old, *new), strict=True))
             return b.splice(rename(monoid.body, env))
-        if extents_of(old[0]):
-            return self.elementwise(monoid, old, new)
         if monoid in ("argmin", "argmax"):
             better = b.o.le if monoid == "argmin" else b.o.ge
             stays = b.prim("or", better(old[0], new[0]), b.o.isnan(old[0]))
             return tuple(b.o.select(stays, x, y) for x, y in zip(old, new, strict=True))
         return (b.prim(monoid, old[0], new[0]),)
-
-    def elementwise(self, monoid: Monoid, old: Sequence[Atom], new: Sequence[Atom]) -> tuple[Atom, ...]:
-        """Arrays combined element by element."""
-        b = self.b
-
-        def one(*i: Var) -> tuple[Atom, ...]:
-            return self.combine(
-                monoid, [b.read(x, *i, safe=True) for x in old], [b.read(x, *i, safe=True) for x in new]
-            )
-
-        return b.for_(extents_of(old[0]), one, [Map()] * len(old))
 
     def nested(self, let: Let, state: dict[Var, tuple[Atom, ...]]) -> None:
         op = let.op
@@ -304,15 +324,6 @@ class _Sequential:
 def _regroup(state: Mapping[Var, tuple[Atom, ...]], columns: Sequence[Atom]) -> dict[Var, tuple[Atom, ...]]:
     rest = iter(columns)
     return {a: tuple(next(rest) for _ in old) for a, old in state.items()}
-
-
-def _identity(b: Builder, monoid: Monoid, names: Sequence[Var], scan: bool) -> Sequence[Atom]:
-    """The identity of a monoid for results of these types."""
-    if isinstance(monoid, Operator):
-        return monoid.identity
-    values = identity(monoid, dtype_of(names[0]))
-    extents = [extents_of(v)[scan:] for v in names]
-    return [b.full(e, literal(x, dtype_of(v))) for e, x, v in zip(extents, values, names, strict=True)]
 
 
 # --- where the order doesn't matter -----------------------------------------------------------------------------------

@@ -19,7 +19,8 @@ from iverson.core.build import dtype_of, literal
 from iverson.core.rewrite import free
 from iverson.core.syntax import Atom, For, Map, Reduce, Var, Yield, width
 from iverson.diff.adjoints import Frame, flatten, product, unflatten
-from iverson.diff.residuals import ForRecord, Step
+from iverson.diff.monoids import fold
+from iverson.diff.residuals import ForRecord, MonoidRecord, Step
 from iverson.diff.sweep import Sweep
 
 Index: TypeAlias = Sequence[Atom]
@@ -29,6 +30,8 @@ Seed: TypeAlias = Callable[[Frame, Index], Atom]  # in the body, the adjoint of 
 def for_(s: Sweep, frame: Frame, step: Step) -> None:
     op, record = step.let.op, step.record
     assert isinstance(op, For)
+    if isinstance(record, MonoidRecord):
+        fold(s, frame, step, record)
     if not isinstance(record, ForRecord):
         return
     seeds: list[tuple[int, Seed]] = []

@@ -11,11 +11,12 @@ Accumulate  its block gives what it keeps
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 from typing import TypeAlias
 
-from iverson.core.build import Builder, dtype_of, extents_of, literal
-from iverson.core.rewrite import single_update
+from iverson.core.build import Builder, dtype_of, extents_of, literal, stacked
+from iverson.core.rewrite import free, single_update
 from iverson.core.syntax import (
     I64,
     Accumulate,
@@ -31,17 +32,20 @@ from iverson.core.syntax import (
     Literal,
     Loop,
     Map,
+    Operator,
     Prim,
     Read,
     Scalar,
+    Scan,
     Var,
     While,
     width,
 )
-from iverson.diff.activity import finals_of
+from iverson.diff.activity import active, finals_of
 from iverson.diff.contributions import contributed
 from iverson.diff.derivation import Derivation
 from iverson.diff.footprint import Places, places, uses
+from iverson.diff.histograms import is_product
 from iverson.diff.logs import Logger, OpenLog, wrap
 from iverson.diff.residuals import (
     AppendLog,
@@ -49,6 +53,7 @@ from iverson.diff.residuals import (
     ForRecord,
     Keep,
     LoopRecord,
+    MonoidRecord,
     Plan,
     Record,
     Region,
@@ -58,7 +63,7 @@ from iverson.diff.residuals import (
     Within,
     varies,
 )
-from iverson.diff.yields import EXTREMA, Yields
+from iverson.diff.yields import EXTREMA, Yields, monoid_of
 
 
 class Unlogged(Enum):
@@ -139,7 +144,7 @@ class Planner:
             case If():
                 return self.if_within(let, let.op, chains) if within else self.if_(let, let.op, chains)
             case Accumulate():
-                return self.accumulate(let, let.op, chains)
+                return ((let,), None) if is_product(let.op, self.active) else self.accumulate(let, let.op, chains)
             case Library():
                 return (let,), None
             case _:
@@ -174,7 +179,9 @@ class Planner:
 
     # --- For ----------------------------------------------------------------------------------------------------------
 
-    def for_(self, let: Let, op: For) -> tuple[tuple[Let, ...], ForRecord]:
+    def for_(self, let: Let, op: For) -> tuple[tuple[Let, ...], Record]:
+        if any(v in self.active for v in let.vars) and isinstance(m := monoid_of(op), Operator):
+            return self.fold(let, op, m)
         plan = self.block(op.body, {})
         names = plan.keep(op.index, Keep.STACKED)
         record = ForRecord(plan, {})
@@ -193,6 +200,34 @@ class Planner:
             record.slots[name] = Slot(stack, stacked=True)
             new.add(Map(), [name], [stack])
         return (new.let((*plan.forward(), *tail), let.site),), record
+
+    def fold(self, let: Let, op: For, m: Operator) -> tuple[tuple[Let, ...], MonoidRecord]:
+        """A reduction or scan by an operator, which elements.py has put by itself; a Reduce is a Scan's last."""
+        (y,) = op.yields
+        names = active(m.body, [v for v in (*m.left, *m.right) if v in self.active])
+        read = {r.vars[0]: r.op.array for r in op.body if isinstance(r.op, Read)}
+        elements = tuple(read[e] for e in op.body.outs if isinstance(e, Var))
+        record = MonoidRecord(
+            m, elements, let.vars, self.block(m.body, {}), Planner(names, self.derivation).block(m.body, {}), names
+        )
+        if isinstance(y, Scan):
+            return (let,), record
+        outside = [a for a in (*free(m.body, (*m.left, *m.right)), *m.identity) if a in self.active]
+        if m.inverse is not None and not outside:
+            record.prefixes = ()
+            return (let,), record
+        b, n = Builder(), op.extent[0]
+        record.prefixes = tuple(Var(stacked((n,), v.type), "p") for v in let.vars)
+        with b.scope() as lets:
+            some = b.o.gt(n, 0)
+            last = b.o.sub(n, 1)
+
+            def total() -> list[Atom]:
+                return [b.read(p, last, safe=True) for p in record.prefixes]
+
+            sides = b.block(total), Block((), m.identity)
+            b.let(Let(let.vars, If(some, *sides), let.site))
+        return (Let(record.prefixes, replace(op, yields=(Scan(m),)), let.site), *lets), record
 
     # --- blocks that run at most once ---------------------------------------------------------------------------------
 

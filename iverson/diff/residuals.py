@@ -24,7 +24,7 @@ from typing import TypeAlias
 
 from iverson.core.build import Builder
 from iverson.core.rewrite import type_atoms
-from iverson.core.syntax import Array, Atom, Block, Let, Scalar, Var
+from iverson.core.syntax import Array, Atom, Block, Let, Operator, Scalar, Var
 from iverson.diff.adjoints import Frame, flatten, product
 from iverson.diff.footprint import Places, uses
 
@@ -189,6 +189,18 @@ class ForRecord:
 
 
 @dataclass
+class MonoidRecord:
+    """A reduction or scan by an operator, whose element is read from arrays."""
+
+    monoid: Operator
+    elements: tuple[Var, ...]
+    prefixes: tuple[Var, ...]  # what has been combined after each element; none if the total is enough
+    whole: Plan  # of the operator, with what is free in it
+    operands: Plan  # of the operator as a function of its operands alone,
+    names: set[Var]  # and what then has a derivative
+
+
+@dataclass
 class LoopRecord:
     plan: Plan
     slots: Slots
@@ -208,4 +220,4 @@ class BranchRecord:
     within: dict[Var, Var] = field(default_factory=dict)  # the same for an If whose sides undo it: its last version
 
 
-Record: TypeAlias = ForRecord | LoopRecord | BranchRecord
+Record: TypeAlias = ForRecord | MonoidRecord | LoopRecord | BranchRecord

@@ -5,10 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from iverson.core.build import Builder
-from iverson.core.syntax import I64, Array, Atom, Block, Builtin, For, Let, Reduce, Scalar, Scan, Site, Var, Yield
+from iverson.core.syntax import (
+    I64,
+    Array,
+    Atom,
+    Block,
+    Builtin,
+    For,
+    Let,
+    Map,
+    Monoid,
+    Reduce,
+    Scalar,
+    Scan,
+    Site,
+    Var,
+    Yield,
+)
 from iverson.diff.adjoints import flatten
 
 EXTREMA = ("min", "max", "argmin", "argmax")
+
+
+def monoid_of(op: For) -> Monoid | None:
+    """The monoid of a For that only reduces, or only scans."""
+    first = op.yields[0] if len(op.yields) == 1 else Map()
+    return None if isinstance(first, Map) else first.monoid
 
 
 class Yields:

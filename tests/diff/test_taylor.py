@@ -173,6 +173,31 @@ def test_a_curve_through_a_loop_in_a_program() -> None:
     np.testing.assert_allclose(got, np.einsum("iii->i", want), rtol=1e-10)
 
 
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda a, b: np.linalg.solve(a, b) @ a,
+        lambda a, b: np.linalg.eigh(a + a.T)[0] * b,
+        lambda a, b: np.linalg.cholesky(a @ a.T + np.eye(6)) @ b,
+        lambda a, b: np.linalg.slogdet(a @ a)[1] + np.sort(a @ b),
+    ],
+    ids=["solve", "eigh", "cholesky", "det and sort"],
+)
+def test_library_operations(f: Any) -> None:
+    """On matrices too large to be written out, to third order, along a line."""
+    rng = np.random.default_rng(0)
+    a, b, da, db = rng.normal(size=(6, 6)) + 4 * np.eye(6), rng.normal(size=6), rng.normal(size=(6, 6)), np.ones(6)
+    _, got = iv.jet(f, (a, b), ((da, 0 * da, 0 * da), (db, 0 * db, 0 * db)))
+
+    def line(t: Any) -> Any:
+        return f(a + t * da, b + t * db)
+
+    for coefficient in got:
+        line = (lambda g: lambda t: iv.jvp(g, (t,), (1.0,))[1])(line)
+        want = line(0.0)
+        np.testing.assert_allclose(coefficient, want, rtol=1e-9, atol=1e-9 * float(np.max(np.abs(want))))
+
+
 def test_mistakes() -> None:
     with pytest.raises(TypeError, match="one series per primal: 1 primals, 2 series"):
         iv.jet(np.sin, (0.0,), ((1.0,), (2.0,)))
