@@ -17,8 +17,8 @@ Arguments are only read; results are fresh.  Derivatives are core programs: diff
     pinv (a, u, s, vt)                        the pseudoinverse, of the rank that s has
     gaps (w; message)                         1 / (w[j] - w[i]), 0 on the diagonal; raises where two are equal
     sort (x), argsort (x)                     along the last axis, stable, NaN last
-    sort_by_bin (k, starts)                   the stable order of bins k, int64, all in bounds; bin b has its places from
-                                              starts[b] on
+    sort_by_bin (k, starts)                   the stable order of bins k, int64, all in bounds; bin b has its places
+                                              from starts[b] on
 
 Factors that are passed along with their matrix (lu, pivots, u, s, vt) are what is known of it, not variables of their
 own: so a derivative of any order reuses one factorisation.
