@@ -13,7 +13,7 @@ from typing import Any
 
 from iverson.core.build import dtype_of, literal, make_type
 from iverson.core.syntax import BOOL, Atom, Block, If, Let, Prim, Var
-from iverson.lang import signals
+from iverson.lang import signals, views
 from iverson.lang.dtypes import Kind, core_dtype, is_complex, promote
 from iverson.lang.errors import error
 from iverson.lang.num import Num, as_kind, cast, constant, is_scalar, kind_of, known, truth
@@ -161,7 +161,8 @@ class Merge:
     def array(self, x: Arr, y: Arr, name: str) -> Thunk:
         if x.ndim == y.ndim and self.is_old(x) and self.is_old(y) and x.dtype == y.dtype:
             p, lengths = self.p, [self.tree(m, n, name) for m, n in zip(x.shape, y.shape, strict=True)]
-            return lambda: Arr(Choice(p, x, y), tuple(n() for n in lengths), None, None)
+            then, orelse = self.view(x, self.then), self.view(y, self.orelse)
+            return lambda: Arr(Choice(p, then(), orelse()), tuple(n() for n in lengths), None, None)
         if x.ndim != y.ndim or any(map(certainly_differ, x.shape, y.shape)) or not self.comparable(x, y):
             return self.poison(f"{name} is an array of one shape or of another, depending on a condition")
         for m, n in zip(x.shape, y.shape, strict=True):
@@ -176,6 +177,14 @@ class Merge:
             return out
 
         return result
+
+    def view(self, x: Arr, side: Branch) -> Thunk:
+        """A view of an array from before, made on one side."""
+        places = {}
+        for v in views.numbers_of(x, side.scope.lets):
+            mine, other = (lambda v=v: v), (lambda v=v: literal(0, dtype_of(v)))
+            places[v] = self.add(*((mine, other) if side is self.then else (other, mine)), v.type)
+        return lambda: views.renamed(x, {v: self.vars[k] for v, k in places.items()})
 
     def contents(self, x: Arr, y: Arr, name: str) -> Thunk:
         """A new array with the contents of one of two arrays of one shape."""

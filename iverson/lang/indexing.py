@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from iverson.core.syntax import Accumulate, Accumulator, Var
+from iverson.lang.assumptions import is_one, may_stretch
 from iverson.lang.dtypes import core_dtype
 from iverson.lang.errors import error
 from iverson.lang.num import Num, cast, constant, is_scalar, known, select
@@ -555,12 +556,15 @@ def _region(items: list[Any]) -> tuple[Shape, Callable[[Sequence[Any]], tuple[li
 
 def _fit(value: Arr, shape: Shape) -> Arr | None:
     """A value as what a region of `shape` takes: fewer axes or lengths 1 broadcast, leading 1s vanish."""
-    while value.ndim > len(shape) and isinstance(value.shape[0], int) and value.shape[0] == 1:
+    while value.ndim > len(shape) and is_one(value.shape[0]):
         value = value[0] if value.ndim > 1 else value.reshape(())
     if value.ndim > len(shape):
+        may_stretch(value.shape[0])
         refuse("could not broadcast input array from shape {} into shape {}", value.shape, shape)
         return None
     for m, n in zip(reversed(value.shape), reversed(shape), strict=False):
-        if not (isinstance(m, int) and m == 1):
+        if not is_one(m):
+            if not same(m, n):
+                may_stretch(m)
             require_same(m, n, "could not broadcast input array: its length differs from the region's")
     return value

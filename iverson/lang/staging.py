@@ -180,6 +180,9 @@ class Staging:
         self.lists: dict[int, Site | None] = {}  # where a method of a Python list was called last
         self.calls: list[Any] = []  # functions being staged, for recursion
         self.equal: list[frozenset[Atom]] = []  # sizes checked equal where we are
+        self.inputs: dict[Var, Any] = {}  # the scalar parameters, as terms of the arguments (lang/assumptions.py)
+        self.ones: frozenset[Any] = frozenset()  # computed lengths that are known to be 1
+        self.assumed: set[Any] = set()  # those that are taken not to be
 
     # --- scopes -------------------------------------------------------------------------------------------------------
 
