@@ -18,7 +18,7 @@ from iverson.core.evaluate import evaluate
 from iverson.core.syntax import Block, Function, Var
 from iverson.diff.activity import is_float
 from iverson.lang import state
-from iverson.lang.stage import ParamSpec, Staged, abstract, stage
+from iverson.lang.stage import ParamSpec, Staged, stage_for
 from tests.programs.registry import Program, finite_difference, leaves, map_leaves, projection_weights
 
 STEP = 1e-30
@@ -78,7 +78,7 @@ class Case:
         self.program, self.n = program, n
         self.args = program.arguments(n)
         self.leaves, self._tree = state.flatten(self.args)
-        self.staged: Staged = stage(program.function, abstract(self.args))
+        self.staged: Staged = stage_for(program.function, self.args)
         self.values = [self._value(p, self.leaves) for p in self.staged.params]
         self._starts = np.cumsum([0, *(len(state.flatten(a)[0]) for a in self.args)])
         self._finals, self.function = self._with_finals()

@@ -118,16 +118,18 @@ def compile(
     layouts: Sequence[Layout] | None = None,
     committed: Mapping[int, int] | None = None,
     exact: bool = False,
+    tells: bool = True,
 ) -> Compiled:
     """Compile a core function.
 
     `reassociate=False` keeps every reduction in order.  `layouts` says of each parameter whether it is contiguous (all
     are, unless said otherwise).  `committed`: out -> donated parameter in whose memory its final value is left.
-    `exact` keeps every check where the program has it (see backend/checks.py).
+    `exact` keeps every check where the program has it (see backend/checks.py); without `tells` the kernel asks for
+    another run wherever a check fails, since another program may be the one for these arguments.
     """
     program = lower(expand.run(function), layouts=layouts, committed=committed)
     if not exact:
-        program.exact = not checks.run(program)
+        program.exact = not checks.run(program) and tells
         residuals.run(program, reassociate)
         schedule.run(program, reassociate)
     memory.run(program)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from iverson.lang import shapes
+from iverson.lang.assumptions import is_one, may_stretch
 from iverson.lang.dtypes import INT64, supported
 from iverson.lang.errors import error
 from iverson.lang.num import Num, cast, constant, is_scalar, kind_of, known, select, ufunc
@@ -194,7 +195,7 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
         x, axis = ravel(x), 0
     k = axis_of(axis, x.ndim)
     times = lift(repeats)
-    if isinstance(times, Arr) and times.ndim and not (isinstance(times.shape[0], int) and times.shape[0] == 1):
+    if isinstance(times, Arr) and times.ndim and not is_one(times.shape[0]):
         return _repeat_each(x, times, k)
     count = times.read((0,) * times.ndim) if isinstance(times, Arr) else times
     each = new_shape(count)[0]
@@ -207,6 +208,7 @@ def _repeat_each(x: Arr, times: Arr, k: int) -> Any:
     from iverson.lang.numpy_searching import search
     from iverson.lang.numpy_support import scan
 
+    may_stretch(times.shape[0])
     shapes.require_same(times.shape[0], x.shape[k], "repeats and the axis must have one length")
     least = fold("min", times.shape, lambda j: cast(times.read((j,)), INT64))
     require(constant(least >= 0), "repeats may not contain negative values.")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from iverson.lang import contractions, shapes
+from iverson.lang.assumptions import is_one
 from iverson.lang.contractions import Label, Labels
 from iverson.lang.dtypes import BOOL_, supported
 from iverson.lang.errors import error
@@ -29,10 +30,15 @@ _BIG = 1000.0  # what an extent that isn't known weighs when contractions are or
 # --- the one construct ------------------------------------------------------------------------------------------------
 
 
-def contract(operands: Sequence[Arr], inputs: Sequence[Labels], output: Labels, dtype: Any = None) -> Any:
-    """The sum over all labels that `output` lacks of the product of the operands; a Num if `output` is empty."""
+def contract(
+    operands: Sequence[Arr], inputs: Sequence[Labels], output: Labels, dtype: Any = None, stretch: bool = False
+) -> Any:
+    """The sum over all labels that `output` lacks of the product of the operands; a Num if `output` is empty.
+
+    Axes of length 1 that aren't summed stretch; with `stretch` the others do, too.
+    """
     d = common_dtype(operands) if dtype is None else supported(dtype)
-    lengths = _lengths(operands, inputs)
+    lengths = _lengths(operands, inputs, None if stretch else output)
     summed = [x for x in lengths if x not in output]
 
     def term(place: dict[Label, Any]) -> Any:
@@ -50,23 +56,26 @@ def contract(operands: Sequence[Arr], inputs: Sequence[Labels], output: Labels, 
     return generate([lengths[x] for x in output], element, d) if output else constant(element())
 
 
-def _lengths(operands: Sequence[Arr], inputs: Sequence[Labels]) -> dict[Label, Extent]:
-    """The extent of each label; one of length 1 stretches."""
+def _lengths(operands: Sequence[Arr], inputs: Sequence[Labels], elastic: Labels | None = None) -> dict[Label, Extent]:
+    """The extent of each label; one of length 1 stretches if it is `elastic` (None: all are)."""
     lengths: dict[Label, Extent] = {}
+    what = "the operands of a product have axes that don't match: their lengths differ"
     for x, labels in zip(operands, inputs, strict=True):
         for label, n in zip(labels, x.shape, strict=True):
+            if label in lengths and not (elastic is None or label in elastic):
+                lengths[label] = shapes.require_same(lengths[label], n, what)
+                continue
             known_n = lengths.get(label, 1)
-            if isinstance(known_n, int) and known_n == 1:
+            if is_one(known_n):
                 lengths[label] = n
-            elif not (isinstance(n, int) and n == 1):
-                what = "the operands of a product have axes that don't match: their lengths differ"
-                lengths[label] = shapes.require_same(known_n, n, what)
+            elif not is_one(n):
+                lengths[label] = shapes.stretched(known_n, n, what)
     return lengths
 
 
 def _element(x: Arr, labels: Labels, place: dict[Label, Any], dtype: np.dtype[Any]) -> Any:
     index = [
-        0 if isinstance(n, int) and n == 1 else place[label] for label, n in zip(labels, x.shape, strict=True)
+        0 if is_one(n) else place[label] for label, n in zip(labels, x.shape, strict=True)
     ]  # fmt: skip
     return cast(x.read(index), dtype)
 
@@ -90,12 +99,12 @@ def einsum(
     if optimize is not False:
         weights = {x: float(n) if isinstance(n, int) else _BIG for x, n in lengths.items()}
         for i, j, labels in contractions.plan(inputs, output, weights):
-            arrays.append(lift_array(contract([arrays[i], arrays[j]], [inputs[i], inputs[j]], labels, d)))
+            arrays.append(lift_array(contract([arrays[i], arrays[j]], [inputs[i], inputs[j]], labels, d, True)))
             inputs.append(labels)
         used = {k for pair in contractions.plan(inputs[: len(values)], output, weights) for k in pair[:2]}
         arrays = [a for k, a in enumerate(arrays) if k not in used]
         inputs = [labels for k, labels in enumerate(inputs) if k not in used]
-    return store(contract(arrays, inputs, output, d), out)
+    return store(contract(arrays, inputs, output, d, True), out)
 
 
 # --- products ---------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from iverson.lang import shapes
+from iverson.lang.assumptions import is_one, may_stretch
 from iverson.lang.errors import error
 from iverson.lang.num import Num, is_scalar
 from iverson.lang.numpy_support import normal_axes, sequence, static_int
@@ -71,7 +72,12 @@ def expand_dims(a: Any, axis: Any) -> Any:
 def squeeze(a: Any, axis: Any = None) -> Any:
     x = lift_array(a)
     if axis is None:
-        gone: tuple[int, ...] = tuple(k for k, n in enumerate(x.shape) if _is_one(n))
+        gone: tuple[int, ...] = tuple(k for k, n in enumerate(x.shape) if is_one(n))
+        for k, n in enumerate(x.shape):
+            if k not in gone:
+                shapes.require_more(
+                    n, "squeeze: a length is 1, which is only known when the program runs: name the axes, axis=..."
+                )
     else:
         gone = normal_axes(axis, x.ndim)
         for k in gone:
@@ -88,10 +94,6 @@ def _without(x: Arr, gone: Sequence[int]) -> Arr:
         return tuple(place.get(k, 0) for k in range(x.ndim))
 
     return x.view(tuple(x.shape[k] for k in kept), at)
-
-
-def _is_one(n: Extent) -> bool:
-    return isinstance(n, int) and n == 1
 
 
 @implements(np.atleast_1d)
@@ -239,7 +241,8 @@ def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     if x.ndim > len(lengths):
         raise error(ValueError, "input operand has more dimensions than allowed by the axis remapping")
     for m, n in zip(reversed(x.shape), reversed(lengths), strict=False):
-        if not _is_one(m):
+        if not is_one(m):
+            may_stretch(m)
             shapes.require_same(m, n, "operands could not be broadcast together with remapped shapes")
     view = x.view(lengths, lambda index: shapes.stretch(index, x.shape) if x.ndim else ())
     view.readonly = view.readonly or "a broadcast array is read-only: take a .copy() before writing it"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
 from iverson.core.build import literal
-from iverson.core.syntax import BOOL, I64, Atom, Literal, Scalar
+from iverson.core.syntax import I64, Atom, Literal, Scalar
+from iverson.lang.assumptions import is_one, may_stretch
 from iverson.lang.errors import error
 from iverson.lang.num import INT64, Num, atom_of, constant, known, ufunc
+from iverson.lang.raising import never
 from iverson.lang.ranges import at_most, inside, not_negative
 from iverson.lang.staging import builder, current
 
@@ -24,6 +26,8 @@ def extent(value: Any) -> Extent:
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
         return int(value)
     if isinstance(value, Num) and value.dtype.kind == "i":
+        if is_one(value):
+            return 1
         return value if value.weak and value.dtype.itemsize == 8 else Num(extent_atom(value), True)
     raise error(TypeError, f"a length is an integer, not {type(value).__name__}")
 
@@ -51,7 +55,10 @@ def atoms(shape: Iterable[Extent]) -> tuple[Atom, ...]:
 
 
 def from_atom(atom: Atom) -> Extent:
-    return int(atom.value) if isinstance(atom, Literal) else Num(atom, True, None, current().lows.get(atom, 0))
+    if isinstance(atom, Literal):
+        return int(atom.value)
+    n = Num(atom, True, None, current().lows.get(atom, 0))
+    return 1 if is_one(n) else n
 
 
 def product(shape: Iterable[Extent]) -> Extent:
@@ -135,21 +142,20 @@ def require_same(
     p, q = extent_atom(x), extent_atom(y)
     shown, args = template(what + " {}" * len(shapes), shapes) if shapes else (what + " ({} and {})", [p, q])
     if certainly_differ(x, y):
-        if all(isinstance(a, Literal) for a in args) and not current().scopes:
+        if all(isinstance(a, Literal) for a in args):
             raise error(kind, shown.format(*(a.value for a in args)))  # type: ignore[union-attr]
-        builder().check(Literal(False, BOOL), shown, *args, error=kind.__name__)
-        return x
+        never(shown, *args, error=kind.__name__)
     builder().check(builder().o.eq(p, q), shown, *args, error=kind.__name__)
     current().equal.append(frozenset((p, q)))
     return canonical(x)
 
 
-def refuse(message: str, *shapes: Shape, kind: type[Exception] = ValueError) -> None:
+def refuse(message: str, *shapes: Shape, kind: type[Exception] = ValueError) -> NoReturn:
     """An error about shapes, of which `message` has a {} for each; when the program runs, if lengths are known then."""
-    if not current().scopes and all(isinstance(n, int) for s in shapes for n in s):
+    if all(isinstance(n, int) for s in shapes for n in s):
         raise error(kind, message.format(*shapes))
     shown, args = template(message, shapes)
-    builder().check(Literal(False, BOOL), shown, *args, error=kind.__name__)
+    never(shown, *args, error=kind.__name__)
 
 
 def template(message: str, shapes: Sequence[Shape]) -> tuple[str, list[Atom]]:
@@ -162,23 +168,39 @@ _DIFFER = "operands could not be broadcast together with shapes"
 
 
 def broadcast(shapes: Sequence[Shape], what: str = _DIFFER, kind: type[Exception] = ValueError) -> Shape:
-    """NumPy's broadcasting.  A length that isn't known to be 1 is taken not to be."""
+    """NumPy's broadcasting.  A length that isn't known to be 1 is taken not to be (see lang/assumptions.py)."""
     rank = max((len(s) for s in shapes), default=0)
     out: list[Extent] = []
     for k in range(rank):
         lengths = [s[k - rank + len(s)] for s in shapes if k - rank + len(s) >= 0]
-        wide = [n for n in lengths if not (isinstance(n, int) and n == 1)]
+        wide = [n for n in lengths if not is_one(n)]
         result: Extent = wide[0] if wide else 1
         for n in wide[1:]:
-            result = require_same(result, n, what, kind, shapes)
+            result = stretched(result, n, what, kind, shapes)
         out.append(result)
     return tuple(out)
+
+
+def stretched(
+    x: Extent, y: Extent, what: str, kind: type[Exception] = ValueError, shapes: Sequence[Shape] = ()
+) -> Extent:
+    """The common value of two lengths, either of which would stretch if it were 1."""
+    if not same(x, y) and not all([may_stretch(x), may_stretch(y)]):
+        what = f"an axis whose length depends on the elements of arrays does not stretch, even if it is 1: {what}"
+    return require_same(x, y, what, kind, shapes)
+
+
+def require_more(n: Extent, what: str) -> None:
+    """Check that a length isn't 1, unless that is known."""
+    if isinstance(n, Num) and not at_most(constant(1), n, -1):
+        may_stretch(n)
+        builder().check(builder().o.ne(extent_atom(n), 1), what)
 
 
 def stretch(index: Sequence[Any], shape: Shape) -> tuple[Any, ...]:
     """The index into an operand of `shape` that belongs to an index of the broadcast result."""
     own = index[len(index) - len(shape) :]
-    return tuple(0 if isinstance(n, int) and n == 1 else i for i, n in zip(own, shape, strict=True))
+    return tuple(0 if is_one(n) else i for i, n in zip(own, shape, strict=True))
 
 
 def axis_of(axis: Any, rank: int) -> int:

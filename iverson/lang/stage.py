@@ -18,9 +18,11 @@ from iverson.core.build import literal, make_type
 from iverson.core.dce import dce
 from iverson.core.syntax import I64, Atom, Block, Function, Scalar, Var
 from iverson.lang import state
+from iverson.lang.assumptions import Terms, fitting, input_of, require_ones
 from iverson.lang.dtypes import INT64, core_dtype, is_complex, python_kind, supported
 from iverson.lang.errors import StagingError, error
 from iverson.lang.num import Num, constant, integer, is_scalar
+from iverson.lang.raising import Unreachable, require_here
 from iverson.lang.resolve import resolved
 from iverson.lang.runtime import call
 from iverson.lang.shapes import Extent
@@ -94,6 +96,8 @@ class Staged:
     out_tree: Any
     mutated: list[Mutation]
     captured: list[Any] = field(default_factory=list)
+    assumed: Terms = frozenset()  # computed lengths that are taken not to be 1
+    specialised: bool = False  # a failed check may mean that another program is for these arguments
 
     def rebuild(self, values: Sequence[Any], arguments: Sequence[Any] = ()) -> Any:
         """The result of the Python function, from the outs of the core function."""
@@ -120,17 +124,16 @@ def _joined(array: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
 def abstract(tree: Any, static_shapes: bool = False) -> Any:
     """Arguments as what staging needs to know of them."""
     leaves, spec = state.flatten(tree)
-    return state.unflatten(spec, [_abstract_leaf(x, static_shapes) for x in leaves])
+    return state.unflatten(spec, [abstract_leaf(x, static_shapes) for x in leaves])
 
 
-def _abstract_leaf(x: Any, static_shapes: bool) -> Any:
+def abstract_leaf(x: Any, static_shapes: bool = False) -> Any:
+    """What staging needs to know of a leaf of the arguments; itself if it is a constant of the program."""
     if isinstance(x, np.ndarray):
         shape = tuple(n if static_shapes or n <= SMALL else None for n in x.shape)
-        return AbstractArray(x.dtype, shape, bool(x.flags.writeable))
-    kind = python_kind(x)
-    if kind is None or isinstance(x, bool):
-        return x
-    return AbstractScalar(kind.dtype, kind.weak)
+        return AbstractArray(x.dtype.newbyteorder("="), shape, bool(x.flags.writeable))
+    kind = None if isinstance(x, bool) else python_kind(x)
+    return x if kind is None else AbstractScalar(kind.dtype, kind.weak)
 
 
 # --- parameters -------------------------------------------------------------------------------------------------------
@@ -164,6 +167,7 @@ class _Inputs:
         if is_complex(dtype):
             im = self.add(Var(Scalar(core_dtype(dtype)), f"{name}_im"), ParamSpec("scalar", k, part="im"))
             return Num(var, x.weak, im)
+        input_of(var, k)
         if dtype == INT64:
             self.program.top[var] = None
         return Num(var, x.weak)
@@ -188,6 +192,7 @@ class _Inputs:
         if isinstance(n, str) and n in self.named:
             return self.named[n]
         var = self.add(Var(Scalar(I64), n or f"{name}_n{axis}"), ParamSpec("extent", k, axis))
+        input_of(var, k, axis)
         self.program.top[var] = None
         self.program.lows[var] = SMALL + 1
         size = integer(var, SMALL + 1)
@@ -211,8 +216,19 @@ def _leaf_names(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[st
 # --- staging ----------------------------------------------------------------------------------------------------------
 
 
-def stage(f: Callable[..., Any], args: Iterable[Any], kwargs: Mapping[str, Any] | None = None) -> Staged:
-    """Stage f on abstract arguments: pytrees of AbstractArray, AbstractScalar and static Python values."""
+def stage_for(f: Callable[..., Any], args: tuple[Any, ...], static_shapes: bool = False) -> Staged:
+    """Stage f for these very arguments."""
+    abstract_args = abstract(args, static_shapes)
+    return fitting(lambda ones: stage(f, abstract_args, ones=ones), state.flatten(args)[0])
+
+
+def stage(
+    f: Callable[..., Any], args: Iterable[Any], kwargs: Mapping[str, Any] | None = None, ones: Terms = frozenset()
+) -> Staged:
+    """Stage f on abstract arguments: pytrees of AbstractArray, AbstractScalar and static Python values.
+
+    `ones` are computed lengths that are known to be 1 (see lang/assumptions.py).
+    """
     args, kwargs = tuple(args), dict(kwargs or {})
     leaves, spec = state.flatten((args, kwargs))
     names = _leaf_names(f, args, kwargs)
@@ -221,8 +237,14 @@ def stage(f: Callable[..., Any], args: Iterable[Any], kwargs: Mapping[str, Any] 
     with staging() as program:
         inputs = _Inputs(program)
         values = [inputs.leaf(k, x, n) for k, (x, n) in enumerate(zip(leaves, names, strict=True))]
+        program.ones = ones
+        require_ones()
         actual, keywords = state.unflatten(spec, values)
-        result = call(f, *actual, **keywords)
+        try:
+            result = call(f, *actual, **keywords)
+        except Unreachable as e:
+            require_here(e)
+            result = None  # the program always raises
         _reject_poison(result)
         _require_unchanged((actual, keywords), values, spec)
         return _finish(f, program, inputs, result)
@@ -269,7 +291,11 @@ def _finish(f: Callable[..., Any], program: Staging, inputs: _Inputs, result: An
     body = resolved(Block(lets, tuple(outs)), program.resolve)
     name = getattr(f, "__name__", "f")
     function = dce(Function(tuple(inputs.vars), body, name if name.isidentifier() else "f"))
-    return Staged(function, inputs.specs, specs, tree, mutated, captured)
+    return Staged(function, inputs.specs, specs, tree, mutated, captured, *_assumptions(program))
+
+
+def _assumptions(program: Staging) -> tuple[Terms, bool]:
+    return frozenset(program.assumed), bool(program.assumed or program.ones)
 
 
 def _out(x: Any, outs: list[Atom], inputs: _Inputs) -> OutSpec:
@@ -305,5 +331,7 @@ __all__ = [
     "Staged",
     "StagingError",
     "abstract",
+    "abstract_leaf",
     "stage",
+    "stage_for",
 ]

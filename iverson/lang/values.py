@@ -25,10 +25,21 @@ from iverson.core.build import dtype_of, extents_of, literal, make_type
 from iverson.core.syntax import Atom, Map, Monoid, Read, Reduce, Var, arity
 from iverson.lang.arithmetic import InPlace
 from iverson.lang.dtypes import Kind, core_dtype, front_dtype, is_complex, supported
-from iverson.lang.errors import error
+from iverson.lang.errors import error, refusal
 from iverson.lang.messages import sketch
 from iverson.lang.num import Num, cast, constant, integer, is_scalar, kind_of, unify
-from iverson.lang.shapes import Extent, Shape, atoms, broadcast, extent_atom, from_atom, product, require_same, stretch
+from iverson.lang.shapes import (
+    Extent,
+    Shape,
+    atoms,
+    broadcast,
+    certainly_differ,
+    extent_atom,
+    from_atom,
+    product,
+    require_same,
+    stretch,
+)
 from iverson.lang.sources import Source, Storage
 from iverson.lang.staging import Cell, Each, builder, current
 
@@ -211,8 +222,10 @@ class Arr(InPlace):
     def item(self, *index: Any) -> Any:
         if index:
             return self[index if len(index) > 1 else index[0]]
-        if any(n != 1 for n in self.shape_ if isinstance(n, int)):
-            raise error(ValueError, "can only convert an array of size 1 to a Python scalar")
+        for n in self.shape_:
+            if isinstance(n, int) and n != 1:
+                raise error(ValueError, "can only convert an array of size 1 to a Python scalar")
+            require_same(n, 1, "can only convert an array of size 1 to a Python scalar")
         return self.read((0,) * self.ndim)
 
     def tolist(self) -> Any:
@@ -223,12 +236,12 @@ class Arr(InPlace):
         return self if self.ndim else self.read(())
 
     def staged_truth(self) -> Any:
-        if all(isinstance(n, int) and n == 1 for n in self.shape_):
-            return self.item()
-        raise error(
-            ValueError,
-            "The truth value of an array with more than one element is ambiguous. Use a.any() or a.all()",
-        )
+        several = "The truth value of an array with more than one element is ambiguous. Use a.any() or a.all()"
+        if any(certainly_differ(n, 1) for n in self.shape_):
+            raise error(ValueError, several)
+        for n in self.shape_:
+            require_same(n, 1, several)
+        return self.read((0,) * self.ndim)
 
     def __getattr__(self, name: str) -> Any:
         from iverson.lang.table import method
@@ -338,7 +351,7 @@ def in_parallel(shape: Shape, body: Callable[..., Any], yields: Any) -> tuple[Va
 def _require_rectangular(outs: Sequence[Atom], inner: set[Var]) -> None:
     """The rows of an array have one length."""
     if any(n in inner for o in outs for n in extents_of(o)):
-        raise error(
+        raise refusal(
             ValueError, "the rows of an array have an inhomogeneous shape: their length depends on the row's index"
         )
 

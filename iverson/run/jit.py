@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from iverson.lang import state
+from iverson.lang.assumptions import Terms, fitting
 from iverson.lang.calls import call
 from iverson.lang.dtypes import python_kind
-from iverson.lang.stage import SMALL, AbstractArray, AbstractScalar, Staged, stage
+from iverson.lang.stage import SMALL, AbstractArray, AbstractScalar, Staged, abstract_leaf, stage
 from iverson.lang.staging import active
 from iverson.run.derive import expand
 from iverson.run.program import Program
@@ -92,28 +93,35 @@ class Jit:
         static = self._static_leaves(args, kwargs)
         leaves = [x if k in static else _plain(x) for k, x in enumerate(leaves)]
         key = (spec, *(("static", _hashable(x)) if k in static else self._key(x) for k, x in enumerate(leaves)))
-        if key not in self.programs:
-            abstract = [x if k in static else _abstract(x, self.static_shapes) for k, x in enumerate(leaves)]
-            if self._watch is not None:
-                self._watch.add(*(x for x in abstract if not isinstance(x, AbstractArray | AbstractScalar)))
-            self.programs[key] = Program(self._contained(state.unflatten(spec, abstract)), abstract, self.options)
-        return self.programs[key], leaves
+
+        def make(ones: Terms) -> Program:
+            if (key, ones) not in self.programs:
+                abstract = [x if k in static else abstract_leaf(x, self.static_shapes) for k, x in enumerate(leaves)]
+                if self._watch is not None:
+                    self._watch.add(*(x for x in abstract if not isinstance(x, AbstractArray | AbstractScalar)))
+                staged = self._contained(state.unflatten(spec, abstract), ones)
+                self.programs[key, ones] = Program(staged, abstract, self.options)
+            return self.programs[key, ones]
+
+        return fitting(make, leaves), leaves
 
     def staged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Staged:
         """The program for these arguments as it is staged, derivatives made, before any optimisation."""
         leaves, spec = state.flatten((args, kwargs))
         static = self._static_leaves(args, kwargs)
-        abstract = [x if k in static else _abstract(_plain(x), self.static_shapes) for k, x in enumerate(leaves)]
-        found = self._stage(*state.unflatten(spec, abstract))
+        leaves = [x if k in static else _plain(x) for k, x in enumerate(leaves)]
+        abstract = [x if k in static else abstract_leaf(x, self.static_shapes) for k, x in enumerate(leaves)]
+        call = state.unflatten(spec, abstract)
+        found = fitting(lambda ones: self._stage(*call, ones), leaves)
         return replace(found, function=expand(found.function))
 
-    def _contained(self, call: Any) -> Staged:
+    def _contained(self, call: Any, ones: Terms) -> Staged:
         """Stage, and let no value of the program escape."""
         escaped = ""
         limit = sys.getrecursionlimit()
         try:
             sys.setrecursionlimit(max(limit, _DEEP))  # long expressions are deep trees
-            return self._stage(*call)
+            return self._stage(*call, ones)
         finally:
             sys.setrecursionlimit(limit)
             if self._watch is not None:
@@ -121,8 +129,8 @@ class Jit:
             if escaped and sys.exception() is None:
                 raise TypeError(f"the function stores a value of the program in {escaped}: return the value instead")
 
-    def _stage(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Staged:
-        return stage(self.f, args, kwargs)
+    def _stage(self, args: tuple[Any, ...], kwargs: dict[str, Any], ones: Terms) -> Staged:
+        return stage(self.f, args, kwargs, ones)
 
     def _require_names(self) -> None:
         """Raise unless `static_argnames` are arguments."""
@@ -185,8 +193,8 @@ class Derived(Jit):
     def __iverson_stage__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return self.f(*args, **kwargs)
 
-    def _stage(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Staged:
-        return stage(self, args, kwargs)
+    def _stage(self, args: tuple[Any, ...], kwargs: dict[str, Any], ones: Terms) -> Staged:
+        return stage(self, args, kwargs, ones)
 
 
 def jit(f: Callable[..., Any] | None = None, **options: Any) -> Any:
@@ -230,14 +238,6 @@ def _plain(x: Any) -> Any:
     if hasattr(x, "__array__") and not isinstance(x, np.generic | type):
         return _plain(np.asarray(x))
     return x
-
-
-def _abstract(x: Any, static_shapes: bool) -> Any:
-    if isinstance(x, np.ndarray):
-        shape = tuple(n if static_shapes or n <= SMALL else None for n in x.shape)
-        return AbstractArray(x.dtype.newbyteorder("="), shape, bool(x.flags.writeable))
-    kind = None if isinstance(x, bool) else python_kind(x)
-    return x if kind is None else AbstractScalar(kind.dtype, kind.weak)
 
 
 def _require_hashable(name: str, leaves: Sequence[Any]) -> None:

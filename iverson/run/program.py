@@ -33,6 +33,7 @@ from iverson.backend.abi import (
 from iverson.core.show import show
 from iverson.core.syntax import Array, Block, Function
 from iverson.lang import state
+from iverson.lang.assumptions import Terms
 from iverson.lang.dtypes import core_dtype, is_complex
 from iverson.lang.stage import SMALL, AbstractArray, AbstractScalar, OutSpec, Staged
 from iverson.opt.pipeline import optimise
@@ -60,6 +61,11 @@ class Program:
         self.options = options
         self.written = {m.leaf for m in staged.mutated if m.kind == "array"}
         self._programs: dict[tuple[bool, ...], _Native] = {}
+
+    @property
+    def assumed(self) -> Terms:
+        """The computed lengths that it takes not to be 1."""
+        return self.staged.assumed
 
     def run(self, leaves: Sequence[Any]) -> Any:
         """The function's result on these leaves; arrays it mutates are written."""
@@ -183,12 +189,16 @@ class _Native:
     def compiled(self) -> backend.Compiled:
         """The program at every stage of the back end."""
         program = self.program
-        return backend.compile(program.function, layouts=self.layouts, committed=program.committed, **program.options)
+        tells = not program.staged.specialised
+        return backend.compile(
+            program.function, layouts=self.layouts, committed=program.committed, tells=tells, **program.options
+        )
 
     def _code(self) -> backend.Code:
         """The code, from disk if this program has been compiled before."""
         text = show(self.program.source, sites=True, types=True)
-        name = disk.key(text, repr((self.layouts, self.program.committed, sorted(self.program.options.items()))))
+        options = sorted(self.program.options.items())
+        name = disk.key(text, repr((self.layouts, self.program.committed, self.program.staged.specialised, options)))
         image = disk.get(name)
         if image is not None:
             return pickle.loads(image)  # type: ignore[no-any-return]

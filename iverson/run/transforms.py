@@ -315,8 +315,8 @@ def functional_call(f: Callable[..., Any]) -> Callable[..., Any]:
     """f, never writing the caller's arrays."""
 
     def stage(*args: Any, **kwargs: Any) -> Any:
-        numeric = [k for k, x in enumerate(state.flatten((args, kwargs))[0]) if hasattr(x, "dtype")]
-        sub = subprogram(f, args, kwargs, numeric)
+        apart = [k for k, x in enumerate(state.flatten((args, kwargs))[0]) if isinstance(x, Arr)]
+        sub = subprogram(f, args, kwargs, apart)
         return sub.rebuild(sub.apply(sub.function))
 
     return Derived(stage, f, "call")

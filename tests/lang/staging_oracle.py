@@ -9,12 +9,12 @@ import numpy as np
 
 from iverson.core.evaluate import evaluate
 from iverson.lang import state
-from iverson.lang.stage import ParamSpec, Staged, abstract, stage
+from iverson.lang.stage import ParamSpec, Staged, stage_for
 
 
 def staged(f: Callable[..., Any], *args: Any, static_shapes: bool = False) -> Staged:
     """f staged for these arguments: lengths above 4 are symbols, unless `static_shapes`."""
-    return stage(f, abstract(args, static_shapes))
+    return stage_for(f, args, static_shapes)
 
 
 def parameter(program: Staged, p: ParamSpec, leaves: list[Any]) -> Any:

@@ -6,7 +6,7 @@ import pytest
 from iverson.core.check import check
 from iverson.core.evaluate import evaluate
 from iverson.lang import state
-from iverson.lang.stage import Staged, abstract, stage
+from iverson.lang.stage import Staged, stage_for
 from tests.programs import PROGRAMS, assert_same
 from tests.programs.registry import copied
 
@@ -37,7 +37,7 @@ def pairs(x):
 
 def run(function, args):
     """The staged function by the evaluator: its result, and the final contents of what it mutates."""
-    staged = stage(function, abstract(args))
+    staged = stage_for(function, args)
     check(staged.function)
     result = evaluate(staged.function, inputs(staged, args)).values
     leaves, _ = state.flatten((args, {}))

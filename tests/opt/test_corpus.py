@@ -5,7 +5,7 @@ import pytest
 
 from iverson.core.evaluate import evaluate
 from iverson.diff.reverse import gradient
-from iverson.lang.stage import abstract, stage
+from iverson.lang.stage import stage_for
 from iverson.opt.pipeline import PASSES, optimise, prepare
 from tests.lang.test_stage_corpus import inputs
 from tests.opt.support import assert_kept, outcome, same
@@ -21,7 +21,7 @@ def stated(name):
 
 def staged(program, n):
     args = program.arguments(n)
-    s = stage(program.function, abstract(args))
+    s = stage_for(program.function, args)
     return s.function, inputs(s, args)
 
 

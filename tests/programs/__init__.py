@@ -9,6 +9,7 @@ from . import (  # noqa: F401
     elementwise,
     functional,
     gather_scatter,
+    lengths,
     linalg_loops,
     loops,
     numpy_names,
@@ -21,6 +22,7 @@ from . import (  # noqa: F401
     special_functions,
     statistics,
     stencils,
+    unreached,
     whiles,
 )
 from .registry import (
