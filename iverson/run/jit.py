@@ -99,13 +99,13 @@ class Jit:
             self.programs[key] = Program(self._contained(state.unflatten(spec, abstract)), abstract, self.options)
         return self.programs[key], leaves
 
-    def staged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Staged:
-        """The program for these arguments as it is staged, derivatives made, before any optimisation."""
+    def staged(self, args: tuple[Any, ...], kwargs: dict[str, Any], expanded: bool = True) -> Staged:
+        """The program for these arguments as it is staged, derivatives made (`expanded`), before any optimisation."""
         leaves, spec = state.flatten((args, kwargs))
         static = self._static_leaves(args, kwargs)
         abstract = [x if k in static else _abstract(_plain(x), self.static_shapes) for k, x in enumerate(leaves)]
         found = self._stage(*state.unflatten(spec, abstract))
-        return replace(found, function=expand(found.function))
+        return replace(found, function=expand(found.function)) if expanded else found
 
     def _contained(self, call: Any) -> Staged:
         """Stage, and let no value of the program escape."""
