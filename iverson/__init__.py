@@ -12,13 +12,16 @@ from iverson.lang.functional import (
     unroll,
     while_loop,
 )
+from iverson.run.cost import cheapness, cost
 from iverson.run.inspect import check_grads, show
 from iverson.run.jit import jit
 from iverson.run.transforms import functional, grad, hessian, hvp, jacfwd, jacrev, jet, jvp, value_and_grad, vjp
 
 __all__ = [
+    "cheapness",
     "check_grads",
     "cond",
+    "cost",
     "fori_loop",
     "functional",
     "grad",

@@ -24,6 +24,7 @@ from fractions import Fraction
 from iverson.core.rewrite import type_atoms
 from iverson.core.sizes import (
     ONE,
+    Count,
     Factor,
     Floor,
     Least,
@@ -97,6 +98,10 @@ class Sizes:
             case _:
                 for v in let.vars:
                     self._extents(v)
+
+    def define(self, v: Var, known: Size) -> None:
+        """An integer is a size."""
+        self._defined[v] = known
 
     def assume(self, pred: Atom, holds: bool = True) -> None:
         """A bool is known from here on."""
@@ -259,7 +264,7 @@ class Sizes:
         )
 
     def _even_or_positive(self, m: Monomial) -> bool:
-        return all(power % 2 == 0 or self._least.get(f, -1) >= 0 for f, power in m)
+        return all(power % 2 == 0 or isinstance(f, Count) or self._least.get(f, -1) >= 0 for f, power in m)
 
     def _rank(self, f: Factor) -> tuple[int, int]:
         """Compound atoms first, then indices, the innermost first."""
@@ -278,7 +283,7 @@ class Sizes:
     def _atom_out(self, f: Factor, p: Size, fuel: int) -> list[list[Size]]:
         """Alternatives, each a list of sizes without the compound atom f: if all of one are >= 0, so is p."""
         split = p.split(f)
-        if split is None or isinstance(f, Var):
+        if split is None or isinstance(f, Var | Count):
             return []
         c, rest = split
         up, down = self._sign(c, fuel)

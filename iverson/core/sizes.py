@@ -8,13 +8,15 @@ sizes are equal if their normal forms are:
     floor(a b / b) = a                                 a mod b = a - b floor(a / b)
     min(a + c, b + c) = c + min(a, b)                  min(a, a + 1) = a
 
-Sizes are mathematical integers: they don't wrap.  What holds about them where, is core/bounds.py.
+Sizes are mathematical integers: they don't wrap.  What holds about them where, is core/bounds.py; further atoms that
+the costs of programs have, sums and logarithms, are core/sums.py.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,7 +25,7 @@ from typing import TypeAlias
 from iverson.core.syntax import Var
 
 Number: TypeAlias = int | Fraction
-Factor: TypeAlias = "Var | Floor | Least | Greatest"
+Factor: TypeAlias = "Var | Floor | Least | Greatest | Count"
 Monomial: TypeAlias = "frozenset[tuple[Factor, int]]"  # factors with their powers
 
 ONE: Monomial = frozenset()
@@ -54,8 +56,14 @@ class Size:
             terms[m] = terms.get(m, 0) + c
         return Size(terms)
 
+    def __radd__(self, other: Number) -> Size:
+        return self + other
+
     def __sub__(self, other: Size | Number) -> Size:
         return self + size(other) * -1
+
+    def __rsub__(self, other: Number) -> Size:
+        return -self + other
 
     def __mul__(self, other: Size | Number) -> Size:
         if not isinstance(other, Size):
@@ -65,6 +73,12 @@ class Size:
             product = _times(m, k)
             terms[product] = terms.get(product, 0) + c * d
         return Size(terms)
+
+    def __rmul__(self, other: Number) -> Size:
+        return self * other
+
+    def __pow__(self, power: int) -> Size:
+        return math.prod([self] * power, start=Size({ONE: 1}))
 
     def __neg__(self) -> Size:
         return self * -1
@@ -95,7 +109,12 @@ class Size:
         """All variables, those inside atoms too."""
         found: dict[Var, None] = {}
         for f in self.factors():
-            found.update({f: None} if isinstance(f, Var) else {v: None for s in parts(f) for v in s.variables()})
+            if isinstance(f, Var):
+                found[f] = None
+            elif isinstance(f, Count):
+                found.update(f.variables())
+            else:
+                found.update({v: None for s in parts(f) for v in s.variables()})
         return found
 
     def powers(self, factor: Factor) -> dict[int, Size]:
@@ -152,6 +171,22 @@ class Greatest:
     items: frozenset[Size]
 
 
+class Count(ABC):
+    """An atom of another kind; never negative."""
+
+    @abstractmethod
+    def variables(self) -> dict[Var, None]: ...
+
+    @abstractmethod
+    def value(self, env: Mapping[Var, int]) -> int: ...
+
+    @abstractmethod
+    def substitute(self, env: Mapping[Var, Size]) -> Size: ...
+
+    @abstractmethod
+    def show(self, text: Callable[[Size], str]) -> str: ...
+
+
 def size(x: Size | Number | Factor) -> Size:
     """A number or an atom as a size."""
     if isinstance(x, Size):
@@ -164,6 +199,30 @@ def size(x: Size | Number | Factor) -> Size:
 def parts(atom: Floor | Least | Greatest) -> tuple[Size, ...]:
     """The sizes inside an atom."""
     return (atom.numerator, atom.denominator) if isinstance(atom, Floor) else tuple(atom.items)
+
+
+def substitute(s: Size, env: Mapping[Var, Size]) -> Size:
+    """Variables replaced by sizes, inside atoms too."""
+    if env.keys().isdisjoint(s.variables()):
+        return s
+    total = Size({})
+    for m, c in s.terms.items():
+        total = total + math.prod((_substituted(f, env) ** p for f, p in m), start=Size({ONE: c}))
+    return total
+
+
+def _substituted(f: Factor, env: Mapping[Var, Size]) -> Size:
+    match f:
+        case Floor(a, b):
+            return substitute(a, env) // substitute(b, env)
+        case Least(items):
+            return minimum(*(substitute(s, env) for s in items))
+        case Greatest(items):
+            return maximum(*(substitute(s, env) for s in items))
+        case Var():
+            return env.get(f, size(f))
+        case _:
+            return f.substitute(env)
 
 
 def _integral(c: Number) -> Number:
@@ -317,8 +376,10 @@ def _value(f: Factor, env: Mapping[Var, int]) -> int:
             return min(s.value(env) for s in items)
         case Greatest(items):
             return max(s.value(env) for s in items)
-        case _:
+        case Var():
             return env[f]
+        case _:
+            return f.value(env)
 
 
 def _show_factor(f: Factor) -> str:
@@ -329,8 +390,10 @@ def _show_factor(f: Factor) -> str:
             return f"min({', '.join(sorted(map(repr, items)))})"
         case Greatest(items):
             return f"max({', '.join(sorted(map(repr, items)))})"
-        case _:
+        case Var():
             return f.hint
+        case _:
+            return f.show(repr)
 
 
 def _show(m: Monomial) -> str:

@@ -52,7 +52,7 @@ from iverson.diff.loops import loop
 from iverson.diff.ordered import ordered
 from iverson.diff.parallel import for_
 from iverson.diff.recording import Planner
-from iverson.diff.residuals import BranchRecord, Step
+from iverson.diff.residuals import BranchRecord, Plan, Step
 from iverson.diff.sweep import Rule, Sweep
 
 
@@ -62,7 +62,7 @@ def vjp(function: Function, wrt: Sequence[int]) -> Function:
     Parameters: the primal's, then a cotangent per float out (preceded, where an extent of the out is neither a
     parameter nor a literal, by that extent).  Outs: the primal's, then the adjoint of each parameter in `wrt`.
     """
-    return _reverse(function, wrt, seeded=False)
+    return reverse(function, wrt, seeded=False)[0]
 
 
 def gradient(function: Function, wrt: Sequence[int]) -> Function:
@@ -70,10 +70,11 @@ def gradient(function: Function, wrt: Sequence[int]) -> Function:
     first = function.body.outs[0].type if function.body.outs else None
     if not isinstance(first, Scalar) or not first.dtype.is_float:
         raise TypeError(f"the gradient of {function.name} needs a float scalar as the first result")
-    return _reverse(function, wrt, seeded=True)
+    return reverse(function, wrt, seeded=True)[0]
 
 
-def _reverse(function: Function, wrt: Sequence[int], seeded: bool) -> Function:
+def reverse(function: Function, wrt: Sequence[int], seeded: bool) -> tuple[Function, Plan]:
+    """The transformed function, and the plan of what its forward sweep records."""
     primal = dce(rename_function(function))
     inputs = [primal.params[k] for k in wrt]
     for p in inputs:
@@ -99,9 +100,8 @@ def _reverse(function: Function, wrt: Sequence[int], seeded: bool) -> Function:
         more = _cotangents(primal, sweep, frame)
     sweep.block(frame, plan)
     adjoints = [sweep.value(frame, p) for p in inputs]
-    return dce(
-        replace(b.function((*primal.params, *more), (*outs, *adjoints), f"{primal.name}_vjp"), donated=primal.donated)
-    )
+    made = b.function((*primal.params, *more), (*outs, *adjoints), f"{primal.name}_vjp")
+    return dce(replace(made, donated=primal.donated)), plan
 
 
 def _cotangents(primal: Function, sweep: Sweep, frame: Frame) -> list[Var]:

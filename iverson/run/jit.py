@@ -105,15 +105,15 @@ class Jit:
 
         return fitting(make, leaves), leaves
 
-    def staged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Staged:
-        """The program for these arguments as it is staged, derivatives made, before any optimisation."""
+    def staged(self, args: tuple[Any, ...], kwargs: dict[str, Any], expanded: bool = True) -> Staged:
+        """The program for these arguments as it is staged, derivatives made (`expanded`), before any optimisation."""
         leaves, spec = state.flatten((args, kwargs))
         static = self._static_leaves(args, kwargs)
         leaves = [x if k in static else _plain(x) for k, x in enumerate(leaves)]
         abstract = [x if k in static else abstract_leaf(x, self.static_shapes) for k, x in enumerate(leaves)]
         call = state.unflatten(spec, abstract)
         found = fitting(lambda ones: self._stage(*call, ones), leaves)
-        return replace(found, function=expand(found.function))
+        return replace(found, function=expand(found.function)) if expanded else found
 
     def _contained(self, call: Any, ones: Terms) -> Staged:
         """Stage, and let no value of the program escape."""

@@ -1,0 +1,139 @@
+"""Which residuals a gradient has: the arrays of the forward sweep that its return sweep reads.
+
+    stored        a result that the return sweep needs, one entry per index or turn of what surrounds it
+    winner        the index that attained a minimum or maximum
+    overwritten   elements that an in-place update replaced, put back by the return sweep
+    logged        values of turns whose number, or whose extents, aren't known before they are run
+    re-run        a statement in a loop or branch whose results aren't stored: it runs again; no memory
+
+Read off the plan (residuals.py) and the transformed program, after dead code has gone.  Passes that run later may make
+a residual unnecessary: forward and return sweep of one nest become one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from iverson.core.rewrite import atoms, blocks, free
+from iverson.core.syntax import Array, Function, Let, Site, Var, While
+from iverson.diff.residuals import AppendLog, BranchRecord, ForRecord, Log, LoopRecord, Plan, Region, Step, Updates
+from iverson.diff.reverse import reverse
+
+
+@dataclass(frozen=True)
+class Residual:
+    name: str
+    how: str
+    site: Site | None  # of the statement that made the value
+    arrays: tuple[Var, ...]  # of the transformed function's outermost block
+
+
+def residuals(function: Function, wrt: Sequence[int], seeded: bool = True) -> tuple[Function, list[Residual]]:
+    """The gradient (not `seeded`: the vjp) of a function as reverse.py makes it, and its residuals."""
+    made, plan = reverse(function, wrt, seeded)
+    forward = {v for let in plan.forward() for v in let.vars}
+    held = {v for let in made.body if forward.isdisjoint(let.vars) for v in _uses(let)} & forward
+    arrays = [v for let in made.body for v in let.vars if v in held and isinstance(v.type, Array)]
+    labels = _Labels(plan)
+    groups: dict[tuple[object, ...], list[Var]] = {}
+    for v in arrays:
+        groups.setdefault(labels.group(v), []).append(v)
+    return made, [labels.residual(vs) for vs in groups.values()] + list(_rerun(plan))
+
+
+def _uses(let: Let) -> set[Var]:
+    used = {a for a in atoms(let.op) if isinstance(a, Var)}
+    for binders, inner in blocks(let.op):
+        used |= free(inner, binders).keys()
+    return used
+
+
+class _Labels:
+    """What each array that a plan records is."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.how: dict[Var, str] = {}
+        self.of: dict[Var, Var] = {}  # a stored value -> its name in the scope that made it
+        self.logged: dict[Var, AppendLog] = {}
+        self.sites: dict[Var, Site | None] = {}
+        self._plan(plan)
+
+    def _plan(self, plan: Plan) -> None:
+        for step in plan.steps:
+            self.sites.update((v, step.let.site) for v in step.let.vars)
+            for inner in inner_plans(step):
+                self._plan(inner)
+            self._record(step)
+
+    def _record(self, step: Step) -> None:
+        record = step.record
+        tables = record.slots if isinstance(record, BranchRecord) else [record.slots] if record else []
+        for slots in tables:
+            for v, slot in slots.items():
+                self.of.setdefault(slot.var, v)
+                self.sites.setdefault(slot.var, step.let.site)
+                if slot.extents or isinstance(step.let.op, While):
+                    self.how[slot.var] = "logged"
+        match record:
+            case ForRecord():
+                for winner in record.winners.values():
+                    self.how[winner] = "winner"
+                    self.sites[winner] = step.let.site
+            case LoopRecord():
+                for log in record.logs.values():
+                    self._log(log, step.let.site)
+            case BranchRecord():
+                for x, (_, log) in record.undo.items():
+                    self._log(log, step.let.site, x)
+
+    def _log(self, log: Log, site: Site | None, array: Var | None = None) -> None:
+        olds: list[Var] = []
+        match log:
+            case Updates(entries):
+                olds = [old for _, old in entries]
+            case Region(parts):
+                olds = [old for _, old in parts]
+            case AppendLog():
+                olds = [*log.columns, *([] if log.stamp is None else [log.stamp])]
+                self.logged.update((v, log) for v in olds)
+        for old in olds:
+            self.how[old] = "overwritten"
+            self.sites.setdefault(old, site)
+            if array is not None and old not in self.of:
+                self.of[old] = array
+
+    def chain(self, v: Var) -> list[Var]:
+        """v, and the names of the value in the scopes inside, outermost first."""
+        names = [v]
+        while names[-1] in self.of:
+            names.append(self.of[names[-1]])
+        return names
+
+    def group(self, v: Var) -> tuple[object, ...]:
+        """Columns of one log are one residual."""
+        logs = [id(self.logged[w]) for w in self.chain(v) if w in self.logged]
+        return ("log", logs[0]) if logs else (v,)
+
+    def residual(self, vs: Sequence[Var]) -> Residual:
+        names = [w for v in vs for w in self.chain(v)]
+        how = next((self.how[w] for w in names if w in self.how), "stored")
+        site = next((self.sites[w] for w in reversed(names) if self.sites.get(w)), None)
+        return Residual(self.chain(vs[0])[-1].hint, how, site, tuple(vs))
+
+
+def inner_plans(step: Step) -> Sequence[Plan]:
+    record = step.record
+    if isinstance(record, BranchRecord):
+        return record.plans
+    return [] if record is None else [record.plan]
+
+
+def _rerun(plan: Plan) -> Iterator[Residual]:
+    """The nested statements that run once more in the return sweep."""
+    for step in plan.steps:
+        for inner in inner_plans(step):
+            for nested in inner.steps:
+                if not (nested.scalar or nested.kept or nested.chained) and nested.record and nested.let.vars:
+                    yield Residual(nested.let.vars[0].hint, "re-run", nested.let.site, ())
+            yield from _rerun(inner)
