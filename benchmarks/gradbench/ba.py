@@ -58,11 +58,12 @@ def jacobian(cameras, points, weights, observations, features):
     def values(i):
         camera, point = observations[i]
         in_camera, in_point, in_weight = block(cameras[camera], points[point], weights[i], features[i])
-        return [np.concatenate([in_camera[r], in_point[r], in_weight[r : r + 1]]) for r in range(2)]
+        return np.concatenate([in_camera, in_point, in_weight[:, None]], axis=1)
 
     def columns(i):
         camera, point = observations[i]
-        return np.concatenate([CAMERA * camera + np.arange(CAMERA), first_point + 3 * point + np.arange(3), [first_weight + i]])
+        of_camera, of_point = CAMERA * camera + np.arange(CAMERA), first_point + 3 * point + np.arange(3)
+        return np.concatenate([of_camera, of_point, [first_weight + i]])
 
     rows = np.concatenate([15 * np.arange(2 * p), 30 * p + np.arange(p + 1)])
     cols = [[columns(i) for _ in range(2)] for i in range(p)]
