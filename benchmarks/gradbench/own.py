@@ -79,7 +79,7 @@ def native(found: ctypes.CDLL, name: str, args: Sequence[Any], ours: Any) -> Cal
     function.restype = None
     passed = [_passed(a) for a in (*held, out)]
 
-    def call(keep: Any = held) -> None:  # `held` is what the pointers point to
+    def call(keep: Any = (held, out)) -> None:  # what the pointers point to
         function(*passed)
 
     call()
