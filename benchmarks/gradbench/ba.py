@@ -52,27 +52,25 @@ def jacobian(cameras, points, weights, observations, features):
     p = len(observations)
     first_point = CAMERA * len(cameras)
     first_weight = first_point + 3 * len(points)
-    block = iv.jacfwd(reprojection, argnums=(0, 1, 2))
+    block = iv.jacrev(reprojection, argnums=(0, 1, 2))
     slope = iv.grad(excess)
 
-    def values(i):
-        camera, point = observations[i]
-        in_camera, in_point, in_weight = block(cameras[camera], points[point], weights[i], features[i])
-        return np.concatenate([in_camera, in_point, in_weight[:, None]], axis=1)
-
-    def columns(i):
-        camera, point = observations[i]
-        of_camera, of_point = CAMERA * camera + np.arange(CAMERA), first_point + 3 * point + np.arange(3)
-        return np.concatenate([of_camera, of_point, [first_weight + i]])
-
-    rows = np.concatenate([15 * np.arange(2 * p), 30 * p + np.arange(p + 1)])
-    cols = [[columns(i) for _ in range(2)] for i in range(p)]
-    vals = [values(i) for i in range(p)]
-    return (
-        rows,
-        np.concatenate([np.array(cols).ravel(), first_weight + np.arange(p)]),
-        np.concatenate([np.array(vals).ravel(), [slope(weights[i]) for i in range(p)]]),
-    )
+    rows, cols, vals = np.empty(3 * p + 1, dtype=int), np.empty(31 * p, dtype=int), np.empty(31 * p)
+    for i in range(p):
+        seen, by = observations[i, 1], observations[i, 0]
+        camera = np.array([cameras[by, a] for a in range(CAMERA)])
+        in_camera, in_point, in_weight = block(camera, points[seen], weights[i], features[i])
+        values = np.concatenate([in_camera, in_point, in_weight[:, None]], axis=1)
+        columns = np.concatenate([CAMERA * by + np.arange(CAMERA), first_point + 3 * seen + np.arange(3), [first_weight + i]])
+        for r in range(2):
+            at = 30 * i + 15 * r
+            rows[2 * i + r] = at
+            cols[at : at + 15] = columns
+            vals[at : at + 15] = values[r]
+    for i in range(p):
+        rows[2 * p + i], cols[30 * p + i], vals[30 * p + i] = 30 * p + i, first_weight + i, slope(weights[i])
+    rows[3 * p] = 31 * p
+    return rows, cols, vals
 
 
 def arguments(data):

@@ -58,11 +58,15 @@ def jvp(function: Function, wrt: Sequence[int]) -> Function:
     Parameters: the primal's, then a tangent per parameter in `wrt`.  Outs: the primal's, then the tangent of each float
     out.
     """
-    primal = dce(rename_function(function))
+    return pushforward(dce(rename_function(function)), wrt)
+
+
+def pushforward(primal: Function, wrt: Sequence[int]) -> Function:
+    """The same, where the primal's names are those of `primal`."""
     inputs = [primal.params[k] for k in wrt]
     for p in inputs:
         if not is_float(p):
-            raise TypeError(f"parameter {p.hint} of {function.name} has no derivative: it is {dtype_of(p)!r}")
+            raise TypeError(f"parameter {p.hint} of {primal.name} has no derivative: it is {dtype_of(p)!r}")
     tangents = [Var(p.type, f"d{p.hint}") for p in inputs]
     dual = _Dual(active(primal.body, inputs), dict(zip(inputs, tangents, strict=True)))
     for let in primal.body:
