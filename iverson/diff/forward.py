@@ -66,7 +66,7 @@ def jvp(function: Function, wrt: Sequence[int]) -> Function:
     Parameters: the primal's, then a tangent per parameter in `wrt`.  Outs: the primal's, then the tangent of each float
     out.
     """
-    return _forward(function, wrt, 1, f"{function.name}_jvp")
+    return pushforward(dce(rename_function(function)), wrt)
 
 
 def jet(function: Function, wrt: Sequence[int], order: int) -> Function:
@@ -75,15 +75,15 @@ def jet(function: Function, wrt: Sequence[int], order: int) -> Function:
     Parameters: the primal's, then the coefficients from 1 on of each parameter in `wrt`.  Outs: the primal's, then
     those of each float out.
     """
-    return _forward(function, wrt, order, f"{function.name}_jet")
+    return pushforward(dce(rename_function(function)), wrt, order)
 
 
-def _forward(function: Function, wrt: Sequence[int], order: int, name: str) -> Function:
-    primal = dce(rename_function(function))
+def pushforward(primal: Function, wrt: Sequence[int], order: int = 1) -> Function:
+    """The same, where the primal's names are those of `primal`."""
     inputs = [primal.params[k] for k in wrt]
     for p in inputs:
         if not is_float(p):
-            raise TypeError(f"parameter {p.hint} of {function.name} has no derivative: it is {dtype_of(p)!r}")
+            raise TypeError(f"parameter {p.hint} of {primal.name} has no derivative: it is {dtype_of(p)!r}")
     tails: dict[Var, Tail] = {p: tuple(Var(p.type, f"d{p.hint}") for _ in range(order)) for p in inputs}
     added = [c for p in inputs for c in tails[p] if isinstance(c, Var)]
     dual = _Dual(active(primal.body, inputs), tails, order)
@@ -91,7 +91,7 @@ def _forward(function: Function, wrt: Sequence[int], order: int, name: str) -> F
         dual.let(let)
     outs = primal.body.outs
     more = dual.all_tails([out for out in outs if is_float(out)])
-    result = dual.b.function((*primal.params, *added), (*outs, *more), name)
+    result = dual.b.function((*primal.params, *added), (*outs, *more), f"{primal.name}_jvp")
     return dce(replace(result, donated=primal.donated))
 
 

@@ -1,9 +1,11 @@
 """Jacobians: a For over unit tangents of forward mode, or over unit cotangents of reverse mode.
 
-    jacfwd f = For [k < inputs]  yields Map: jvp f (x, e_k)         transposed to [outputs..., inputs...]
-    jacrev f = For [k < outputs] yields Map: vjp f (x, e_k)
+    jacfwd f = primal; For [k < inputs]  yields Map: tangents of f at e_k        transposed to [outputs..., inputs...]
+    jacrev f = forward sweep; For [k < outputs] yields Map: return sweep at e_k
 
-e_k is Iverson's bracket [j = k].  Work: inputs (outputs) times that of the one product.
+e_k is Iverson's bracket [j = k].  What doesn't depend on k is computed once, before the For: the primal, whose
+statements then give tangents alone, and the forward sweep.  (A tangent's own scope still runs its scalars again.)
+Work: that of the primal, and inputs (outputs) times that of the one product.
 """
 
 from __future__ import annotations
@@ -11,36 +13,59 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from iverson.core.build import Builder, dtype_of, extents_of, literal
-from iverson.core.rewrite import rename, rename_function
-from iverson.core.syntax import Atom, DType, Function, Map, Var
+from iverson.core.dce import dce
+from iverson.core.rewrite import free, lookup, rename, rename_function, rename_let, type_atoms
+from iverson.core.syntax import Atom, Block, DType, Function, Let, Map, Var
 from iverson.diff import forward, reverse
 
 
 def jacfwd(f: Function, wrt: Sequence[int]) -> Function:
     """params -> for each float out, for each parameter of `wrt`: the array [out extents..., parameter extents...]."""
-    f = rename_function(f)
+    f = dce(rename_function(f))
     b = Builder()
+    b.splice(f.body)
     floats = sum(dtype_of(out).is_float for out in f.body.outs)
     by_parameter = []
     for w in wrt:
-        param, g = f.params[w], forward.jvp(f, [w])
+        param, g = f.params[w], forward.pushforward(f, [w])
+        shared = _shared(f.body, g.body)
 
-        def column(*index: Atom, param: Var = param, g: Function = g) -> tuple[Atom, ...]:
+        def column(*index: Atom, param: Var = param, g: Function = g, shared: set[Var] = shared) -> tuple[Atom, ...]:
             tangent = _unit(b, extents_of(param), dtype_of(param), index)
-            return _apply(b, g, [*f.params, tangent])[-floats:]
+            return _tangents(b, g.body, {g.params[-1]: tangent}, shared)[-floats:]
 
-        columns = _each(b, extents_of(param), floats, column)
+        columns = _each(b, extents_of(param), floats, column) if floats else ()
         by_parameter.append([_transposed(b, c, len(extents_of(param))) for c in columns])
-    return b.function(f.params, [j for row in zip(*by_parameter, strict=True) for j in row], f"jacfwd_{f.name}")
+    return dce(b.function(f.params, [j for row in zip(*by_parameter, strict=True) for j in row], f"jacfwd_{f.name}"))
+
+
+def _shared(primal: Block, dual: Block) -> set[Var]:
+    """What the primal's statements bind, and the dual's as well: none of it, if a tangent's extent is among it."""
+    names = {v for let in primal for v in let.vars}
+    for let in dual:
+        if any(names.intersection(type_atoms(v.type), let.vars) for v in let.vars if v not in names):
+            return set()
+    return names
+
+
+def _tangents(b: Builder, dual: Block, env: dict[Var, Atom], shared: set[Var]) -> tuple[Atom, ...]:
+    """The statements of a dual program that give something beside what is `shared`, which stands outside."""
+    for let in dual:
+        if shared.issuperset(let.vars):
+            continue
+        b.let(rename_let(let, env))
+        for v in shared.intersection(let.vars):
+            del env[v]
+    return tuple(lookup(out, env) for out in dual.outs)
 
 
 def jacrev(f: Function, wrt: Sequence[int]) -> Function:
     """As jacfwd, by reverse mode: best where there are fewer outputs than inputs."""
-    f = rename_function(f)
     b = Builder()
-    outs = [out for out in _apply(b, f, f.params) if dtype_of(out).is_float]
     g = reverse.vjp(f, wrt)
-    extra = g.params[len(f.params) :]
+    params, extra = g.params[: len(f.params)], g.params[len(f.params) :]
+    back = _steady(b, g.body, extra)
+    outs = [out for out in g.body.outs[: len(f.body.outs)] if dtype_of(out).is_float]
     cotangents = [p for p in extra if dtype_of(p).is_float]
     computed = dict(pair for c, out in zip(cotangents, outs, strict=True) for pair in _extents(c, out))
     jacobians: list[Atom] = []
@@ -49,19 +74,27 @@ def jacrev(f: Function, wrt: Sequence[int]) -> Function:
         def row(*index: Atom, chosen: int = chosen) -> tuple[Atom, ...]:
             seeds = {
                 c: _unit(b, extents_of(out), dtype_of(out), index)
-                if out is outs[chosen]
+                if k == chosen
                 else b.zeros(extents_of(out), dtype_of(out))
-                for c, out in zip(cotangents, outs, strict=True)
+                for k, (c, out) in enumerate(zip(cotangents, outs, strict=True))
             }
-            return _apply(b, g, [*f.params, *({**computed, **seeds}[p] for p in extra)])[-len(wrt) :]
+            return b.splice(rename(back, {**computed, **seeds}))[-len(wrt) :]
 
         jacobians += _each(b, extents_of(outs[chosen]), len(wrt), row)
-    return b.function(f.params, jacobians, f"jacrev_{f.name}")
+    return dce(b.function(params, jacobians, f"jacrev_{f.name}"))
 
 
-def _apply(b: Builder, f: Function, args: Sequence[Atom]) -> tuple[Atom, ...]:
-    """The function's body in place, on these arguments."""
-    return b.splice(rename(f.body, dict(zip(f.params, args, strict=True))))
+def _steady(b: Builder, block: Block, varying: Sequence[Var]) -> Block:
+    """Emit what doesn't depend on the names `varying`; give what does."""
+    inner = set(varying)
+    rest: list[Let] = []
+    for let in block:
+        if inner.isdisjoint(free(Block((let,), ()))):
+            b.let(let)
+        else:
+            inner.update(let.vars)
+            rest.append(let)
+    return Block(tuple(rest), block.outs)
 
 
 def _extents(cotangent: Var, out: Atom) -> Iterator[tuple[Var, Atom]]:

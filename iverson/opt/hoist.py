@@ -5,7 +5,8 @@
                                                           For [i < n] { For [c < k] { a = t[c]; B } }
 
 and so for Loop and While.  The second equation is for what is dear: a Reduce of scalars, or a transcendental function;
-the extents (k) are the same in every turn.  What moves can't raise, trusts no check, and is not consumed inside.
+the extents (k) are the same in every turn.  What moves can't raise, trusts no check, and is not consumed inside; but
+where a loop surely runs, what comes before all that may raise in a turn does so as well before the loop.
 
 Invariant: if the loop runs, the count falls by what moved from all turns but one, and rises by two per element of t.
 If it doesn't run, it rises by at most the cost of one turn.
@@ -26,6 +27,7 @@ from iverson.core.syntax import (
     For,
     Function,
     Let,
+    Literal,
     Loop,
     Map,
     Op,
@@ -87,10 +89,12 @@ class _Mover:
     def loop(self, loop: For | Loop | While) -> For | Loop | While:
         """The loop's own body: invariant statements go out as they are."""
         kept: list[Let] = []
+        first = _runs(loop)
         for let in loop.body:
-            if self.invariant(let) and self.may_move(let) and self.consumed.keys().isdisjoint(let.vars):
+            if self.invariant(let) and self.may_move(let, first) and self.consumed.keys().isdisjoint(let.vars):
                 self.before.append(let)
             else:
+                first = first and not self.effects.fails(let.op)
                 self.varying.update(let.vars)
                 kept.append(self.inner(let, _Path()))
         return replace(loop, body=Substitution(self.env).block(Block(tuple(kept), loop.body.outs)))
@@ -147,8 +151,9 @@ class _Mover:
     def invariant(self, let: Let) -> bool:
         return self.varying.isdisjoint(free(Block((let,), ())))
 
-    def may_move(self, let: Let) -> bool:
-        return not (self.effects.fails(let.op) or self.effects.trusts(let.op) or contributed(let.op))
+    def may_move(self, let: Let, first: bool = False) -> bool:
+        """`first`: it runs before anything of the loop that may raise, and does run."""
+        return not contributed(let.op) and (first or not (self.effects.fails(let.op) or self.effects.trusts(let.op)))
 
     def bind_inside(self, op: Op) -> None:
         """Everything bound inside an op that isn't crossed varies."""
@@ -157,6 +162,12 @@ class _Mover:
             for let in inner:
                 self.varying.update(let.vars)
                 self.bind_inside(let.op)
+
+
+def _runs(loop: For | Loop | While) -> bool:
+    """Is there certainly a turn?"""
+    extents = loop.extent if isinstance(loop, For) else (loop.extent,) if isinstance(loop, Loop) else (None,)
+    return all(isinstance(n, Literal) and n.value > 0 for n in extents)
 
 
 def _dear(let: Let) -> bool:
