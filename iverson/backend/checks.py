@@ -257,7 +257,7 @@ class _Leaving:
         for stmt in ir.walk(self.loop.body):
             match stmt:
                 case ir.Store(View(_, prefix)):
-                    if not all(map(self._steady, prefix)):
+                    if not all(i not in checked and self._steady(i) for i in prefix):
                         return False
                 case ir.Load(_, View(_, prefix)):
                     if not all(i in checked or self._steady(i) for i in prefix):

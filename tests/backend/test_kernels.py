@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from iverson import backend
 from iverson.backend.abi import Layout
 from iverson.core.build import Builder
 from iverson.core.evaluate import evaluate
@@ -40,6 +41,16 @@ def put(b: Builder, acc: Var, i: Var, k: Var, x: Var) -> tuple[()]:
     return ()
 
 
+def add_squares(b: Builder, n: Var, k: Var, x: Var) -> Any:
+    """y[i * i] += x[i], k times: an index that is not affine."""
+
+    def turn(acc: Var, i: Var) -> tuple[()]:
+        b.contribute(acc, [b.o.mul(i, i)], b.read(x, i))
+        return ()
+
+    return b.accumulate([("add", [b.zeros([n], F64)])], lambda acc: b.for_(k, lambda i: turn(acc, i), []))
+
+
 def temporaries_then_error(b: Builder, n: Var, k: Var, x: Var) -> Any:
     y = b.map(n, lambda i: b.o.exp(b.read(x, i)))
 
@@ -67,6 +78,7 @@ FAILURES: dict[str, tuple[Make, int, type[Exception], str]] = {
         "index 6 is out of bounds for axis 0 with size 5",
     ),
     "contribute": (set_many, 1, IndexError, "index 5 is out of bounds for axis 0 with size 5"),
+    "contribute to squares": (add_squares, 4, IndexError, "index 9 is out of bounds for axis 0 with size 5"),
     "divide": (
         lambda b, n, k, x: b.map(n, lambda i: b.o.floordiv(i, b.o.sub(i, k))),
         3,
@@ -90,6 +102,11 @@ def test_failure(name: str, level: int) -> None:
         assert str(caught.value) == message
         assert caught.value.site == Site("user.py", 7)
     assert not native.LIVE
+
+
+def test_a_store_is_checked_before() -> None:
+    """Only a read may go on with a clamped index, and fail later."""
+    assert "bad" not in backend.compile(program(add_squares)).loops
 
 
 def test_no_turns_no_error() -> None:
