@@ -285,7 +285,7 @@ class _Counter:
         account.work, account.span = account.work + count, account.span + count
 
     def library(self, account: _Account, let: Let, op: Library) -> None:
-        row = library.TABLE[op.name]
+        row, params = library.TABLE[op.name], library.with_defaults(op.name, op.params)
         shapes = tuple(tuple(map(self.extent, extents_of(a))) for a in op.args)
 
         def of_shapes(what: str, function: Callable[[Any], Any]) -> Size:
@@ -294,7 +294,7 @@ class _Counter:
             except (TypeError, AttributeError):
                 return formula(f"{op.name}.{what}", function, shapes)
 
-        account.work = account.work + of_shapes("cost", row.cost)
+        account.work = account.work + of_shapes("cost", lambda s: row.cost(s, params))
         account.span = account.span + of_shapes("span", row.span)
         for v in let.vars:
             account.fresh(self.elements(v))

@@ -17,7 +17,19 @@ from dataclasses import dataclass
 
 from iverson.core.rewrite import atoms, blocks, free
 from iverson.core.syntax import Array, Function, Let, Site, Var, While
-from iverson.diff.residuals import AppendLog, BranchRecord, ForRecord, Log, LoopRecord, Plan, Region, Step, Updates
+from iverson.diff.residuals import (
+    AppendLog,
+    BranchRecord,
+    ForRecord,
+    Log,
+    LoopRecord,
+    Plan,
+    Record,
+    Region,
+    Slots,
+    Step,
+    Updates,
+)
 from iverson.diff.reverse import reverse
 
 
@@ -68,8 +80,7 @@ class _Labels:
 
     def _record(self, step: Step) -> None:
         record = step.record
-        tables = record.slots if isinstance(record, BranchRecord) else [record.slots] if record else []
-        for slots in tables:
+        for slots in _tables(record):
             for v, slot in slots.items():
                 self.of.setdefault(slot.var, v)
                 self.sites.setdefault(slot.var, step.let.site)
@@ -123,10 +134,24 @@ class _Labels:
 
 
 def inner_plans(step: Step) -> Sequence[Plan]:
-    record = step.record
-    if isinstance(record, BranchRecord):
-        return record.plans
-    return [] if record is None else [record.plan]
+    """The plans of the scopes inside a statement; an operator's are run on elements that are kept."""
+    match step.record:
+        case BranchRecord(plans):
+            return plans
+        case ForRecord(plan) | LoopRecord(plan):
+            return [plan]
+        case _:
+            return []
+
+
+def _tables(record: Record | None) -> Sequence[Slots]:
+    match record:
+        case BranchRecord():
+            return record.slots
+        case ForRecord() | LoopRecord():
+            return [record.slots]
+        case _:
+            return []
 
 
 def _rerun(plan: Plan) -> Iterator[Residual]:
