@@ -200,7 +200,7 @@ def lstsq_one(a: Arr, b: Arr, rcond: Any) -> tuple[Any, Arr, Num, Arr]:
     def residual(j: Num) -> Any:
         return total((m,), lambda i: ufunc(np.square, away.read((i, j) if b.ndim == 2 else (i,))))
 
-    return x, generate((count,), residual, a.dtype), rank, s
+    return x, generate((count,), residual, a.dtype), cast(rank, np.dtype(np.int32)), s
 
 
 @implements(np.linalg.lstsq)

@@ -1,4 +1,7 @@
-"""NumPy's products of arrays.  All are one construct, `contract`: a For over what stays, a sum over the rest."""
+"""NumPy's products of arrays.  All are one construct, `contract`: a For over what stays, a sum over the rest.
+
+Where that is a matrix product of floats, or a stack of them, it is the library's, unless an axis is known to be short.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,13 @@ from iverson.lang.numpy_joins import common_dtype
 from iverson.lang.numpy_reductions import over
 from iverson.lang.numpy_shapes import diagonal
 from iverson.lang.numpy_support import normal_axes, static_int, store
-from iverson.lang.shapes import Extent, axis_of
+from iverson.lang.shapes import Extent, axis_of, stretch
+from iverson.lang.staging import builder
 from iverson.lang.table import FUNCTIONS, implements
-from iverson.lang.values import Arr, elementwise, fold, generate, lift, lift_array, total
+from iverson.lang.values import Arr, elementwise, fold, generate, lift, lift_array, materialise, owned, total
 
 _BIG = 1000.0  # what an extent that isn't known weighs when contractions are ordered
+_SHORT = 4  # axes up to this long are better served by loops
 
 
 # --- the one construct ------------------------------------------------------------------------------------------------
@@ -40,6 +45,10 @@ def contract(
     d = common_dtype(operands) if dtype is None else supported(dtype)
     lengths = _lengths(operands, inputs, None if stretch else output)
     summed = [x for x in lengths if x not in output]
+    if d.kind == "f" and len(operands) == 2 and len(summed) == 1 and not any(map(_is_short, lengths.values())):
+        parts = _matrix_product(inputs, output, summed[0])
+        if parts is not None:
+            return _product(operands, inputs, output, parts, summed[0], d)
 
     def term(place: dict[Label, Any]) -> Any:
         factors = [_element(x, labels, place, d) for x, labels in zip(operands, inputs, strict=True)]
@@ -54,6 +63,43 @@ def contract(
         return fold("or", inner, body) if d == BOOL_ else total(inner, body)
 
     return generate([lengths[x] for x in output], element, d) if output else constant(element())
+
+
+def _is_short(n: Extent) -> bool:
+    return isinstance(n, int) and n <= _SHORT
+
+
+def _matrix_product(inputs: Sequence[Labels], output: Labels, summed: Label) -> tuple[Label, Label] | None:
+    """The labels of rows and columns: the last that an operand has for itself.  The others make a stack."""
+    own = [[x for x in labels if x not in other] for labels, other in (inputs, reversed(inputs))]
+    plain = all(len(labels) == len(set(labels)) and summed in labels for labels in inputs)
+    return (own[0][-1], own[1][-1]) if plain and all(own) else None
+
+
+def _product(
+    operands: Sequence[Arr], inputs: Sequence[Labels], output: Labels, own: tuple[Label, Label], summed: Label, d: Any
+) -> Arr:
+    """A matrix product for each index of the other labels."""
+    stack = [x for x in output if x not in own]
+    pairs = list(zip(operands, inputs, own, strict=True))
+    turned = output.index(own[0]) > output.index(own[1])
+    factors, plain = [], []
+    for place, (x, labels, mine) in enumerate(reversed(pairs) if turned else pairs):
+        outer, inner = [y for y in stack if y in labels], [y for y in labels if y in (mine, summed)]
+        moved = x.astype(d, copy=False).permuted(tuple(labels.index(y) for y in (*outer, *inner)))
+        factors.append((moved, [stack.index(y) for y in outer]))
+        plain.append(inner[place] == mine)
+    flags = {"transpose_a": not plain[0], "transpose_b": not plain[1]}
+
+    def one(*index: Any) -> Arr:
+        rows = [x[stretch([index[k] for k in outer], x.shape[:-2])] if outer else x for x, outer in factors]
+        a, b = map(materialise, rows)
+        return owned(builder().library("matmul", a, b, **flags)[0], d)
+
+    lengths = _lengths(operands, inputs)
+    out = generate([lengths[x] for x in stack], one, d) if stack else one()
+    labels = (*stack, *(reversed(own) if turned else own))
+    return out.permuted(tuple(labels.index(x) for x in output))
 
 
 def _lengths(operands: Sequence[Arr], inputs: Sequence[Labels], elastic: Labels | None = None) -> dict[Label, Extent]:

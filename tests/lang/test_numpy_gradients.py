@@ -8,11 +8,11 @@ from iverson.core.evaluate import evaluate
 from iverson.diff import reverse
 from iverson.lang import state
 from iverson.opt import pipeline
-from tests.lang import numpy_cases_arrays, numpy_cases_numbers
+from tests.lang import numpy_cases_arrays, numpy_cases_linalg, numpy_cases_numbers
 from tests.lang.numpy_cases import CASES
 from tests.lang.staging_oracle import parameter, staged
 
-assert numpy_cases_arrays and numpy_cases_numbers  # importing them lists their programs
+assert numpy_cases_arrays and numpy_cases_linalg and numpy_cases_numbers  # importing them lists their programs
 
 
 def is_float(x):

@@ -10,11 +10,11 @@ from scipy import special
 from iverson.lang import functional, table
 from iverson.lang import random as keyed
 from iverson.lang.mathtable import MATH
-from tests.lang import numpy_cases_arrays, numpy_cases_numbers
+from tests.lang import numpy_cases_arrays, numpy_cases_linalg, numpy_cases_numbers
 from tests.lang.numpy_cases import CASES
 from tests.lang.staging_oracle import run
 
-assert numpy_cases_arrays and numpy_cases_numbers  # importing them lists their programs
+assert numpy_cases_arrays and numpy_cases_linalg and numpy_cases_numbers  # importing them lists their programs
 table.load()
 
 
