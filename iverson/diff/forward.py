@@ -28,6 +28,7 @@ from iverson.core.syntax import (
     Block,
     Builtin,
     Contribute,
+    DType,
     For,
     Function,
     If,
@@ -64,7 +65,7 @@ def jvp(function: Function, wrt: Sequence[int]) -> Function:
         if not is_float(p):
             raise TypeError(f"parameter {p.hint} of {function.name} has no derivative: it is {dtype_of(p)!r}")
     tangents = [Var(p.type, f"d{p.hint}") for p in inputs]
-    dual = _Dual(active(primal.body, inputs), dict(zip(inputs, tangents, strict=True)))
+    dual = Dual(active(primal.body, inputs), dict(zip(inputs, tangents, strict=True)))
     for let in primal.body:
         dual.let(let)
     outs = primal.body.outs
@@ -73,7 +74,9 @@ def jvp(function: Function, wrt: Sequence[int]) -> Function:
     return dce(replace(result, donated=primal.donated))
 
 
-class _Dual:
+class Dual:
+    """The transform.  What tangents are and how they add up, a subclass may say otherwise (dependence.py)."""
+
     def __init__(self, names: set[Var], tangents: dict[Var, Atom]) -> None:
         self.active = names
         self.tangents = tangents
@@ -82,6 +85,14 @@ class _Dual:
 
     # --- tangents -----------------------------------------------------------------------------------------------------
 
+    def tangent_dtype(self, a: Atom) -> DType:
+        """The dtype of a float's tangent."""
+        return dtype_of(a)
+
+    def tangent_type(self, a: Atom) -> Scalar | Array:
+        """The type of a float's tangent."""
+        return make_type(self.tangent_dtype(a), extents_of(a))
+
     def is_active(self, a: Atom) -> bool:
         return isinstance(a, Var) and a in self.active
 
@@ -89,11 +100,11 @@ class _Dual:
         """The tangent of a float atom, zeros if it has none."""
         if isinstance(a, Var) and a in self.tangents:
             return self.tangents[a]
-        return self.b.zeros(extents_of(a), dtype_of(a))
+        return self.b.zeros(extents_of(a), self.tangent_dtype(a))
 
     def dual(self, v: Var) -> Var:
         """A new name for the tangent of v."""
-        d = Var(v.type, f"d{v.hint}")
+        d = Var(self.tangent_type(v), f"d{v.hint}")
         self.tangents[v] = d
         return d
 
@@ -127,10 +138,13 @@ class _Dual:
             case If():
                 sides = [self.block(side, let.vars) for side in (op.then, op.orelse)]
                 self.b.let(Let((*let.vars, *self.duals(let.vars)), If(op.pred, sides[0], sides[1]), let.site))
-            case Library(name) if any(v in self.active for v in let.vars):
-                raise NotImplementedError(f"the derivative of the library operation {name!r} is not defined")
+            case Library() if any(v in self.active for v in let.vars):
+                self.library(let, op)
             case _:
                 self.b.let(let)
+
+    def library(self, let: Let, op: Library) -> None:
+        raise NotImplementedError(f"the derivative of the library operation {op.name!r} is not defined")
 
     def block(self, block: Block, results: Sequence[Var]) -> Block:
         """A block that also gives the tangents of the outs whose results are active."""
@@ -170,18 +184,18 @@ class _Dual:
     # --- For ----------------------------------------------------------------------------------------------------------
 
     def for_(self, let: Let, op: For) -> None:
-        groups: list[tuple[Yield, tuple[Atom, ...], tuple[Var, ...], Operator | None]] = []
+        groups: list[tuple[Yield, tuple[Atom, ...], tuple[Var, ...], Operator | None, Monoid]] = []
         at = 0
         for y in op.yields:
             outs, vs = op.body.outs[at : at + width(y)], let.vars[at : at + width(y)]
-            groups.append((y, outs, vs, self.needs_lift(y, vs)))
+            groups.append((y, outs, vs, self.needs_lift(y, vs), self.sum_of(y, vs)))
             at += width(y)
         new = Yields(op)
         picked: list[tuple[Var, Var, Var, Yield]] = []  # result, tangents everywhere, winner
         with self.b.scope() as lets:
             for inner in op.body:
                 self.let(inner)
-            for y, outs, vs, lift in groups:
+            for y, outs, vs, lift, summing in groups:
                 floats = [k for k, v in enumerate(vs) if is_float(v)]
                 if not any(v in self.active for v in vs):
                     new.add(y, outs, vs)
@@ -189,9 +203,10 @@ class _Dual:
                     tangents = [self.tangent(outs[k]) for k in floats]
                     results = [self.dual(vs[k]) for k in floats]
                     new.add(replace(y, monoid=lift), [*outs, *tangents], [*vs, *results])
-                elif isinstance(y, Map) or y.monoid == "add":
+                elif isinstance(y, Map) or self.summed(y.monoid):
                     new.add(y, outs, vs)
-                    new.add(y, [self.tangent(outs[0])], [self.dual(vs[0])])
+                    apart = y if isinstance(y, Map) else replace(y, monoid=summing)
+                    new.add(apart, [self.tangent(outs[0])], [self.dual(vs[0])])
                 else:
                     winner = new.extremum(self.b, y, outs, vs)
                     every = Var(Array(dtype_of(outs[0]), op.extent), "d")
@@ -203,7 +218,7 @@ class _Dual:
 
     def needs_lift(self, y: Yield, vs: Sequence[Var]) -> Operator | None:
         """The lifted monoid where there is no simpler way."""
-        if isinstance(y, Map) or y.monoid == "add" or not any(v in self.active for v in vs):
+        if isinstance(y, Map) or self.summed(y.monoid) or not any(v in self.active for v in vs):
             return None
         elements = [_element(v, 0 if isinstance(y, Reduce) else 1) for v in vs]
         if y.monoid in EXTREMA and not extents_of(elements[0]):
@@ -219,6 +234,14 @@ class _Dual:
         some = b.o.lt(winner, product(b, op.extent))
         return b.if_(some, lambda: b.read(every, *unflatten(b, winner, op.extent), safe=True), lambda: zero)[0]
 
+    def summed(self, m: Monoid) -> bool:
+        """Do the tangents of a monoid's elements just add up?"""
+        return m == "add"
+
+    def sum_of(self, y: Yield, results: Sequence[Var]) -> Monoid:
+        """The monoid by which the tangents of a yield add up, where they do."""
+        return "add"
+
     # --- monoids ------------------------------------------------------------------------------------------------------
 
     def lift(self, m: Monoid, like: Sequence[Atom]) -> Operator:
@@ -226,14 +249,14 @@ class _Dual:
         unit = m.identity if isinstance(m, Operator) else self.identity(m, like)
         floats = [k for k, u in enumerate(like) if is_float(u)]
         tangent_unit = [self.tangent(unit[k]) for k in floats]
-        left = [Var(a.type, "l") for a in (*like, *(like[k] for k in floats))]
-        right = [Var(a.type, "r") for a in (*like, *(like[k] for k in floats))]
+        types = [*(a.type for a in like), *(self.tangent_type(like[k]) for k in floats)]
+        left, right = [Var(t, "l") for t in types], [Var(t, "r") for t in types]
         n = len(like)
         if not isinstance(m, Operator):
             combine = self.b.block(lambda: self.combine(m, left, right))
             return Operator((*unit, *tangent_unit), tuple(left), tuple(right), combine)
         body = rename(m.body, dict(zip((*m.left, *m.right), (*left[:n], *right[:n]), strict=True)))
-        inner = _Dual(
+        inner = type(self)(
             active(body, {*self.active, *(v for v in (*left[:n], *right[:n]) if is_float(v))}), dict(self.tangents)
         )
         for operands in (left, right):
@@ -292,15 +315,15 @@ class _Dual:
                 inits.append(init)
                 finals += vs
                 continue
-            if monoid in ("add", "set"):
-                lifted = self.lifted[acc] = Var(acc.type, f"d{acc.hint}")
+            if monoid == "set" or self.summed(monoid):
+                lifted = self.lifted[acc] = Var(self.accumulator(acc), f"d{acc.hint}")
                 accs += [acc, lifted]
                 inits += [init, (self.tangent(init[0]),)]
                 finals += [*vs, self.dual(vs[0])]
                 continue
             floats = [v for v in vs if is_float(v)]
             assert isinstance(acc.type, Accumulator)
-            columns = (*acc.type.dtypes, *map(dtype_of, floats))
+            columns = (*acc.type.dtypes, *map(self.tangent_dtype, floats))
             lift: Monoid = "append" if monoid == "append" else self.lift(monoid, _elements(acc))
             lifted = self.lifted[acc] = Var(Accumulator(lift, columns, acc.type.extents), acc.hint)
             accs.append(lifted)
@@ -310,13 +333,18 @@ class _Dual:
         body = self.block(op.body, outs)
         self.b.let(Let((*finals, *outs, *self.duals(outs)), Accumulate(tuple(accs), tuple(inits), body), let.site))
 
+    def accumulator(self, acc: Var) -> Accumulator:
+        """The type of the accumulator of tangents beside a built-in one."""
+        assert isinstance(acc.type, Accumulator)
+        return acc.type
+
     def contribute(self, let: Let, op: Contribute) -> None:
         if op.acc not in self.lifted:
             self.b.let(let)
             return
         lifted, monoid = self.lifted[op.acc], _monoid(op.acc)
         tangents = [self.tangent(v) for v in op.values if is_float(v)]
-        if monoid not in ("add", "set"):
+        if monoid != "set" and not self.summed(monoid):
             self.b.let(Let((), Contribute(lifted, op.index, (*op.values, *tangents), op.safe), let.site))
             return
         self.b.let(let)
