@@ -15,7 +15,8 @@ from iverson.lang.functional import (
 from iverson.run.cost import cheapness, cost
 from iverson.run.inspect import check_grads, show
 from iverson.run.jit import jit
-from iverson.run.transforms import functional, grad, hessian, hvp, jacfwd, jacrev, jet, jvp, value_and_grad, vjp
+from iverson.run.sparse import hessian, jacobian
+from iverson.run.transforms import functional, grad, hvp, jacfwd, jacrev, jet, jvp, value_and_grad, vjp
 
 __all__ = [
     "cheapness",
@@ -29,6 +30,7 @@ __all__ = [
     "histogram",
     "hvp",
     "jacfwd",
+    "jacobian",
     "jacrev",
     "jet",
     "jit",

@@ -32,6 +32,7 @@ from iverson.core.syntax import (
     Block,
     Builtin,
     Contribute,
+    DType,
     For,
     Function,
     If,
@@ -86,7 +87,7 @@ def pushforward(primal: Function, wrt: Sequence[int], order: int = 1) -> Functio
             raise TypeError(f"parameter {p.hint} of {primal.name} has no derivative: it is {dtype_of(p)!r}")
     tails: dict[Var, Tail] = {p: tuple(Var(p.type, f"d{p.hint}") for _ in range(order)) for p in inputs}
     added = [c for p in inputs for c in tails[p] if isinstance(c, Var)]
-    dual = _Dual(active(primal.body, inputs), tails, order)
+    dual = Dual(active(primal.body, inputs), tails, order)
     for let in primal.body:
         dual.let(let)
     outs = primal.body.outs
@@ -95,7 +96,9 @@ def pushforward(primal: Function, wrt: Sequence[int], order: int = 1) -> Functio
     return dce(replace(result, donated=primal.donated))
 
 
-class _Dual:
+class Dual:
+    """The transform.  What tangents are and how they add up, a subclass may say otherwise (dependence.py)."""
+
     def __init__(self, names: set[Var], tails: dict[Var, Tail], order: int) -> None:
         self.active = names
         self.tails = tails
@@ -105,6 +108,13 @@ class _Dual:
 
     # --- coefficients -------------------------------------------------------------------------------------------------
 
+    def tangent_dtype(self, a: Atom) -> DType:
+        """The dtype of a float's coefficients."""
+        return dtype_of(a)
+
+    def tangent_type(self, a: Atom) -> Scalar | Array:
+        return make_type(self.tangent_dtype(a), extents_of(a))
+
     def is_active(self, a: Atom) -> bool:
         return isinstance(a, Var) and a in self.active
 
@@ -112,11 +122,11 @@ class _Dual:
         """The coefficients from 1 on of a float atom, zeros if it has none."""
         if isinstance(a, Var) and a in self.tails:
             return self.tails[a]
-        return (self.b.zeros(extents_of(a), dtype_of(a)),) * self.order
+        return (self.b.zeros(extents_of(a), self.tangent_dtype(a)),) * self.order
 
     def dual(self, v: Var) -> tuple[Var, ...]:
         """New names for the coefficients of v."""
-        names = tuple(Var(v.type, f"d{v.hint}") for _ in range(self.order))
+        names = tuple(Var(self.tangent_type(v), f"d{v.hint}") for _ in range(self.order))
         self.tails[v] = names
         return names
 
@@ -218,18 +228,18 @@ class _Dual:
     # --- For ----------------------------------------------------------------------------------------------------------
 
     def for_(self, let: Let, op: For) -> None:
-        groups: list[tuple[Yield, tuple[Atom, ...], tuple[Var, ...], Operator | None]] = []
+        groups: list[tuple[Yield, tuple[Atom, ...], tuple[Var, ...], Operator | None, Monoid]] = []
         at = 0
         for y in op.yields:
             outs, vs = op.body.outs[at : at + width(y)], let.vars[at : at + width(y)]
-            groups.append((y, outs, vs, self.needs_lift(y, vs)))
+            groups.append((y, outs, vs, self.needs_lift(y, vs), self.sum_of(y, vs)))
             at += width(y)
         new = Yields(op)
         picked: list[tuple[Var, list[Var], Var, Yield]] = []  # result, coefficients everywhere, winner
         with self.b.scope() as lets:
             for inner in op.body:
                 self.let(inner)
-            for y, outs, vs, lift in groups:
+            for y, outs, vs, lift, summing in groups:
                 floats = [k for k, v in enumerate(vs) if is_float(v)]
                 if not any(v in self.active for v in vs):
                     new.add(y, outs, vs)
@@ -237,10 +247,11 @@ class _Dual:
                     tails = self.all_tails([outs[k] for k in floats])
                     results = [d for k in floats for d in self.dual(vs[k])]
                     new.add(replace(y, monoid=lift), [*outs, *tails], [*vs, *results])
-                elif isinstance(y, Map) or y.monoid == "add":
+                elif isinstance(y, Map) or self.summed(y.monoid):
                     new.add(y, outs, vs)
+                    apart = y if isinstance(y, Map) else replace(y, monoid=summing)
                     for c, d in zip(self.tail(outs[0]), self.dual(vs[0]), strict=True):
-                        new.add(y, [c], [d])
+                        new.add(apart, [c], [d])
                 else:
                     winner = new.extremum(self.b, y, outs, vs)
                     every = [Var(Array(dtype_of(outs[0]), op.extent), "d") for _ in range(self.order)]
@@ -253,7 +264,7 @@ class _Dual:
 
     def needs_lift(self, y: Yield, vs: Sequence[Var]) -> Operator | None:
         """The lifted monoid where there is no simpler way."""
-        if isinstance(y, Map) or y.monoid == "add" or not any(v in self.active for v in vs):
+        if isinstance(y, Map) or self.summed(y.monoid) or not any(v in self.active for v in vs):
             return None
         elements = [_element(v, 0 if isinstance(y, Reduce) else 1) for v in vs]
         if y.monoid in EXTREMA and not extents_of(elements[0]):
@@ -269,6 +280,14 @@ class _Dual:
         some = b.o.lt(winner, product(b, op.extent))
         return b.if_(some, lambda: b.read(every, *unflatten(b, winner, op.extent), safe=True), lambda: zero)[0]
 
+    def summed(self, m: Monoid) -> bool:
+        """Do the coefficients of a monoid's elements just add up?"""
+        return m == "add"
+
+    def sum_of(self, y: Yield, results: Sequence[Var]) -> Monoid:
+        """The monoid by which the coefficients of a yield add up, where they do."""
+        return "add"
+
     # --- monoids ------------------------------------------------------------------------------------------------------
 
     def lift(self, m: Monoid, like: Sequence[Atom]) -> Operator:
@@ -276,7 +295,7 @@ class _Dual:
         unit = m.identity if isinstance(m, Operator) else self.identity(m, like)
         floats = [k for k, u in enumerate(like) if is_float(u)]
         unit_tails = self.all_tails([unit[k] for k in floats])
-        types = [a.type for a in (*like, *(like[k] for k in floats for _ in range(self.order)))]
+        types = [*(a.type for a in like), *(self.tangent_type(like[k]) for k in floats for _ in range(self.order))]
         left, right = [Var(t, "l") for t in types], [Var(t, "r") for t in types]
         n = len(like)
         if not isinstance(m, Operator):
@@ -284,7 +303,7 @@ class _Dual:
             return Operator((*unit, *unit_tails), tuple(left), tuple(right), combine)
         body = rename(m.body, dict(zip((*m.left, *m.right), (*left[:n], *right[:n]), strict=True)))
         names = active(body, {*self.active, *(v for v in (*left[:n], *right[:n]) if is_float(v))})
-        inner = _Dual(names, dict(self.tails), self.order)
+        inner = type(self)(names, dict(self.tails), self.order)
         for operands in (left, right):
             for j, k in enumerate(floats):
                 inner.tails[operands[k]] = tuple(operands[n + j * self.order : n + (j + 1) * self.order])
@@ -341,15 +360,15 @@ class _Dual:
                 inits.append(init)
                 finals += vs
                 continue
-            if monoid in ("add", "set"):
-                self.lifted[acc] = tuple(Var(acc.type, f"d{acc.hint}") for _ in range(self.order))
+            if monoid == "set" or self.summed(monoid):
+                self.lifted[acc] = tuple(Var(self.accumulator(acc), f"d{acc.hint}") for _ in range(self.order))
                 accs += [acc, *self.lifted[acc]]
                 inits += [init, *((c,) for c in self.tail(init[0]))]
                 finals += [*vs, *self.dual(vs[0])]
                 continue
             floats = [v for v in vs if is_float(v)]
             assert isinstance(acc.type, Accumulator)
-            columns = (*acc.type.dtypes, *(dtype_of(v) for v in floats for _ in range(self.order)))
+            columns = (*acc.type.dtypes, *(self.tangent_dtype(v) for v in floats for _ in range(self.order)))
             lift: Monoid = "append" if monoid == "append" else self.lift(monoid, _elements(acc))
             lifted = Var(Accumulator(lift, columns, acc.type.extents), acc.hint)
             self.lifted[acc] = (lifted,)
@@ -360,13 +379,18 @@ class _Dual:
         body = self.block(op.body, outs)
         self.b.let(Let((*finals, *outs, *self.duals(outs)), Accumulate(tuple(accs), tuple(inits), body), let.site))
 
+    def accumulator(self, acc: Var) -> Accumulator:
+        """The type of the accumulator of coefficients beside a built-in one."""
+        assert isinstance(acc.type, Accumulator)
+        return acc.type
+
     def contribute(self, let: Let, op: Contribute) -> None:
         if op.acc not in self.lifted:
             self.b.let(let)
             return
         lifted, monoid = self.lifted[op.acc], _monoid(op.acc)
         tails = self.all_tails([v for v in op.values if is_float(v)])
-        if monoid not in ("add", "set"):
+        if monoid != "set" and not self.summed(monoid):
             self.b.let(Let((), Contribute(lifted[0], op.index, (*op.values, *tails), op.safe), let.site))
             return
         self.b.let(let)

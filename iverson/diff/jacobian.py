@@ -67,7 +67,7 @@ def jacrev(f: Function, wrt: Sequence[int]) -> Function:
     back = _steady(b, g.body, extra)
     outs = [out for out in g.body.outs[: len(f.body.outs)] if dtype_of(out).is_float]
     cotangents = [p for p in extra if dtype_of(p).is_float]
-    computed = dict(pair for c, out in zip(cotangents, outs, strict=True) for pair in _extents(c, out))
+    computed = dict(pair for c, out in zip(cotangents, outs, strict=True) for pair in computed_extents(c, out))
     jacobians: list[Atom] = []
     for chosen in range(len(outs)):
 
@@ -97,7 +97,7 @@ def _steady(b: Builder, block: Block, varying: Sequence[Var]) -> Block:
     return Block(tuple(rest), block.outs)
 
 
-def _extents(cotangent: Var, out: Atom) -> Iterator[tuple[Var, Atom]]:
+def computed_extents(cotangent: Var, out: Atom) -> Iterator[tuple[Var, Atom]]:
     """The parameters that stand for an out's computed extents, and those extents."""
     for parameter, extent in zip(extents_of(cotangent), extents_of(out), strict=True):
         if isinstance(parameter, Var):

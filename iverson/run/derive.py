@@ -17,7 +17,7 @@ from iverson.core.build import dtype_of, extents_of, make_type, stacked
 from iverson.core.rewrite import lookup, map_op, rename, rename_type, statements
 from iverson.core.show import show
 from iverson.core.syntax import Array, Atom, Block, Function, Let, Library, Literal, Type, Var
-from iverson.diff import forward, jacobian, reverse
+from iverson.diff import compressed, dependence, forward, jacobian, reverse
 from iverson.lang.inner import Subprogram
 from iverson.lang.staging import builder
 from iverson.opt.pipeline import prepare
@@ -29,6 +29,9 @@ RULES: dict[str, Callable[[Function, Sequence[int]], Function]] = {
     "jvp": forward.jvp,
     "jacfwd": jacobian.jacfwd,
     "jacrev": jacobian.jacrev,
+    "columns": compressed.columns,
+    "rows": compressed.rows,
+    "dependence": dependence.dependence,
 }
 
 

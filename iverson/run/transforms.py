@@ -51,7 +51,7 @@ def value_and_grad(
     _require_auto(tape)
 
     def stage(*args: Any, **kwargs: Any) -> Any:
-        chosen = _Chosen(args, argnums)
+        chosen = Chosen(args, argnums)
         sub = subprogram(f, args, kwargs, chosen.leaves)
         _require_scalar(sub, f, has_aux)
         outs = derive.apply(sub, "gradient")
@@ -93,7 +93,7 @@ def _pullback(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
-    chosen = _Chosen(primals, range(len(primals)))
+    chosen = Chosen(primals, range(len(primals)))
     sub = subprogram(f, primals, {}, chosen.leaves)
     out = sub.rebuild(sub.apply(sub.function))
 
@@ -127,7 +127,7 @@ def _pushforward(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
-    chosen = _Chosen(primals, range(len(primals)))
+    chosen = Chosen(primals, range(len(primals)))
     sub = subprogram(f, primals, {}, chosen.leaves)
     given, structure = state.flatten(tangents)
     if structure != state.flatten(primals)[1]:
@@ -201,7 +201,7 @@ def jacrev(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
 
 def _jacobian(f: Callable[..., Any], argnums: Argnums, rule: str, what: str) -> Callable[..., Any]:
     def stage(*args: Any, **kwargs: Any) -> Any:
-        chosen = _Chosen(args, argnums)
+        chosen = Chosen(args, argnums)
         sub = subprogram(f, args, kwargs, chosen.leaves)
         outs = iter(derive.apply(sub, rule))
         blocks = [[next(outs) for _ in chosen.leaves] if _is_float(x) else None for x in sub.outs]
@@ -234,7 +234,7 @@ def _recent(transform: Callable[..., Any], f: Callable[..., Any]) -> Callable[..
 # --- the pieces -------------------------------------------------------------------------------------------------------
 
 
-class _Chosen:
+class Chosen:
     """The leaves of the arguments that are differentiated."""
 
     def __init__(self, args: Sequence[Any], argnums: Argnums | Iterable[int]) -> None:

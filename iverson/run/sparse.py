@@ -1,0 +1,330 @@
+"""`iv.jacobian` and `iv.hessian`: dense, or sparse with a pattern that is found or given.
+
+A sparse Jacobian is had from few products: its columns (or rows) are coloured, such that the entries of one colour
+don't meet, and one product with the sum of the unit vectors of each colour says them all.  Pattern, colouring and the
+places of the entries in the products are made once and kept, until the arguments have other shapes or other integers.
+
+    pattern        runs of the program on sets of inputs (pattern.py), or given by the user
+    colouring      of columns or rows, whichever is cheaper; of a Hessian, star colouring (colouring.py)
+    products       one compiled program for all colours (diff/jacobian.py), of which the entries are picked
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import update_wrapper
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from iverson.core.bounds import Sizes
+from iverson.core.build import extents_of
+from iverson.core.syntax import Atom
+from iverson.lang import state
+from iverson.lang.errors import error
+from iverson.lang.inner import numeric, subprogram, value_of
+from iverson.lang.staging import active
+from iverson.lang.values import materialise
+from iverson.run import derive, transforms
+from iverson.run.colouring import Pattern, colour_columns, colour_star
+from iverson.run.jit import Derived, Jit
+from iverson.run.pattern import find_pattern
+from iverson.run.sizes import SizeNames
+from iverson.run.transforms import Argnums, Chosen, grad, jacfwd, jacrev
+
+_REVERSE = 2.0  # what a product by reverse mode costs beside one by forward mode
+
+
+def jacobian(f: Callable[..., Any], argnums: Argnums = 0, sparsity: Any = None) -> Callable[..., Any]:
+    """The Jacobian of f.
+
+    Without `sparsity` it is dense, as `iv.jacfwd` and `iv.jacrev` give it, by the mode that needs fewer products at
+    these sizes (inside another program, where sizes aren't known: by rows if f gives a number, else by columns).
+
+    With `sparsity` it is a `scipy.sparse.csr_array` [outputs, inputs]: the floating-point numbers of f's result in a
+    row against those of the arguments `argnums`.  `sparsity` is
+
+    - "auto" (or True): the pattern is found by running f on sets of inputs.  It is that of the arguments at hand: it
+      holds for all with the same shapes, the same integers and bools, and the same branches, indices and turns of
+      loops.  Other shapes or integers are noticed, and the pattern is found anew; where floats or captured arrays
+      decide, call `.refresh()` after a change;
+    - a sparse matrix, or (rows, columns): the pattern.  Entries outside of it are taken to be zero, unchecked.
+
+    Raises ValueError for a pattern of another shape, TypeError where a sparse Jacobian is taken inside a program.
+
+    >>> J = iv.jacobian(lambda x: x[1:] * x[:-1], sparsity="auto")
+    >>> J(np.arange(4.0)).toarray()
+    array([[1., 0., 0., 0.],
+           [0., 2., 1., 0.],
+           [0., 0., 3., 2.]])
+
+    Method: Curtis, Powell, Reid 1974; colourings as in Gebremedhin, Manne, Pothen, SIAM Review 2005.
+    """
+    return _Dense(f, argnums) if sparsity is None else SparseJacobian(f, argnums, sparsity)
+
+
+def hessian(f: Callable[..., Any], argnums: Argnums = 0, sparsity: Any = None) -> Callable[..., Any]:
+    """The Hessian of a scalar function, forward over reverse mode; with `sparsity` a `scipy.sparse.csr_array`.
+
+    `sparsity` as in `iv.jacobian`; a pattern must be symmetric.  The pattern found is that of second derivatives: what
+    f is linear in has none.  By star colouring, so that a Hessian needs few products with vectors.
+
+    >>> H = iv.hessian(lambda x: np.sum((x[1:] - x[:-1]) ** 4), sparsity="auto")
+    """
+    if sparsity is None:
+        return transforms.hessian(f, argnums)
+    return SparseJacobian(grad(f, argnums), argnums, sparsity, symmetric=True)
+
+
+# --- dense ------------------------------------------------------------------------------------------------------------
+
+
+class _Dense:
+    """The dense Jacobian by forward or reverse mode."""
+
+    def __init__(self, f: Callable[..., Any], argnums: Argnums) -> None:
+        self.f, self.argnums = f, argnums
+        self.modes = {True: jacfwd(f, argnums), False: jacrev(f, argnums)}
+        self.chosen: dict[Any, bool] = {}
+        update_wrapper(self, f, updated=())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if active():
+            return self.__iverson_stage__(args, kwargs)
+        leaves, spec = state.flatten((args, kwargs))
+        key = (spec, *(x if isinstance(x, int | bool) else np.shape(x) for x in leaves))
+        if key not in self.chosen:
+            self.chosen[key] = self._forward(args, kwargs)
+        return self.modes[self.chosen[key]](*args, **kwargs)
+
+    def __iverson_stage__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        chosen = Chosen(args, self.argnums)
+        scalars = all(not np.ndim(x) for x in subprogram(self.f, args, kwargs, chosen.leaves).outs)
+        return self.modes[not scalars](*args, **kwargs)
+
+    def _forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Are there at most as many inputs as outputs?  Yes, if that isn't known before running."""
+        chosen = [self.argnums] if isinstance(self.argnums, int) else self.argnums
+        inputs = sum(np.size(x) for k in chosen for x in state.flatten(args[k])[0]) if args else 0
+        jitted = self.f if isinstance(self.f, Jit) else Jit(self.f)
+        staged = jitted.staged(args, kwargs)
+        sizes, values = Sizes(staged.function), SizeNames(jitted, staged, args, kwargs).at
+        for let in staged.function.body:
+            sizes.bind(let)
+        outputs = 0
+        for o in staged.outs:
+            if o.kind != "static" and np.dtype(o.dtype).kind == "f":
+                extents = [sizes.of(e) for e in extents_of(staged.function.body.outs[o.position])]
+                if not all(v in values for e in extents for v in e.variables()):
+                    return True
+                outputs += int(np.prod([e.value(values) for e in extents], dtype=int))
+        return inputs <= outputs
+
+
+# --- sparse -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Compression:
+    """How a Jacobian of one pattern is had from products."""
+
+    pattern: Pattern
+    by_rows: bool  # reverse mode
+    count: int  # of colours
+    seeds: list[np.ndarray]  # the colours, for each leaf of the arguments, or (by_rows) of the result
+    places: np.ndarray  # of each entry, in the products one after the other
+
+
+class SparseJacobian:
+    """A function that gives the Jacobian of f as a `scipy.sparse.csr_array`; see `iv.jacobian`.
+
+    `pattern(*args)` and `colours(*args)` show what it works with, `refresh()` forgets it.
+    """
+
+    def __init__(self, f: Callable[..., Any], argnums: Argnums, sparsity: Any, symmetric: bool = False) -> None:
+        self.argnums = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+        self.given = None if _is_auto(sparsity) else _as_pattern(sparsity)
+        self.symmetric = symmetric
+        self._sets = Derived(_stage_sets(f, self.argnums), f, "dependences")
+        self._products = {
+            by_rows: Derived(_stage_products(f, self.argnums, by_rows), f, "compressed Jacobian")
+            for by_rows in (False, True)
+        }
+        self._kept: list[tuple[Any, list[np.ndarray], Compression]] = []
+        update_wrapper(self, f, updated=())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        c = self.compression(*args, **kwargs)
+        products = self._products[c.by_rows](c.count, c.seeds, args, kwargs)
+        flat = [p.ravel() for p in products]
+        data = np.take(flat[0] if len(flat) == 1 else np.concatenate(flat), c.places)
+        return scipy.sparse.csr_array((data, c.pattern.indices.copy(), c.pattern.indptr.copy()), shape=c.pattern.shape)
+
+    def pattern(self, *args: Any, **kwargs: Any) -> Any:
+        """The pattern at these arguments: a csr_array of True."""
+        return self.compression(*args, **kwargs).pattern.copy()
+
+    def colours(self, *args: Any, **kwargs: Any) -> int:
+        """The number of products that the Jacobian takes."""
+        return self.compression(*args, **kwargs).count
+
+    def refresh(self) -> None:
+        """Find pattern and colouring anew when next called."""
+        self._kept.clear()
+
+    def __iverson_stage__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        raise error(TypeError, "a sparse Jacobian is a scipy.sparse matrix: take it outside of compiled functions")
+
+    # --- pattern and colouring ----------------------------------------------------------------------------------------
+
+    def compression(self, *args: Any, **kwargs: Any) -> Compression:
+        """What is kept for arguments of these shapes, with these integers; made if need be."""
+        if active():
+            self.__iverson_stage__(args, kwargs)
+        leaves, spec = state.flatten((args, kwargs))
+        key = (spec, *((np.shape(x), getattr(x, "dtype", type(x))) for x in leaves))
+        integers = [np.asarray(x) for x in leaves if np.asarray(x).dtype.kind in "biu"]
+        for kept_key, kept, found in self._kept:
+            if kept_key == key and all(map(np.array_equal, kept, integers)):
+                return found
+        made = self._compressed(args, kwargs)
+        self._kept.insert(0, (key, [x.copy() for x in integers], made))
+        del self._kept[8:]
+        return made
+
+    def _compressed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Compression:
+        inputs = self._inputs(args)
+        total = sum(map(np.size, inputs))
+        outputs: list[int] = []
+
+        def sets(flat: np.ndarray) -> np.ndarray:
+            answer = self._sets(_shaped(flat, inputs), args, kwargs)
+            outputs[:] = [np.size(x) for x in answer]
+            return np.concatenate([np.zeros(0, np.int64), *(np.ravel(x) for x in answer)])
+
+        shape = len(sets(np.zeros(total, np.int64))), total
+        pattern = self.given(shape) if self.given is not None else find_pattern(sets, total, shape[0])
+        if self.symmetric:
+            if self.given is not None and (pattern != pattern.T).nnz:
+                raise ValueError("the sparsity pattern of a Hessian must be symmetric")
+            pattern = scipy.sparse.csr_array(pattern + pattern.T)  # found: a derivative may see one of the two as 0
+        pattern.sort_indices()
+        small = max(*pattern.shape, pattern.nnz) < 2**31
+        pattern.indices, pattern.indptr = (a.astype(np.int32 if small else np.int64) for a in
+                                           (pattern.indices, pattern.indptr))  # fmt: skip
+        return _compress(pattern, self.symmetric, [np.size(x) for x in inputs], outputs)
+
+    def _inputs(self, args: Sequence[Any]) -> list[Any]:
+        """The leaves that are differentiated."""
+        for k in self.argnums:
+            if not -len(args) <= k < len(args):
+                raise TypeError(f"argnums has {k}, but there are {len(args)} positional arguments")
+        return [np.asarray(x) for k in self.argnums for x in state.flatten(args[k])[0]]
+
+
+def _is_auto(sparsity: Any) -> bool:
+    return sparsity is True or (isinstance(sparsity, str) and sparsity == "auto")
+
+
+def _as_pattern(sparsity: Any) -> Callable[[tuple[int, int]], Pattern]:
+    """The user's pattern, as a matrix of a shape."""
+    if isinstance(sparsity, str) or not (scipy.sparse.issparse(sparsity) or len(sparsity) == 2):
+        raise ValueError('sparsity is "auto", a scipy.sparse matrix or (rows, columns)')
+
+    def of_shape(shape: tuple[int, int]) -> Pattern:
+        if scipy.sparse.issparse(sparsity):
+            if sparsity.shape != shape:
+                raise ValueError(f"the sparsity pattern has shape {sparsity.shape}, the Jacobian {shape}")
+            matrix = scipy.sparse.coo_array(sparsity)
+            rows, columns = matrix.coords
+        else:
+            rows, columns = (np.asarray(x, np.int64) for x in sparsity)
+        if len(rows) and (min(rows.min(), columns.min()) < 0 or rows.max() >= shape[0] or columns.max() >= shape[1]):
+            raise ValueError(f"the sparsity pattern has entries outside of the Jacobian, whose shape is {shape}")
+        ones = np.ones(len(rows), bool)
+        return scipy.sparse.csr_array(scipy.sparse.coo_array((ones, (rows, columns)), shape=shape), dtype=bool)
+
+    return of_shape
+
+
+def _compress(pattern: Pattern, symmetric: bool, inputs: Sequence[int], outputs: Sequence[int]) -> Compression:
+    """Colour a pattern, and find the place of each entry in the products."""
+    rows = np.repeat(np.arange(pattern.shape[0]), np.diff(pattern.indptr))
+    columns = pattern.indices.astype(np.int64)
+    by_rows = False
+    if symmetric:
+        colours = colour_star(pattern)
+    else:
+        by_rows, colours = _cheaper(pattern)
+    count = int(colours.max()) + 1 if pattern.nnz else 0
+    if symmetric:
+        mine = rows * count + colours[columns]
+        alone = np.bincount(mine, minlength=pattern.shape[0] * count)[mine] == 1  # else the mirror image is
+        colour, at = np.where(alone, colours[columns], colours[rows]), np.where(alone, rows, columns)
+    else:
+        colour, at = (colours[rows], columns) if by_rows else (colours[columns], rows)
+    places = _places(colour, at, count, inputs if by_rows else outputs)
+    seeds = np.split(colours.astype(np.int32), np.cumsum(outputs if by_rows else inputs)[:-1])
+    return Compression(pattern, by_rows, count, seeds, places)
+
+
+def _cheaper(pattern: Pattern) -> tuple[bool, np.ndarray]:
+    """Colours of the columns, or (True) of the rows if these are so few that reverse mode is quicker."""
+    widest = int(np.diff(pattern.indptr).max(initial=0))
+    mirrored = scipy.sparse.csr_array(pattern.T)
+    tallest = int(np.diff(mirrored.indptr).max(initial=0))
+    if widest > _REVERSE * tallest:
+        colours = colour_columns(mirrored)
+        if _REVERSE * (colours.max(initial=-1) + 1) <= widest:
+            return True, colours
+    return False, colour_columns(pattern)
+
+
+def _places(colour: np.ndarray, at: np.ndarray, count: int, sizes: Sequence[int]) -> np.ndarray:
+    """Where products [count, size], one array for each size, have the numbers of these colours, one after the other."""
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    leaf = np.searchsorted(starts, at, side="right") - 1
+    return count * starts[leaf] + colour * np.asarray(sizes)[leaf] + at - starts[leaf]
+
+
+def _shaped(flat: np.ndarray, like: Sequence[np.ndarray]) -> list[Any]:
+    """Numbers in a row as arrays of these shapes."""
+    parts = np.split(flat, np.cumsum([x.size for x in like])[:-1])
+    return [p.reshape(x.shape)[()] for p, x in zip(parts, like, strict=True)]
+
+
+# --- staged -----------------------------------------------------------------------------------------------------------
+
+
+def _stage_sets(f: Callable[..., Any], argnums: Argnums) -> Callable[..., Any]:
+    """(sets of the inputs, args, kwargs) -> the sets of the floating-point outs."""
+
+    def stage(sets: Any, args: Any, kwargs: Any) -> Any:
+        chosen = Chosen(args, argnums)
+        sub = subprogram(f, args, kwargs, chosen.leaves)
+        outs = derive.apply(sub, "dependence", lambda _: [materialise(numeric(s)) for s in sets])
+        return [value_of(a) for a in outs[len(sub.function.body.outs) :]]
+
+    return stage
+
+
+def _stage_products(f: Callable[..., Any], argnums: Argnums, by_rows: bool) -> Callable[..., Any]:
+    """(number of colours, colours, args, kwargs) -> the products, for each leaf [colours, shape]."""
+
+    def stage(count: Any, colours: Any, args: Any, kwargs: Any) -> Any:
+        chosen = Chosen(args, argnums)
+        sub = subprogram(f, args, kwargs, chosen.leaves)
+
+        def more(_: Any) -> list[Atom]:
+            given = [materialise(numeric(count))]
+            for c in colours:
+                atom = materialise(numeric(c))
+                given += [*extents_of(atom), atom]
+            return given
+
+        products = derive.apply(sub, "rows" if by_rows else "columns", more)
+        return [value_of(p) for p in products]
+
+    return stage
