@@ -168,7 +168,7 @@ def _curve(f: Callable[..., Any]) -> Callable[..., Any]:
 
 def _jet(f: Callable[..., Any], primals: tuple[Any, ...], series: tuple[list[Any], ...]) -> tuple[Any, list[Any]]:
     order = len(series[0])
-    chosen = _Chosen(primals, range(len(primals)))
+    chosen = Chosen(primals, range(len(primals)))
     sub = subprogram(f, primals, {}, chosen.leaves)
     terms = []  # by order, in the order of the leaves
     for k in range(order):
