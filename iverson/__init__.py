@@ -15,6 +15,7 @@ from iverson.lang.functional import (
 from iverson.run.inspect import check_grads, show
 from iverson.run.jit import jit
 from iverson.run.transforms import functional, grad, hessian, hvp, jacfwd, jacrev, jvp, value_and_grad, vjp
+from iverson.run.vmap import vmap
 
 __all__ = [
     "check_grads",
@@ -38,5 +39,6 @@ __all__ = [
     "unroll",
     "value_and_grad",
     "vjp",
+    "vmap",
     "while_loop",
 ]

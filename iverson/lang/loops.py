@@ -110,7 +110,7 @@ def _loop(found: Steps, body: Callable[..., Any], after: Sequence[str], head: Se
         with state.scope(held.turn):
             signal = body(found.at(integer(index, 0, (base, offset - 1))))
         held.close(held.before.now(), lambda: _some(n))
-    except Again:
+    except Exception:
         held.undo()
         raise
     carries = held.carries()
@@ -195,7 +195,7 @@ def _while(test: Any, found: Steps | None, body: Callable[..., Any], after: Sequ
         if goes is True and leave is False:
             raise error(RuntimeError, "this while loop never ends: its condition is constant")
         _add_exit(held, exit_, found, breaks, going, signal)
-    except Again:
+    except Exception:
         held.undo()
         raise
     carries = [*exit_.carries, *held.carries()]

@@ -46,3 +46,52 @@ def while_loop_square_root(a):
 )
 def segment_sums(values, segments):
     return iv.segment_sum(values, segments, 4), iv.segment_sum(values[:, 0] ** 2, segments, 5)
+
+
+def _turns_to_one(x, rate):
+    turns = 0
+    while x > 1.0:
+        x = x * rate
+        turns += 1
+    return x * x, turns
+
+
+def _running_products(row, first):
+    row[0] = first
+    for i in range(1, len(row)):
+        row[i] *= row[i - 1]
+    return row
+
+
+@program(
+    args=lambda n, rng: (rng.uniform(0.5, 9.5, size=n), 0.7),
+    wrt=(0, 1),
+    needs=("vmap",),
+    tags="functional while recurrence map",
+)
+def vmap_of_a_while(x, rate):
+    return iv.vmap(_turns_to_one, in_axes=(0, None))(x, rate)
+
+
+@program(
+    args=lambda n, rng: (rng.normal(size=(n, 3)), rng.normal(size=3)),
+    wrt=(0, 1),
+    sizes=(1, 2, 5),
+    needs=("vmap",),
+    tags="functional inplace map",
+)
+def vmap_of_a_mutation(rows, first):
+    return iv.vmap(_running_products, in_axes=(1, 0), out_axes=-1)(np.concatenate((rows, rows)), first)
+
+
+@program(
+    args=lambda n, rng: ({"a": rng.normal(size=(n, 2)), "b": rng.normal(size=2)}, rng.normal(size=(4, n))),
+    wrt=(0, 1),
+    needs=("vmap",),
+    tags="functional map pytree contraction",
+)
+def vmap_of_a_vmap(p, y):
+    def pair(q, v):
+        return q["a"] @ v * q["b"], v @ v
+
+    return iv.vmap(lambda v: iv.vmap(pair, in_axes=({"a": 1, "b": 0}, None))(p, v))(y)
