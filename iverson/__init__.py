@@ -13,8 +13,9 @@ from iverson.lang.functional import (
     while_loop,
 )
 from iverson.run.inspect import check_grads, show
+from iverson.run.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
 from iverson.run.jit import jit
-from iverson.run.transforms import functional, grad, hessian, hvp, jacfwd, jacrev, jvp, value_and_grad, vjp
+from iverson.run.transforms import functional, grad, jvp, linear_transpose, value_and_grad, vjp
 from iverson.run.vmap import vmap
 
 __all__ = [
@@ -27,9 +28,11 @@ __all__ = [
     "histogram",
     "hvp",
     "jacfwd",
+    "jacobian",
     "jacrev",
     "jit",
     "jvp",
+    "linear_transpose",
     "random",
     "reduce",
     "scan",

@@ -23,7 +23,7 @@ from dataclasses import replace
 from iverson.core import prims
 from iverson.core.build import Builder, dtype_of, extents_of, literal
 from iverson.core.dce import dce
-from iverson.core.rewrite import rename_function
+from iverson.core.rewrite import free, rename_function
 from iverson.core.syntax import (
     I64,
     Accumulate,
@@ -68,6 +68,21 @@ def gradient(function: Function, wrt: Sequence[int]) -> Function:
     if not isinstance(first, Scalar) or not first.dtype.is_float:
         raise TypeError(f"the gradient of {function.name} needs a float scalar as the first result")
     return _reverse(function, wrt, seeded=True)
+
+
+def transpose(function: Function, wrt: Sequence[int]) -> Function:
+    """The transpose of a function that is linear in the parameters `wrt`: as vjp, with the adjoints alone as outs.
+
+    Raises TypeError if they depend on the values of those parameters.
+    """
+    made = vjp(function, wrt)
+    outs = made.body.outs[len(function.body.outs) :]
+    made = dce(replace(made, body=replace(made.body, outs=outs)))
+    used = free(made.body)
+    for k in wrt:
+        if made.params[k] in used:
+            raise TypeError(f"{function.name} is not linear: its transpose depends on the value of an argument")
+    return made
 
 
 def _reverse(function: Function, wrt: Sequence[int], seeded: bool) -> Function:

@@ -12,12 +12,15 @@ so that transformations compose to any depth, and each has names of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from iverson.core.rewrite import free, rename, type_atoms
 from iverson.core.syntax import Array, Atom, Function, Var
 from iverson.lang import runtime, state
+from iverson.lang.dtypes import is_complex
 from iverson.lang.errors import error
 from iverson.lang.num import Num, constant, is_scalar
 from iverson.lang.resolve import resolved
@@ -61,21 +64,31 @@ class Subprogram:
             leaves[position] = value(k)
         return state.unflatten(spec, leaves)
 
+    def head(self, result: Any) -> Subprogram:
+        """The same call with only the first part of its result."""
+        count = sum(map(is_numeric, state.flatten(result)[0]))
+        body = self.function.body
+        function = replace(self.function, body=replace(body, outs=body.outs[:count]))
+        return replace(self, function=function, result=result, outs=self.outs[:count])
+
     def numeric_positions(self) -> list[int]:
         """Which leaves of the result are numbers or arrays."""
-        return [k for k, x in enumerate(state.flatten(self.result)[0]) if _is_numeric(x)]
+        return [k for k, x in enumerate(state.flatten(self.result)[0]) if is_numeric(x)]
 
 
 def like(model: Any, atom: Atom) -> Any:
-    """An atom as a staged value of the kind of `model`."""
-    if isinstance(atom.type, Array) or isinstance(model, Arr):
-        return owned(atom)
-    return Num(atom, getattr(model, "weak", False) if isinstance(model, Num) else False)
+    """An atom as a staged value of the kind of `model`, a Num or an Arr."""
+    if isinstance(model, Arr):
+        return owned(atom, model.dtype)
+    if is_complex(model.dtype):
+        return owned(atom, model.dtype).read(())
+    return Num(atom, model.weak)
 
 
-def value_of(atom: Atom) -> Any:
-    """An atom as a staged value."""
-    return owned(atom) if isinstance(atom.type, Array) else Num(atom)
+def value_of(atom: Atom, dtype: np.dtype[Any] | None = None) -> Any:
+    """An atom as a staged value: an array or a NumPy scalar."""
+    array = owned(atom, dtype)
+    return array if array.ndim else array.read(())
 
 
 def numeric(x: Any) -> Any:
@@ -84,7 +97,8 @@ def numeric(x: Any) -> Any:
     return found if isinstance(found, Arr) else constant(found)
 
 
-def _is_numeric(x: Any) -> bool:
+def is_numeric(x: Any) -> bool:
+    """Whether a leaf is a number or an array."""
     return isinstance(x, Arr) or (is_scalar(x) and not isinstance(x, bool)) or hasattr(x, "__array__")
 
 
@@ -102,7 +116,7 @@ def subprogram(
             leaves[k] = like(numeric(leaves[k]), param)
         inner_args, inner_kwargs = state.unflatten(spec, leaves)
         result = runtime.call(f, *inner_args, **inner_kwargs)
-        outs = tuple(numeric(x) for x in state.flatten(result)[0] if _is_numeric(x))
+        outs = tuple(numeric(x) for x in state.flatten(result)[0] if is_numeric(x))
         atoms = tuple(materialise(x) for x in outs)
     block = resolved(program.block(scope, atoms), program.resolve)
     extents = [a for p in params.values() for a in type_atoms(p.type) if isinstance(a, Var)]
@@ -129,15 +143,17 @@ def _apart(leaves: Sequence[Any]) -> list[Any]:
 
 def require_float(leaf: Any, what: str) -> None:
     """Raise unless a leaf can have a derivative."""
-    if not _is_numeric(leaf):
+    if not is_numeric(leaf):
         raise error(TypeError, f"{what} is {type(leaf).__name__}, not a number or an array: it has no derivative")
     dtype = numeric(leaf).dtype
-    if dtype.kind != "f":
+    if dtype.kind not in "fc":
         raise error(TypeError, f"{what} has dtype {dtype}, and only floating-point values have derivatives")
 
 
 def require_like(value: Any, model: Any, what: str) -> Any:
     """A tangent or cotangent of `model`: its shape (checked, when the program runs if need be) and its dtype."""
+    if value.dtype.kind == "c" and model.dtype.kind != "c":
+        raise error(TypeError, f"{what} has dtype {value.dtype} where {model.dtype} is needed")
     if value.ndim != model.ndim:
         raise error(ValueError, f"{what} has {value.ndim} axes where {model.ndim} are needed")
     for m, n in zip(value.shape, model.shape, strict=True):

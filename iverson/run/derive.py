@@ -29,6 +29,7 @@ RULES: dict[str, Callable[[Function, Sequence[int]], Function]] = {
     "jvp": forward.jvp,
     "jacfwd": jacobian.jacfwd,
     "jacrev": jacobian.jacrev,
+    "transpose": reverse.transpose,
 }
 
 
