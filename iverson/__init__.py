@@ -12,6 +12,7 @@ from iverson.lang.functional import (
     unroll,
     while_loop,
 )
+from iverson.run.custom import custom_jvp, custom_vjp
 from iverson.run.inspect import check_grads, show
 from iverson.run.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
 from iverson.run.jit import jit
@@ -21,6 +22,8 @@ from iverson.run.vmap import vmap
 __all__ = [
     "check_grads",
     "cond",
+    "custom_jvp",
+    "custom_vjp",
     "fori_loop",
     "functional",
     "grad",

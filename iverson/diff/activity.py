@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from iverson.core import prims
+from iverson.core.custom import custom
 from iverson.core.syntax import (
     Accumulate,
     Accumulator,
@@ -75,6 +76,10 @@ class _Activity:
                 self.mark(let.vars[0], any(r and self.has(a) for r, a in zip(rules, args, strict=True)))
             case Read(array):
                 self.mark(let.vars[0], self.has(array))
+            case Library(_, args) if c := custom(let.op):
+                some = any(self.has(args[k]) for k in c.wrt)
+                for v in let.vars[: len(c.primal.body.outs)]:
+                    self.mark(v, some)
             case Library(_, args):
                 for v in let.vars:
                     self.mark(v, any(map(self.has, args)))

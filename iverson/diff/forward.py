@@ -7,6 +7,7 @@
     For yields m e                   m lifted: (x, ẋ) ∘ (z, ż) = (m(x, z), ∂m), an operator with the identity (1, 0)
     Accumulate add, set              a second accumulator, of tangents;  append: more columns;  others lifted
     Loop, While, If                  tangents are carried, emitted and given as well
+    custom                           the user's rule: custom.py
 
 Names of the primal are kept, so the transform of a transform just adds names: there is no perturbation to confuse.
 """
@@ -18,6 +19,7 @@ from dataclasses import replace
 
 from iverson.core import monoids, prims
 from iverson.core.build import Builder, dtype_of, extents_of, literal, make_type
+from iverson.core.custom import call, called, custom, inlined
 from iverson.core.dce import dce
 from iverson.core.rewrite import rename, rename_function
 from iverson.core.syntax import (
@@ -49,6 +51,8 @@ from iverson.core.syntax import (
 )
 from iverson.diff.activity import active, finals_of, is_float
 from iverson.diff.adjoints import product, unflatten
+from iverson.diff.custom import pushforward, require_rules
+from iverson.diff.reverse import transpose
 from iverson.diff.yields import EXTREMA, Yields
 
 
@@ -70,7 +74,7 @@ def jvp(function: Function, wrt: Sequence[int]) -> Function:
     outs = primal.body.outs
     more = [dual.tangent(out) for out in outs if is_float(out)]
     result = dual.b.function((*primal.params, *tangents), (*outs, *more), f"{primal.name}_jvp")
-    return dce(replace(result, donated=primal.donated))
+    return dce(replace(inlined(result, called), donated=primal.donated))
 
 
 class _Dual:
@@ -127,6 +131,11 @@ class _Dual:
             case If():
                 sides = [self.block(side, let.vars) for side in (op.then, op.orelse)]
                 self.b.let(Let((*let.vars, *self.duals(let.vars)), If(op.pred, sides[0], sides[1]), let.site))
+            case Library(_, args) if (c := custom(op)) and any(v in self.active for v in let.vars):
+                require_rules(c, args, self.active)
+                tangents = [self.tangent(args[k]) for k in c.wrt]
+                pushed = call(pushforward(c, transpose), (*args, *tangents))
+                self.b.let(Let((*let.vars, *self.duals(let.vars)), pushed, let.site))
             case Library(name) if any(v in self.active for v in let.vars):
                 raise NotImplementedError(f"the derivative of the library operation {name!r} is not defined")
             case _:

@@ -15,6 +15,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from iverson.core.build import Builder, dtype_of, extents_of, literal
+from iverson.core.custom import custom
 from iverson.core.rewrite import single_update
 from iverson.core.syntax import (
     I64,
@@ -141,6 +142,8 @@ class Planner:
             case Accumulate():
                 return self.accumulate(let, let.op, chains)
             case Library(name):
+                if custom(let.op):
+                    return (let,), None
                 raise NotImplementedError(f"the derivative of the library operation {name!r} is not defined")
             case _:
                 raise AssertionError(let.op)

@@ -7,6 +7,7 @@ enters (sweep.py).  The rules of the constructs, ȳ being the adjoint of y:
     y = Prim(a, b)       ā += ȳ ∂y/∂a,  b̄ += ȳ ∂y/∂b: the primitive's row          here
     y = Read x[e]        x̄[e] += ȳ                                                 here
     If                   the same predicate, each side swept                       here
+    custom               the user's rule                                           custom.py
     For                  Map, Reduce, Scan                                         parallel.py
     Loop, While          reversed, carries recorded or undone                      loops.py
     Accumulate           add, set, append; the others are made sequential first    accumulate.py, ordered.py
@@ -33,6 +34,7 @@ from iverson.core.syntax import (
     For,
     Function,
     If,
+    Library,
     Loop,
     Op,
     Prim,
@@ -44,6 +46,7 @@ from iverson.core.syntax import (
 from iverson.diff.accumulate import accumulate, contribute
 from iverson.diff.activity import active, is_float
 from iverson.diff.adjoints import Frame
+from iverson.diff.custom import library, recorded, unrecorded
 from iverson.diff.derivation import Derivation
 from iverson.diff.loops import loop
 from iverson.diff.ordered import ordered
@@ -92,6 +95,7 @@ def _reverse(function: Function, wrt: Sequence[int], seeded: bool) -> Function:
         if not is_float(p):
             raise TypeError(f"parameter {p.hint} of {function.name} has no derivative: it is {dtype_of(p)!r}")
     primal = dce(ordered(primal, active(primal.body, inputs)))
+    primal = recorded(primal, active(primal.body, inputs), transpose)
     derivation = Derivation(primal.body)
     names = active(primal.body, inputs)
     plan = Planner(names, derivation).top(primal.body)
@@ -111,9 +115,8 @@ def _reverse(function: Function, wrt: Sequence[int], seeded: bool) -> Function:
         more = _cotangents(primal, sweep, frame)
     sweep.block(frame, plan)
     adjoints = [sweep.value(frame, p) for p in inputs]
-    return dce(
-        replace(b.function((*primal.params, *more), (*outs, *adjoints), f"{primal.name}_vjp"), donated=primal.donated)
-    )
+    made = b.function((*primal.params, *more), (*outs, *adjoints), f"{primal.name}_vjp")
+    return dce(replace(unrecorded(made), donated=primal.donated))
 
 
 def _cotangents(primal: Function, sweep: Sweep, frame: Frame) -> list[Var]:
@@ -197,4 +200,5 @@ RULES: Mapping[type[Op], Rule] = {
     While: loop,
     Accumulate: accumulate,
     Contribute: contribute,
+    Library: library,
 }

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from iverson.core.rewrite import free, rename, type_atoms
-from iverson.core.syntax import Array, Atom, Function, Var
+from iverson.core.syntax import Array, Atom, Block, Function, Var
 from iverson.lang import runtime, state
 from iverson.lang.dtypes import is_complex
 from iverson.lang.errors import error
@@ -103,13 +103,17 @@ def is_numeric(x: Any) -> bool:
 
 
 def subprogram(
-    f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], active: Sequence[int]
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    active: Sequence[int],
+    scope: Each | None = None,
 ) -> Subprogram:
     """Stage f(*args, **kwargs) apart; the leaves of (args, kwargs) numbered `active` become parameters."""
     program = current()
     leaves, spec = state.flatten((args, kwargs))
     actual = {k: materialise(lift(leaves[k])) for k in active}
-    with program.scope(Inside()) as scope:
+    with program.scope(scope or Inside()) as scope:
         leaves = _apart(leaves)
         params = {k: Var(atom.type, "x") for k, atom in actual.items()}
         for k, param in params.items():
@@ -119,12 +123,18 @@ def subprogram(
         outs = tuple(numeric(x) for x in state.flatten(result)[0] if is_numeric(x))
         atoms = tuple(materialise(x) for x in outs)
     block = resolved(program.block(scope, atoms), program.resolve)
-    extents = [a for p in params.values() for a in type_atoms(p.type) if isinstance(a, Var)]
-    outer = dict.fromkeys([*extents, *free(block, params.values())])
-    closed = sorted(outer, key=lambda v: isinstance(v.type, Array))  # sizes before the arrays that have them
+    closed = captures(block, list(params.values()))
     function = Function((*closed, *params.values()), block, getattr(f, "__name__", "f"))
     positions = tuple(range(len(closed), len(closed) + len(params)))
     return Subprogram(function, (*closed, *actual.values()), positions, result, outs)
+
+
+def captures(block: Block, params: Sequence[Var]) -> list[Var]:
+    """What a block with these parameters reads from outside, sizes before the arrays that have them."""
+    read = free(block, params)
+    extents = [a for v in (*params, *read) for a in type_atoms(v.type) if isinstance(a, Var) and a not in params]
+    outer = dict.fromkeys([*extents, *read])
+    return sorted(outer, key=lambda v: isinstance(v.type, Array))
 
 
 def _apart(leaves: Sequence[Any]) -> list[Any]:
