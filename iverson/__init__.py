@@ -12,8 +12,9 @@ from iverson.lang.functional import (
     unroll,
     while_loop,
 )
+from iverson.run.check_grads import check_grads
 from iverson.run.custom import custom_jvp, custom_vjp
-from iverson.run.inspect import check_grads, show
+from iverson.run.inspect import show
 from iverson.run.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
 from iverson.run.jit import jit
 from iverson.run.transforms import functional, grad, jvp, linear_transpose, value_and_grad, vjp

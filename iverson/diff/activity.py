@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from iverson.core import prims
-from iverson.core.custom import custom
+from iverson.core.custom import Custom, custom
 from iverson.core.syntax import (
     Accumulate,
     Accumulator,
@@ -48,6 +48,12 @@ def active(body: Block, inputs: Iterable[Var]) -> set[Var]:
     return analysis.found
 
 
+def unruled(c: Custom, args: Sequence[Atom], found: set[Var]) -> set[Var]:
+    """What is active in a function with a rule that says nothing about it: what is had from other arguments."""
+    others = [p for k, (p, a) in enumerate(zip(c.primal.params, args, strict=True)) if k not in c.wrt and a in found]
+    return active(c.primal.body, others) if others else set()
+
+
 class _Activity:
     def __init__(self, found: set[Var]) -> None:
         self.found = found
@@ -78,8 +84,9 @@ class _Activity:
                 self.mark(let.vars[0], self.has(array))
             case Library(_, args) if c := custom(let.op):
                 some = any(self.has(args[k]) for k in c.wrt)
-                for v in let.vars[: len(c.primal.body.outs)]:
-                    self.mark(v, some)
+                beside = unruled(c, args, self.found)
+                for v, o in zip(let.vars, c.primal.body.outs, strict=False):
+                    self.mark(v, some or o in beside)
             case Library(_, args):
                 for v in let.vars:
                     self.mark(v, any(map(self.has, args)))

@@ -17,8 +17,8 @@ from iverson.core.build import Builder, dtype_of, extents_of
 from iverson.core.custom import RECORDED, Custom, custom, inlined, mapped
 from iverson.core.dce import dce
 from iverson.core.rewrite import fresh_all, rename, rename_function
-from iverson.core.syntax import Atom, Function, Let, Library, Var
-from iverson.diff.activity import is_float
+from iverson.core.syntax import Atom, Function, Let, Library, Site, Var
+from iverson.diff.activity import is_float, unruled
 from iverson.diff.adjoints import Frame
 from iverson.diff.residuals import Step
 from iverson.diff.sweep import Sweep
@@ -26,24 +26,26 @@ from iverson.diff.sweep import Sweep
 Transpose = Callable[[Function, Sequence[int]], Function]
 
 
-def require_rules(c: Custom, args: Sequence[Atom], active: set[Var]) -> None:
+def require_rules(c: Custom, args: Sequence[Atom], active: set[Var], site: Site | None) -> None:
     """Raise unless the rules are all there is to the derivative."""
     if c.why:
-        raise NotImplementedError(c.why)
-    for k, a in enumerate(args):
-        if a in active and k not in c.wrt:
-            name = a.hint if isinstance(a, Var) else ""
-            raise TypeError(
-                f"{c.name} has a derivative of its own, which says nothing about {name}: a value from outside of it, or "
-                "one of nondiff_argnums, that depends on what is differentiated. Pass it as an argument, or mark it "
-                "with iv.stop_gradient"
-            )
+        raise NotImplementedError(c.why + _at(site))
+    if unruled(c, args, active).intersection(c.primal.body.outs):
+        raise TypeError(
+            f"{c.name} has a derivative of its own, which says nothing about a value from outside of it (or one of "
+            "nondiff_argnums) that depends on what is differentiated: pass it as an argument, or mark it with "
+            "iv.stop_gradient" + _at(site)
+        )
+
+
+def _at(site: Site | None) -> str:
+    return f"\n  at {site.file}:{site.line}, in {site.function}" if site else ""
 
 
 # --- forward mode -----------------------------------------------------------------------------------------------------
 
 
-def pushforward(c: Custom, transpose: Transpose) -> Function:
+def pushforward(c: Custom, transpose: Transpose, site: Site | None) -> Function:
     """(args, a tangent of each of `wrt`) -> (outs, the tangent of each float out)."""
     if c.jvp is not None:
         return c.jvp
@@ -55,21 +57,24 @@ def pushforward(c: Custom, transpose: Transpose) -> Function:
     outs = results[: len(c.primal.body.outs)]
     tangents = [Var(args[k].type, "t") for k in c.wrt]
     cotangents = range(len(args) + len(results), len(c.backward.params))
-    made = _transposed(c, c.backward, cotangents, transpose, "the backward rule", "the cotangent")
+    made = _transposed(c, c.backward, cotangents, transpose, site)
     zeros = [b.zeros(extents_of(o), dtype_of(o)) for o in outs if is_float(o)]
     pushed = b.splice(rename(made.body, dict(zip(made.params, (*args, *results, *zeros, *tangents), strict=True))))
     return b.function((*args, *tangents), (*outs, *pushed), f"{c.name}_jvp")
 
 
-def _transposed(
-    c: Custom, rule: Function, wrt: Sequence[int], transpose: Transpose, what: str, linear_in: str
-) -> Function:
+def _transposed(c: Custom, rule: Function, wrt: Sequence[int], transpose: Transpose, site: Site | None) -> Function:
     """The transpose of a rule that is linear in the parameters `wrt`."""
     try:
         return transpose(rule, wrt)
     except TypeError:
+        what = (
+            "jvp rule of {} is not linear in the tangents"
+            if c.jvp
+            else "backward rule of {} is not linear in the cotangent"
+        )
         raise TypeError(
-            f"{what} of {c.name} is not linear in {linear_in}: it can't be used in the other mode of differentiation"
+            f"the {what.format(c.name)}: only the mode of differentiation that it is for can use it" + _at(site)
         ) from None
 
 
@@ -84,8 +89,8 @@ def recorded(function: Function, active: set[Var], transpose: Transpose) -> Func
         if not any(v in active for v in let.vars):
             return let
         args, count = let.op.args, len(let.vars)
-        require_rules(c, args, active)
-        c = _with_backward(c, transpose)
+        require_rules(c, args, active, let.site)
+        c = _with_backward(c, transpose, let.site)
         assert c.forward is not None
         outs = c.forward.body.outs
         env: dict[Var, Atom] = dict(zip(c.forward.params, args, strict=True))
@@ -100,7 +105,7 @@ def _variable(atom: Atom) -> Var:
     return atom if isinstance(atom, Var) else Var(atom.type, "r")
 
 
-def _with_backward(c: Custom, transpose: Transpose) -> Custom:
+def _with_backward(c: Custom, transpose: Transpose, site: Site | None) -> Custom:
     """The function with a forward and a backward rule."""
     if c.jvp is None:
         return c
@@ -109,7 +114,7 @@ def _with_backward(c: Custom, transpose: Transpose) -> Custom:
     forward = dce(replace(made, params=made.params[:count], body=replace(made.body, outs=made.body.outs[:outs])))
     tangents = replace(c.jvp, body=replace(c.jvp.body, outs=c.jvp.body.outs[outs:]))
     wrt = range(count, count + len(c.wrt))
-    transposed = _transposed(c, tangents, wrt, transpose, "the jvp rule", "the tangents")
+    transposed = _transposed(c, tangents, wrt, transpose, site)
     b = Builder()
     env: dict[Var, Atom] = {}
     args = fresh_all(c.primal.params, env)

@@ -132,9 +132,9 @@ class _Dual:
                 sides = [self.block(side, let.vars) for side in (op.then, op.orelse)]
                 self.b.let(Let((*let.vars, *self.duals(let.vars)), If(op.pred, sides[0], sides[1]), let.site))
             case Library(_, args) if (c := custom(op)) and any(v in self.active for v in let.vars):
-                require_rules(c, args, self.active)
+                require_rules(c, args, self.active, let.site)
                 tangents = [self.tangent(args[k]) for k in c.wrt]
-                pushed = call(pushforward(c, transpose), (*args, *tangents))
+                pushed = call(pushforward(c, transpose, let.site), (*args, *tangents))
                 self.b.let(Let((*let.vars, *self.duals(let.vars)), pushed, let.site))
             case Library(name) if any(v in self.active for v in let.vars):
                 raise NotImplementedError(f"the derivative of the library operation {name!r} is not defined")

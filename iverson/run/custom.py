@@ -20,7 +20,7 @@ from iverson.lang.errors import error, site
 from iverson.lang.inner import Inside, is_numeric, like, numeric, subprogram
 from iverson.lang.staging import Each, active, builder, current
 from iverson.run.leaves import is_inexact
-from iverson.run.rules import Problem, Residuals, Results, Staged, fitted, staged
+from iverson.run.rules import Problem, Residuals, Results, Staged, fitted, staged, structure
 
 Nondiff = int | Sequence[int]
 
@@ -114,7 +114,9 @@ class _Custom:
         closed.sort(key=lambda v: isinstance(v.type, Array))
         functions = {key: part.function(closed) for key, part in parts.items()}
         wrt = tuple(len(closed) + k for k, m in enumerate(made.models) if is_inexact(m))
-        why = "" if rules else f"the rule of {self.name} would have to be differentiated once more than it is told to be"
+        why = (
+            "" if rules else f"the rule of {self.name} would have to be differentiated once more than it is told to be"
+        )
         custom = Custom(self.name, functions.pop("primal"), wrt, why=why, **functions)
         actual = (*closed, *sub.args[count:])
         bound = made.results.variables(dict(zip(custom.primal.params, actual, strict=True)))
@@ -181,6 +183,12 @@ class _Call:
         name, code = getattr(rule, "__name__", "the rule"), getattr(rule, "__code__", None)
         at = Site(code.co_filename, code.co_firstlineno, name) if code else None
         return lambda what, kind: error(kind, f"{name}, a rule of {self.of.name}, {gives}{what}", at)
+
+
+def _kind(x: Any) -> str:
+    if is_numeric(x):
+        return "an array" if numeric(x).ndim else "a number"
+    return "None" if x is None else f"a {type(x).__name__}"
 
 
 class custom_jvp(_Custom):
@@ -309,7 +317,7 @@ class custom_vjp(_Custom):
         """What the backward rule gives for each float leaf of the arguments."""
         primals = made.primals(params)
         if not isinstance(given, tuple | list) or len(given) != len(primals):
-            what = f"a tuple of {len(given)}" if isinstance(given, tuple | list) else f"a {type(given).__name__}"
+            what = f"a tuple of {len(given)}" if isinstance(given, tuple | list) else _kind(given)
             needs = f"must return a tuple with a cotangent for each of {len(primals)} arguments, not {what}"
             raise made.problem(bwd, needs)("", TypeError)
         numbers = [k for k in range(len(made.args)) if k not in made.nondiff]
@@ -321,7 +329,7 @@ class custom_vjp(_Custom):
             if ct is None:
                 parts, found = [None] * len(leaves), spec
             if found != spec:
-                raise problem(f"of the structure {found}, not {spec}", TypeError)
+                raise problem(f"of the structure {structure(found)}, not {structure(spec)}", TypeError)
             for leaf, part in zip(leaves, parts, strict=True):
                 if is_numeric(leaf) and is_inexact(numeric(leaf)):
                     adjoints.append(fitted(part, numeric(leaf), problem, cotangent=True))

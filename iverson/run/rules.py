@@ -1,4 +1,4 @@
-"""What the rules of `iv.custom_jvp` and `iv.custom_vjp` are made of: blocks staged apart, and their results made to fit.
+"""What the rules of `iv.custom_jvp` and `iv.custom_vjp` are made of: blocks staged apart, with results made to fit.
 
 A result whose lengths the function computes has them as results too: `Results` knows which, `Results.conform` gives
 what a rule returned in the same form.
@@ -117,7 +117,7 @@ class Results:
         leaves, spec = state.flatten(tree)
         wanted = state.flatten(self.sub.result)[1]
         if spec != wanted:
-            raise problem(f"of the structure {spec}, not {wanted}", TypeError)
+            raise problem(f"of the structure {structure(spec)}, not {structure(wanted)}", TypeError)
         return [leaves[k] for k in self.sub.numeric_positions()]
 
 
@@ -155,6 +155,11 @@ class Residuals:
         for k, a in zip(self.numbers, self.atoms, strict=True):
             leaves[k] = like(leaves[k], lookup(a, self.env))
         return state.unflatten(self.spec, leaves)
+
+
+def structure(spec: Any) -> str:
+    """The structure of a pytree, for messages: {'a': *} for a dict with one leaf."""
+    return str(spec).removeprefix("PyTreeSpec(").removesuffix(")").removesuffix(", NoneIsLeaf")
 
 
 # --- values that fit --------------------------------------------------------------------------------------------------
@@ -196,4 +201,3 @@ def _shaped(x: Any, shape: tuple[Any, ...], problem: Problem) -> Atom:
 def _shown(shape: Sequence[Any]) -> str:
     lengths = ", ".join(str(n) if isinstance(n, int) else "n" for n in shape)
     return f"({lengths},)" if len(shape) == 1 else f"({lengths})"
-

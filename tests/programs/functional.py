@@ -95,3 +95,60 @@ def vmap_of_a_vmap(p, y):
         return q["a"] @ v * q["b"], v @ v
 
     return iv.vmap(lambda v: iv.vmap(pair, in_axes=({"a": 1, "b": 0}, None))(p, v))(y)
+
+
+@iv.custom_vjp
+def _squashed(x, scale):
+    return np.tanh(x * scale)
+
+
+def _squashed_forward(x, scale):
+    y = _squashed(x, scale)
+    return y, (x, scale, y)
+
+
+def _squashed_backward(kept, ct):
+    x, scale, y = kept
+    slope = ct * (1.0 - y * y)
+    return slope * scale, np.sum(slope * x)
+
+
+_squashed.defvjp(_squashed_forward, _squashed_backward)
+
+
+@iv.custom_jvp
+def _distance(a, b):
+    return np.sqrt(a * a + b * b)
+
+
+_distance.defjvps(lambda t, d, a, b: t * a / d, lambda t, d, a, b: t * b / d)
+
+
+@program(
+    args=lambda n, rng: (rng.normal(size=n), 0.7, rng.integers(0, n + 1)),
+    wrt=(0, 1),
+    needs=("custom_vjp",),
+    tags="functional loop recurrence",
+)
+def custom_vjp_in_a_loop(x, scale, turns):
+    total = 0.0
+    for k in range(turns):
+        x = _squashed(x, scale + k)
+        total += np.sum(x)
+    return total, x
+
+
+@program(
+    args=lambda n, rng: (rng.uniform(0.5, 1.5, size=n), 0.3),
+    wrt=(0, 1),
+    needs=("custom_jvp", "vmap"),
+    tags="functional while branch map",
+)
+def custom_jvp_in_lanes_of_whiles(x, step):
+    def walk(v):
+        far = 0.0
+        while far < 3.0:
+            far = _distance(far, v) + step if far < 1.0 else _distance(far + step, 2.0 * v)
+        return far
+
+    return iv.vmap(walk)(x)
