@@ -14,6 +14,7 @@ from iverson.lang.functional import (
 )
 from iverson.run.check_grads import check_grads
 from iverson.run.custom import custom_jvp, custom_vjp
+from iverson.run.implicit import fixed_point, linear_solve, minimize, root
 from iverson.run.inspect import show
 from iverson.run.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
 from iverson.run.jit import jit
@@ -25,6 +26,7 @@ __all__ = [
     "cond",
     "custom_jvp",
     "custom_vjp",
+    "fixed_point",
     "fori_loop",
     "functional",
     "grad",
@@ -36,9 +38,12 @@ __all__ = [
     "jacrev",
     "jit",
     "jvp",
+    "linear_solve",
     "linear_transpose",
+    "minimize",
     "random",
     "reduce",
+    "root",
     "scan",
     "segment_sum",
     "show",

@@ -19,7 +19,7 @@ from iverson.lang.table import lookup
 from iverson.lang.values import Arr, captured
 
 _DEEPEST = 100
-_STAGED_HERE = ("iverson.lang.functional", "iverson.lang.algebra")
+_STAGED_HERE = ("iverson.lang.functional", "iverson.lang.algebra", "iverson.lang.iterative")
 
 
 def load(value: Any) -> Any:

@@ -36,15 +36,15 @@ class Rule(Each):
 
     refusal = "a rule writes an array from outside of it: return the values instead"
 
-    def __init__(self, of: _Custom) -> None:
+    def __init__(self, of: _Custom, backward: bool = False) -> None:
         super().__init__()
         self.of = of
+        self.backward = backward
 
 
 class _Custom:
     """A function with a derivative of its own."""
 
-    spare = 0  # how much deeper than the order of differentiation the function may occur in its own rule
     needs = ""
 
     def __init__(self, f: Callable[..., Any], nondiff_argnums: Nondiff = ()) -> None:
@@ -70,22 +70,25 @@ class _Custom:
         return f"<{self.name} with a derivative of its own>"
 
     def __iverson_stage__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        orders, own = self._orders()
-        if not orders:
+        inside, own = self._around()
+        if not inside:
             return call(self.f, *args, **kwargs)
         if not self.rules:
             raise error(AttributeError, f"{self.name} has no rule yet: give it one with {self.needs}")
-        return self._statement(self._positional(args, kwargs), own < orders + self.spare)
+        # forward mode transposes backward rules: that is one derivative more
+        orders = inside + any(rule.backward for rule in own)
+        return self._statement(self._positional(args, kwargs), len(own) < orders)
 
-    def _orders(self) -> tuple[int, int]:
-        """How often what is staged here may be differentiated, and in how many of its own rules it is."""
-        orders = own = 0
+    def _around(self) -> tuple[int, list[Rule]]:
+        """How often what is staged here may be differentiated, and in which of the function's own rules it is."""
+        inside, own = 0, []
         for scope in reversed(current().scopes):
             if isinstance(scope, Plain):
                 break
-            orders += isinstance(scope, Inside)
-            own += isinstance(scope, Rule) and scope.of is self
-        return orders, own
+            inside += isinstance(scope, Inside)
+            if isinstance(scope, Rule) and scope.of is self:
+                own.append(scope)
+        return inside, own
 
     def _positional(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """All arguments by position, defaults filled in."""
@@ -277,7 +280,6 @@ class custom_vjp(_Custom):
     Names and meaning are JAX's.
     """
 
-    spare = 1  # the backward rule may be transposed
     needs = "defvjp"
 
     def defvjp(self, fwd: Callable[..., Any], bwd: Callable[..., Any]) -> None:
@@ -310,7 +312,7 @@ class custom_vjp(_Custom):
             given = call(bwd, *made.fixed, residuals.tree(), made.results.cotangent(cotangents))
             return self._adjoints(made, bwd, given, params)
 
-        second = staged(Rule(self), backward, (*params, *results, *handed, *cotangents), f"{self.name}_bwd")
+        second = staged(Rule(self, True), backward, (*params, *results, *handed, *cotangents), f"{self.name}_bwd")
         return {"forward": first, "backward": second}
 
     def _adjoints(self, made: _Call, bwd: Callable[..., Any], given: Any, params: Sequence[Var]) -> list[Any]:

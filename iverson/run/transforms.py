@@ -97,8 +97,8 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[An
     if active():
         return _vjp(f, primals, has_aux)
     held = _copies(primals)
-    pull = _kept(_pullback, f, has_aux)
-    out, *aux = _kept(_value, f, has_aux)(*primals)
+    pull = kept(_pullback, f, has_aux)
+    out, *aux = kept(_value, f, has_aux)(*primals)
     return out, lambda cotangent: pull(held, cotangent), *aux
 
 
@@ -142,7 +142,7 @@ def linear_transpose(f: Callable[..., Any], *primals: Any) -> Callable[[Any], tu
     if active():
         return lambda cotangent: _transposed(f, primals, cotangent)
     held = _copies(primals)
-    transpose = _kept(_transpose, f)
+    transpose = kept(_transpose, f)
     return lambda cotangent: transpose(held, cotangent)  # type: ignore[no-any-return]
 
 
@@ -179,7 +179,7 @@ def jvp(
         raise TypeError(f"jvp takes one tangent per primal: {len(primals)} primals, {len(tangents)} tangents")
     if active():
         return _jvp(f, primals, tangents, has_aux)
-    return _kept(_pushforward, f, has_aux)(primals, tangents)  # type: ignore[no-any-return]
+    return kept(_pushforward, f, has_aux)(primals, tangents)  # type: ignore[no-any-return]
 
 
 def _pushforward(f: Callable[..., Any], has_aux: bool) -> Callable[..., Any]:
@@ -204,7 +204,7 @@ def _jvp(
     return out, tangent[0], aux
 
 
-def _kept(transform: Callable[..., Any], f: Callable[..., Any], *options: Any) -> Callable[..., Any]:
+def kept(transform: Callable[..., Any], f: Callable[..., Any], *options: Any) -> Callable[..., Any]:
     """transform(f), the one made before if there is one: what has been compiled is found again."""
     if isinstance(f, FunctionType | Jit):
         return _recent(transform, f, *options)
