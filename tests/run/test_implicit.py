@@ -30,7 +30,7 @@ def test_linear_solve(method):
     np.testing.assert_allclose(solve(a.astype(np.float32), B.astype(np.float32)), np.linalg.solve(a, B), rtol=1e-3)
 
 
-@pytest.mark.parametrize("method", ["gmres", "cg"])
+@pytest.mark.parametrize("method", ["gmres", pytest.param("cg", marks=pytest.mark.slow)])
 def test_derivatives_of_linear_solutions(method):
     a = S if method == "cg" else A
 
@@ -93,7 +93,7 @@ def test_root_and_its_derivatives():
     np.testing.assert_allclose(iv.vmap(iv.grad(square_root))(x), 0.5 / np.sqrt(x))
 
 
-@pytest.mark.parametrize("method", ["newton", "krylov"])
+@pytest.mark.parametrize("method", ["newton", pytest.param("krylov", marks=pytest.mark.slow)])
 def test_root_of_trees(method):
     def solution(p, q):
         def f(x, q):
