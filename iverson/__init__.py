@@ -12,17 +12,26 @@ from iverson.lang.functional import (
     unroll,
     while_loop,
 )
+from iverson.run.check_grads import check_grads
 from iverson.run.cost import cheapness, cost
-from iverson.run.inspect import check_grads, show
+from iverson.run.custom import custom_jvp, custom_vjp
+from iverson.run.implicit import fixed_point, linear_solve, minimize, root
+from iverson.run.inspect import show
+from iverson.run.jacobians import hvp, jacfwd, jacrev
+from iverson.run.jet import jet
 from iverson.run.jit import jit
 from iverson.run.sparse import hessian, jacobian
-from iverson.run.transforms import functional, grad, hvp, jacfwd, jacrev, jet, jvp, value_and_grad, vjp
+from iverson.run.transforms import functional, grad, jvp, linear_transpose, value_and_grad, vjp
+from iverson.run.vmap import vmap
 
 __all__ = [
     "cheapness",
     "check_grads",
     "cond",
     "cost",
+    "custom_jvp",
+    "custom_vjp",
+    "fixed_point",
     "fori_loop",
     "functional",
     "grad",
@@ -35,8 +44,12 @@ __all__ = [
     "jet",
     "jit",
     "jvp",
+    "linear_solve",
+    "linear_transpose",
+    "minimize",
     "random",
     "reduce",
+    "root",
     "scan",
     "segment_sum",
     "show",
@@ -44,5 +57,6 @@ __all__ = [
     "unroll",
     "value_and_grad",
     "vjp",
+    "vmap",
     "while_loop",
 ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from iverson.core import prims
+from iverson.core.custom import Custom, custom
 from iverson.core.syntax import (
     Accumulate,
     Accumulator,
@@ -48,6 +49,12 @@ def active(body: Block, inputs: Iterable[Var]) -> set[Var]:
     return analysis.found
 
 
+def unruled(c: Custom, args: Sequence[Atom], found: set[Var]) -> set[Var]:
+    """What is active in a function with a rule that says nothing about it: what is had from other arguments."""
+    others = [p for k, (p, a) in enumerate(zip(c.primal.params, args, strict=True)) if k not in c.wrt and a in found]
+    return active(c.primal.body, others) if others else set()
+
+
 class _Activity:
     def __init__(self, found: set[Var]) -> None:
         self.found = found
@@ -76,6 +83,11 @@ class _Activity:
                 self.mark(let.vars[0], any(r and self.has(a) for r, a in zip(rules, args, strict=True)))
             case Read(array):
                 self.mark(let.vars[0], self.has(array))
+            case Library(_, args) as op if c := custom(op):
+                some = any(self.has(args[k]) for k in c.wrt)
+                beside = unruled(c, args, self.found)
+                for v, o in zip(let.vars, c.primal.body.outs, strict=False):
+                    self.mark(v, some or o in beside)
             case Library() as op:
                 for v in let.vars:
                     self.mark(v, any(map(self.has, differentiable(op))))

@@ -8,7 +8,7 @@ its tangent ẋ; at order K, the coefficients x_1 ... x_K of x(t), of which the 
     For yields m e                   m lifted: (x, ẋ) ∘ (z, ż) = (m(x, z), ∂m), an operator with the identity (1, 0)
     Accumulate add, set              a second accumulator, of tangents;  append: more columns;  others lifted
     Loop, While, If                  tangents are carried, emitted and given as well
-    Library                          the row's rule (library.py)
+    Library                          the row's rule (library.py), or the user's (custom.py)
 
 and the same for every coefficient, since all but Prim and the products of a monoid are linear.  Names of the primal are
 kept, so the transform of a transform just adds names: there is no perturbation to confuse.
@@ -22,6 +22,7 @@ from typing import TypeAlias
 
 from iverson.core import monoids
 from iverson.core.build import Builder, dtype_of, extents_of, literal, make_type
+from iverson.core.custom import Custom, call, called, custom, inlined
 from iverson.core.dce import dce
 from iverson.core.rewrite import rename, rename_function
 from iverson.core.syntax import (
@@ -55,6 +56,9 @@ from iverson.core.syntax import (
 from iverson.diff import library
 from iverson.diff.activity import active, finals_of, is_float
 from iverson.diff.adjoints import product, unflatten
+from iverson.diff.custom import pushforward as custom_pushforward
+from iverson.diff.custom import require_rules
+from iverson.diff.reverse import transpose
 from iverson.diff.taylor import cauchy, coefficients
 from iverson.diff.yields import EXTREMA, Yields
 
@@ -93,7 +97,7 @@ def pushforward(primal: Function, wrt: Sequence[int], order: int = 1) -> Functio
     outs = primal.body.outs
     more = dual.all_tails([out for out in outs if is_float(out)])
     result = dual.b.function((*primal.params, *added), (*outs, *more), f"{primal.name}_jvp")
-    return dce(replace(result, donated=primal.donated))
+    return dce(replace(inlined(result, called), donated=primal.donated))
 
 
 class Dual:
@@ -164,6 +168,8 @@ class Dual:
             case If():
                 sides = [self.block(side, let.vars) for side in (op.then, op.orelse)]
                 self.b.let(Let((*let.vars, *self.duals(let.vars)), If(op.pred, sides[0], sides[1]), let.site))
+            case Library() if (c := custom(op)) and any(v in self.active for v in let.vars):
+                self.custom(let, op, c)
             case Library() if any(v in self.active for v in let.vars):
                 self.library(let, op)
             case _:
@@ -182,6 +188,16 @@ class Dual:
             tails = [self.tails.get(a, ()) if isinstance(a, Var) and self.is_active(a) else () for a in op.args]
             if any(tails):
                 self.tails[y] = coefficients(self.b, op, y, tails, self.order)
+
+    def custom(self, let: Let, op: Library, c: Custom) -> None:
+        if self.order > 1:
+            raise NotImplementedError(
+                f"{c.name} has a derivative of its own: Taylor mode beyond order 1 is not defined"
+            )
+        require_rules(c, op.args, self.active, let.site)
+        tangents = [self.tail(op.args[k])[0] for k in c.wrt]
+        pushed = call(custom_pushforward(c, transpose, let.site), (*op.args, *tangents))
+        self.b.let(Let((*let.vars, *self.duals(let.vars)), pushed, let.site))
 
     def library(self, let: Let, op: Library) -> None:
         """The operation's rule, and from the second coefficient on the series of the rule: y_k = (y')_{k-1} / k."""

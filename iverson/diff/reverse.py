@@ -7,6 +7,7 @@ enters (sweep.py).  The rules of the constructs, ȳ being the adjoint of y:
     y = Prim(a, b)       ā += ȳ ∂y/∂a,  b̄ += ȳ ∂y/∂b: the primitive's row          here
     y = Read x[e]        x̄[e] += ȳ                                                 here
     If                   the same predicate, each side swept                       here
+    custom               the user's rule                                           custom.py
     For                  Map, Reduce, Scan                                         parallel.py
     Loop, While          reversed, carries recorded or undone                      loops.py
     Accumulate           add, set, append; the others are made sequential first    accumulate.py, ordered.py
@@ -23,8 +24,9 @@ from dataclasses import replace
 
 from iverson.core import prims
 from iverson.core.build import Builder, dtype_of, extents_of, literal
+from iverson.core.custom import custom
 from iverson.core.dce import dce
-from iverson.core.rewrite import rename_function
+from iverson.core.rewrite import free, rename_function
 from iverson.core.syntax import (
     I64,
     Accumulate,
@@ -46,6 +48,7 @@ from iverson.core.syntax import (
 from iverson.diff.accumulate import accumulate, contribute
 from iverson.diff.activity import active, is_float
 from iverson.diff.adjoints import Frame
+from iverson.diff.custom import recorded, ruled, unrecorded
 from iverson.diff.derivation import Derivation
 from iverson.diff.library import library
 from iverson.diff.loops import loop
@@ -73,6 +76,21 @@ def gradient(function: Function, wrt: Sequence[int]) -> Function:
     return reverse(function, wrt, seeded=True)[0]
 
 
+def transpose(function: Function, wrt: Sequence[int]) -> Function:
+    """The transpose of a function that is linear in the parameters `wrt`: as vjp, with the adjoints alone as outs.
+
+    Raises TypeError if they depend on the values of those parameters.
+    """
+    made = vjp(function, wrt)
+    outs = made.body.outs[len(function.body.outs) :]
+    made = dce(replace(made, body=replace(made.body, outs=outs)))
+    used = free(made.body)
+    for k in wrt:
+        if made.params[k] in used:
+            raise TypeError(f"{function.name} is not linear: its transpose depends on the value of an argument")
+    return made
+
+
 def reverse(function: Function, wrt: Sequence[int], seeded: bool) -> tuple[Function, Plan]:
     """The transformed function, and the plan of what its forward sweep records."""
     primal = dce(rename_function(function))
@@ -81,6 +99,7 @@ def reverse(function: Function, wrt: Sequence[int], seeded: bool) -> tuple[Funct
         if not is_float(p):
             raise TypeError(f"parameter {p.hint} of {function.name} has no derivative: it is {dtype_of(p)!r}")
     primal = dce(ordered(primal, active(primal.body, inputs)))
+    primal = recorded(primal, active(primal.body, inputs), transpose)
     derivation = Derivation(primal.body)
     names = active(primal.body, inputs)
     plan = Planner(names, derivation).top(primal.body)
@@ -101,7 +120,7 @@ def reverse(function: Function, wrt: Sequence[int], seeded: bool) -> tuple[Funct
     sweep.block(frame, plan)
     adjoints = [sweep.value(frame, p) for p in inputs]
     made = b.function((*primal.params, *more), (*outs, *adjoints), f"{primal.name}_vjp")
-    return dce(replace(made, donated=primal.donated)), plan
+    return dce(replace(unrecorded(made), donated=primal.donated)), plan
 
 
 def _cotangents(primal: Function, sweep: Sweep, frame: Frame) -> list[Var]:
@@ -176,6 +195,10 @@ def if_(s: Sweep, frame: Frame, step: Step) -> None:
     s.branches(frame, frame.at(op.pred), (side(0), side(1)), (*record.undo, *record.within))
 
 
+def library_(s: Sweep, frame: Frame, step: Step) -> None:
+    (ruled if custom(step.let.op) else library)(s, frame, step)
+
+
 RULES: Mapping[type[Op], Rule] = {
     Prim: prim,
     Read: read,
@@ -185,5 +208,5 @@ RULES: Mapping[type[Op], Rule] = {
     While: loop,
     Accumulate: accumulate,
     Contribute: contribute,
-    Library: library,
+    Library: library_,
 }

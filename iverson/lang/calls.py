@@ -19,7 +19,13 @@ from iverson.lang.table import lookup
 from iverson.lang.values import Arr, captured
 
 _DEEPEST = 100
-_STAGED_HERE = ("iverson.lang.functional", "iverson.lang.algebra", "iverson.run.colouring", "iverson.run.pattern")
+_STAGED_HERE = (
+    "iverson.lang.functional",
+    "iverson.lang.algebra",
+    "iverson.lang.iterative",
+    "iverson.run.colouring",
+    "iverson.run.pattern",
+)
 
 
 def load(value: Any) -> Any:

@@ -12,12 +12,15 @@ so that transformations compose to any depth, and each has names of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from iverson.core.rewrite import free, rename, type_atoms
-from iverson.core.syntax import Array, Atom, Function, Var
+from iverson.core.syntax import Array, Atom, Block, Function, Var
 from iverson.lang import runtime, state
+from iverson.lang.dtypes import is_complex
 from iverson.lang.errors import error
 from iverson.lang.num import Num, constant, is_scalar
 from iverson.lang.raising import Unreachable, require_here
@@ -62,21 +65,31 @@ class Subprogram:
             leaves[position] = value(k)
         return state.unflatten(spec, leaves)
 
+    def head(self, result: Any) -> Subprogram:
+        """The same call with only the first part of its result."""
+        count = sum(map(is_numeric, state.flatten(result)[0]))
+        body = self.function.body
+        function = replace(self.function, body=replace(body, outs=body.outs[:count]))
+        return replace(self, function=function, result=result, outs=self.outs[:count])
+
     def numeric_positions(self) -> list[int]:
         """Which leaves of the result are numbers or arrays."""
-        return [k for k, x in enumerate(state.flatten(self.result)[0]) if _is_numeric(x)]
+        return [k for k, x in enumerate(state.flatten(self.result)[0]) if is_numeric(x)]
 
 
 def like(model: Any, atom: Atom) -> Any:
-    """An atom as a staged value of the kind of `model`."""
-    if isinstance(atom.type, Array) or isinstance(model, Arr):
-        return owned(atom)
-    return Num(atom, getattr(model, "weak", False) if isinstance(model, Num) else False)
+    """An atom as a staged value of the kind of `model`, a Num or an Arr."""
+    if isinstance(model, Arr):
+        return owned(atom, model.dtype)
+    if is_complex(model.dtype):
+        return owned(atom, model.dtype).read(())
+    return Num(atom, model.weak)
 
 
-def value_of(atom: Atom) -> Any:
-    """An atom as a staged value."""
-    return owned(atom) if isinstance(atom.type, Array) else Num(atom)
+def value_of(atom: Atom, dtype: np.dtype[Any] | None = None) -> Any:
+    """An atom as a staged value: an array or a NumPy scalar."""
+    array = owned(atom, dtype)
+    return array if array.ndim else array.read(())
 
 
 def numeric(x: Any) -> Any:
@@ -85,34 +98,37 @@ def numeric(x: Any) -> Any:
     return found if isinstance(found, Arr) else constant(found)
 
 
-def _is_numeric(x: Any) -> bool:
+def is_numeric(x: Any) -> bool:
+    """Whether a leaf is a number or an array."""
     return isinstance(x, Arr) or (is_scalar(x) and not isinstance(x, bool)) or hasattr(x, "__array__")
 
 
 def subprogram(
-    f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], active: Sequence[int]
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    active: Sequence[int],
+    scope: Each | None = None,
 ) -> Subprogram:
     """Stage f(*args, **kwargs) apart; the leaves of (args, kwargs) numbered `active` become parameters."""
     program = current()
     leaves, spec = state.flatten((args, kwargs))
     actual = {k: materialise(lift(leaves[k])) for k in active}
-    with program.scope(Inside()) as scope:
+    with program.scope(scope or Inside()) as scope:
         leaves = _apart(leaves)
         params = {k: Var(atom.type, "x") for k, atom in actual.items()}
         for k, param in params.items():
             leaves[k] = like(numeric(leaves[k]), param)
         inner_args, inner_kwargs = state.unflatten(spec, leaves)
         result, raised = _call(f, inner_args, inner_kwargs)
-        outs = tuple(numeric(x) for x in state.flatten(result)[0] if _is_numeric(x))
+        outs = tuple(numeric(x) for x in state.flatten(result)[0] if is_numeric(x))
         atoms = tuple(materialise(x) for x in outs)
     if raised is not None:
         values = {param: actual[k] for k, param in params.items()}
         builder().splice(rename(resolved(program.block(scope, ()), program.resolve), values))
         raise Unreachable(raised.check)
     block = resolved(program.block(scope, atoms), program.resolve)
-    extents = [a for p in params.values() for a in type_atoms(p.type) if isinstance(a, Var)]
-    outer = dict.fromkeys([*extents, *free(block, params.values())])
-    closed = sorted(outer, key=lambda v: isinstance(v.type, Array))  # sizes before the arrays that have them
+    closed = captures(block, list(params.values()))
     function = Function((*closed, *params.values()), block, getattr(f, "__name__", "f"))
     positions = tuple(range(len(closed), len(closed) + len(params)))
     return Subprogram(function, (*closed, *actual.values()), positions, result, outs)
@@ -125,6 +141,14 @@ def _call(f: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Unreachab
     except Unreachable as e:
         require_here(e)
         return None, e
+
+
+def captures(block: Block, params: Sequence[Var]) -> list[Var]:
+    """What a block with these parameters reads from outside, sizes before the arrays that have them."""
+    read = free(block, params)
+    extents = [a for v in (*params, *read) for a in type_atoms(v.type) if isinstance(a, Var) and a not in params]
+    outer = dict.fromkeys([*extents, *read])
+    return sorted(outer, key=lambda v: isinstance(v.type, Array))
 
 
 def _apart(leaves: Sequence[Any]) -> list[Any]:
@@ -143,15 +167,17 @@ def _apart(leaves: Sequence[Any]) -> list[Any]:
 
 def require_float(leaf: Any, what: str) -> None:
     """Raise unless a leaf can have a derivative."""
-    if not _is_numeric(leaf):
+    if not is_numeric(leaf):
         raise error(TypeError, f"{what} is {type(leaf).__name__}, not a number or an array: it has no derivative")
     dtype = numeric(leaf).dtype
-    if dtype.kind != "f":
+    if dtype.kind not in "fc":
         raise error(TypeError, f"{what} has dtype {dtype}, and only floating-point values have derivatives")
 
 
 def require_like(value: Any, model: Any, what: str) -> Any:
     """A tangent or cotangent of `model`: its shape (checked, when the program runs if need be) and its dtype."""
+    if value.dtype.kind == "c" and model.dtype.kind != "c":
+        raise error(TypeError, f"{what} has dtype {value.dtype} where {model.dtype} is needed")
     if value.ndim != model.ndim:
         raise error(ValueError, f"{what} has {value.ndim} axes where {model.ndim} are needed")
     for m, n in zip(value.shape, model.shape, strict=True):

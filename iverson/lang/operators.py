@@ -18,7 +18,7 @@ import optree
 from iverson.core import monoids
 from iverson.core.build import extents_of, literal, make_type
 from iverson.core.syntax import Block, Literal, Monoid, Operator, Prim, Reduce, Scalar, Scan, Var, Yield
-from iverson.lang import functional, indexing, shapes
+from iverson.lang import functional, indexing, shapes, state
 from iverson.lang.dtypes import INT64, core_dtype
 from iverson.lang.errors import error
 from iverson.lang.num import Num, cast, constant, kind_of
@@ -284,7 +284,8 @@ def segment_sum(values: Any, indices: Any, size: Any) -> Any:
 
 @implements(functional.stop_gradient)
 def stop_gradient(x: Any) -> Any:
-    return optree.tree_map(_stopped, x)
+    leaves, spec = state.flatten(x)
+    return state.unflatten(spec, [_stopped(leaf) for leaf in leaves])
 
 
 def _stopped(leaf: Any) -> Any:

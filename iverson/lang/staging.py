@@ -120,6 +120,11 @@ class Turn(Scope):
 class Each(Scope):
     """The body of a parallel comprehension or reduction."""
 
+    refusal = (
+        "a comprehension, a generator or an operator writes an array from outside: its elements are "
+        "computed in no particular order; use a for statement"
+    )
+
 
 class Recorder(Builder):
     """A builder whose statements know the line of user code that they come from."""
@@ -252,12 +257,11 @@ class Staging:
             if cell.deferred is None:
                 raise problem
             cell.deferred.append(problem)
-        if any(isinstance(scope, Each) for scope in self.scopes[cell.depth :]):
-            raise error(
-                TypeError,
-                "a comprehension, a generator or an operator writes an array from outside: its elements are "
-                "computed in no particular order; use a for statement",
-            )
+        for scope in self.scopes[cell.depth :]:
+            if isinstance(scope, Each):
+                problem = error(TypeError, scope.refusal)
+                problem.cell = cell  # type: ignore[attr-defined]
+                raise problem
 
     # --- sizes --------------------------------------------------------------------------------------------------------
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from iverson.core.build import dtype_of, extents_of, make_type, stacked
-from iverson.core.rewrite import lookup, map_op, rename, rename_type, statements
+from iverson.core.custom import CUSTOM, Custom, inlined, mapped
+from iverson.core.rewrite import rename_type, statements
 from iverson.core.show import show
-from iverson.core.syntax import Array, Atom, Block, Function, Let, Library, Literal, Type, Var
+from iverson.core.syntax import Array, Atom, Function, Let, Library, Literal, Type, Var
 from iverson.diff import compressed, dependence, forward, jacobian, reverse
 from iverson.lang.inner import Subprogram
 from iverson.lang.staging import builder
@@ -32,6 +33,7 @@ RULES: dict[str, Callable[[Function, Sequence[int]], Function]] = {
     "columns": compressed.columns,
     "rows": compressed.rows,
     "dependence": dependence.dependence,
+    "transpose": reverse.transpose,
 }
 
 
@@ -49,7 +51,7 @@ class Derivative:
     @cached_property
     def made(self) -> Function:
         """The rule applied."""
-        return RULES[self.rule](prepare(expand(self.function)), self.wrt)
+        return RULES[self.rule](differentiable(self.function), self.wrt)
 
     def types(self) -> list[Type] | None:
         """The types of the results of a rule that adds no parameters; None if they depend on what is computed."""
@@ -90,28 +92,35 @@ def apply(sub: Subprogram, rule: str, arguments: Callable[[Sequence[Var]], Seque
 
 def jet(sub: Subprogram, order: int, coefficients: Sequence[Atom]) -> list[Atom]:
     """The results of Taylor mode, made at once."""
-    made = forward.jet(prepare(expand(sub.function)), sub.active, order)
+    made = forward.jet(differentiable(sub.function), sub.active, order)
     return list(sub.apply(made, coefficients))
 
 
 def expand(f: Function) -> Function:
-    """The function with its derivatives made."""
-    if not any(isinstance(let.op, Library) and let.op.name == NAME for let in statements(f.body)):
-        return f
-    return replace(f, body=_expanded(f.body, {}))
+    """The function with its derivatives made, and functions with derivatives of their own as what they compute."""
+    return _replaced(f, (NAME, CUSTOM))
 
 
-def _expanded(block: Block, env: dict[Var, Atom]) -> Block:
-    lets: list[Let] = []
-    for let in block:
-        op = map_op(let.op, lambda a: lookup(a, env), lambda b: _expanded(b, env))
-        if isinstance(op, Library) and op.name == NAME:
-            ((_, derivative),) = op.params
-            assert isinstance(derivative, Derivative)
-            made = derivative.made
-            body = rename(made.body, dict(zip(made.params, op.args, strict=True)))
-            lets += body.lets
-            env.update(zip(let.vars, body.outs, strict=True))
-        else:
-            lets.append(Let(let.vars, op, let.site))
-    return Block(tuple(lets), tuple(lookup(a, env) for a in block.outs))
+def differentiable(f: Function) -> Function:
+    """The function with its derivatives made, as it should be differentiated; so are the rules that it carries."""
+
+    def ready(let: Let, c: Custom) -> Let:
+        assert isinstance(let.op, Library)
+        return Let(let.vars, Library(CUSTOM, let.op.args, (("of", c.map(differentiable)),)), let.site)
+
+    f = _replaced(f, (NAME,))
+    return prepare(replace(f, body=mapped(f.body, ready)) if _has(f, CUSTOM) else f)
+
+
+def _has(f: Function, *names: str) -> bool:
+    return any(isinstance(let.op, Library) and let.op.name in names for let in statements(f.body))
+
+
+def _replaced(f: Function, names: Sequence[str]) -> Function:
+    """The function with the statements of these names replaced by what they stand for."""
+
+    def meaning(op: Library) -> Function | None:
+        of = dict(op.params).get("of") if op.name in names else None
+        return of.made if isinstance(of, Derivative) else of.primal if isinstance(of, Custom) else None
+
+    return inlined(f, meaning) if _has(f, *names) else f

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from iverson.core.bounds import Sizes
 from iverson.core.build import extents_of
 from iverson.core.syntax import Atom
 from iverson.lang import state
@@ -27,21 +26,27 @@ from iverson.lang.errors import error
 from iverson.lang.inner import numeric, subprogram, value_of
 from iverson.lang.staging import active
 from iverson.lang.values import materialise
-from iverson.run import derive, transforms
+from iverson.run import derive, jacobians
 from iverson.run.colouring import Pattern, colour_columns, colour_star
-from iverson.run.jit import Derived, Jit
+from iverson.run.jit import Derived
+from iverson.run.leaves import Argnums, Chosen
 from iverson.run.pattern import find_pattern
-from iverson.run.sizes import SizeNames
-from iverson.run.transforms import Argnums, Chosen, grad, jacfwd, jacrev
+from iverson.run.transforms import grad
 
 _REVERSE = 2.0  # what a product by reverse mode costs beside one by forward mode
 
 
-def jacobian(f: Callable[..., Any], argnums: Argnums = 0, sparsity: Any = None) -> Callable[..., Any]:
+def jacobian(
+    f: Callable[..., Any],
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    sparsity: Any = None,
+) -> Callable[..., Any]:
     """The Jacobian of f.
 
-    Without `sparsity` it is dense, as `iv.jacfwd` and `iv.jacrev` give it, by the mode that needs fewer products at
-    these sizes (inside another program, where sizes aren't known: by rows if f gives a number, else by columns).
+    Without `sparsity` it is dense, as `iv.jacfwd` and `iv.jacrev` give it (see there for `has_aux` and `holomorphic`),
+    by the mode that needs fewer products: where that depends on the lengths of arguments, the run decides.
 
     With `sparsity` it is a `scipy.sparse.csr_array` [outputs, inputs]: the floating-point numbers of f's result in a
     row against those of the arguments `argnums`.  `sparsity` is
@@ -62,11 +67,22 @@ def jacobian(f: Callable[..., Any], argnums: Argnums = 0, sparsity: Any = None) 
 
     Method: Curtis, Powell, Reid 1974; colourings as in Gebremedhin, Manne, Pothen, SIAM Review 2005.
     """
-    return _Dense(f, argnums) if sparsity is None else SparseJacobian(f, argnums, sparsity)
+    if sparsity is None:
+        return jacobians.jacobian(f, argnums, has_aux, holomorphic)
+    _require_real(has_aux, holomorphic)
+    return SparseJacobian(f, argnums, sparsity)
 
 
-def hessian(f: Callable[..., Any], argnums: Argnums = 0, sparsity: Any = None) -> Callable[..., Any]:
+def hessian(
+    f: Callable[..., Any],
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    sparsity: Any = None,
+) -> Callable[..., Any]:
     """The Hessian of a scalar function, forward over reverse mode; with `sparsity` a `scipy.sparse.csr_array`.
+
+    Without, it is [shape of the argument..., the same again...], of a pytree a block for each pair of leaves.
 
     `sparsity` as in `iv.jacobian`; a pattern must be symmetric.  The pattern found is that of second derivatives: what
     f is linear in has none.  By star colouring, so that a Hessian needs few products with vectors.
@@ -74,53 +90,14 @@ def hessian(f: Callable[..., Any], argnums: Argnums = 0, sparsity: Any = None) -
     >>> H = iv.hessian(lambda x: np.sum((x[1:] - x[:-1]) ** 4), sparsity="auto")
     """
     if sparsity is None:
-        return transforms.hessian(f, argnums)
+        return jacobians.hessian(f, argnums, has_aux, holomorphic)
+    _require_real(has_aux, holomorphic)
     return SparseJacobian(grad(f, argnums), argnums, sparsity, symmetric=True)
 
 
-# --- dense ------------------------------------------------------------------------------------------------------------
-
-
-class _Dense:
-    """The dense Jacobian by forward or reverse mode."""
-
-    def __init__(self, f: Callable[..., Any], argnums: Argnums) -> None:
-        self.f, self.argnums = f, argnums
-        self.modes = {True: jacfwd(f, argnums), False: jacrev(f, argnums)}
-        self.chosen: dict[Any, bool] = {}
-        update_wrapper(self, f, updated=())
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if active():
-            return self.__iverson_stage__(args, kwargs)
-        leaves, spec = state.flatten((args, kwargs))
-        key = (spec, *(x if isinstance(x, int | bool) else np.shape(x) for x in leaves))
-        if key not in self.chosen:
-            self.chosen[key] = self._forward(args, kwargs)
-        return self.modes[self.chosen[key]](*args, **kwargs)
-
-    def __iverson_stage__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        chosen = Chosen(args, self.argnums)
-        scalars = all(not np.ndim(x) for x in subprogram(self.f, args, kwargs, chosen.leaves).outs)
-        return self.modes[not scalars](*args, **kwargs)
-
-    def _forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-        """Are there at most as many inputs as outputs?  Yes, if that isn't known before running."""
-        chosen = [self.argnums] if isinstance(self.argnums, int) else self.argnums
-        inputs = sum(np.size(x) for k in chosen for x in state.flatten(args[k])[0]) if args else 0
-        jitted = self.f if isinstance(self.f, Jit) else Jit(self.f)
-        staged = jitted.staged(args, kwargs)
-        sizes, values = Sizes(staged.function), SizeNames(jitted, staged, args, kwargs).at
-        for let in staged.function.body:
-            sizes.bind(let)
-        outputs = 0
-        for o in staged.outs:
-            if o.kind != "static" and np.dtype(o.dtype).kind == "f":
-                extents = [sizes.of(e) for e in extents_of(staged.function.body.outs[o.position])]
-                if not all(v in values for e in extents for v in e.variables()):
-                    return True
-                outputs += int(np.prod([e.value(values) for e in extents], dtype=int))
-        return inputs <= outputs
+def _require_real(has_aux: bool, holomorphic: bool) -> None:
+    if has_aux or holomorphic:
+        raise TypeError("a sparse Jacobian is of real numbers, and of a function without aux")
 
 
 # --- sparse -----------------------------------------------------------------------------------------------------------

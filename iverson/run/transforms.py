@@ -7,39 +7,44 @@ order and to any depth.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from types import FunctionType
 from typing import Any
 
 import numpy as np
 
-from iverson.core.build import dtype_of, extents_of
-from iverson.core.syntax import Atom, Var
 from iverson.lang import state
 from iverson.lang.calls import call
 from iverson.lang.errors import error
-from iverson.lang.inner import Subprogram, numeric, require_float, require_like, subprogram, value_of
+from iverson.lang.inner import numeric, require_like, subprogram, value_of
 from iverson.lang.staging import active
 from iverson.lang.values import Arr, materialise
 from iverson.run import derive
 from iverson.run.jit import Derived, Jit
-
-Argnums = int | Sequence[int]
-
+from iverson.run.leaves import (
+    Argnums,
+    Chosen,
+    cotangents,
+    require_pair,
+    require_scalar,
+    tangent_tree,
+    with_extents,
+    with_real_part,
+)
 
 # --- reverse mode -----------------------------------------------------------------------------------------------------
 
 
 def value_and_grad(
-    f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, tape: str = "auto"
+    f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, tape: str = "auto", holomorphic: bool = False
 ) -> Callable[..., Any]:
     """A function that gives (f(...), the gradient of f(...) with respect to the arguments `argnums`).
 
     f must return a floating-point scalar (with `has_aux`: a pair of it and anything else, and the value given is that
     pair).  The gradient has the structure of the argument, or is a tuple if `argnums` is one.  Transforms never write
-    the caller's arrays.
+    the caller's arrays.  With respect to a complex argument z = x + iy it is df/dx - i df/dy; `holomorphic` says that f
+    is a complex function with a complex derivative, which it is then.
 
     Raises TypeError for an argument or a result that isn't floating-point.
 
@@ -51,23 +56,26 @@ def value_and_grad(
     _require_auto(tape)
 
     def stage(*args: Any, **kwargs: Any) -> Any:
-        chosen = Chosen(args, argnums)
-        sub = subprogram(f, args, kwargs, chosen.leaves)
-        _require_scalar(sub, f, has_aux)
+        chosen = Chosen(args, argnums, holomorphic)
+        sub = subprogram(with_real_part(f, has_aux) if holomorphic else f, args, kwargs, chosen.leaves)
+        require_scalar(sub.result[1] if holomorphic else sub.result, f, has_aux, holomorphic)
         outs = derive.apply(sub, "gradient")
         count = len(sub.function.body.outs)
-        return sub.rebuild(outs[:count]), chosen.like(outs[count:])
+        value = sub.rebuild(outs[:count])
+        return value[1] if holomorphic else value, chosen.cotangents(outs[count:])
 
     return Derived(stage, f, "value and gradient")
 
 
-def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, tape: str = "auto") -> Callable[..., Any]:
+def grad(
+    f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, tape: str = "auto", holomorphic: bool = False
+) -> Callable[..., Any]:
     """A function that gives the gradient alone, or with `has_aux` (gradient, second result); see value_and_grad.
 
     >>> iv.grad(lambda x: x**3)(2.0)
     12.0
     """
-    both = value_and_grad(f, argnums, has_aux, tape)
+    both = value_and_grad(f, argnums, has_aux, tape, holomorphic)
 
     def stage(*args: Any, **kwargs: Any) -> Any:
         value, gradient = both(*args, **kwargs)
@@ -76,40 +84,92 @@ def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, tap
     return Derived(stage, f, "gradient")
 
 
-def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """(f(*primals), pullback): pullback(cotangent of the result) gives the cotangent of each primal, as a tuple.
 
-    Outside of a staged program the pullback runs f again, on a copy of the primals as they are now.
+    With `has_aux` f returns (result, anything), and it is (result, pullback, anything).  Outside of a staged program
+    the pullback runs f again, on a copy of the primals as they are now.
+
+    >>> out, pullback = iv.vjp(lambda x, y: x * y, 2.0, 3.0)
+    >>> pullback(1.0)
+    (3.0, 2.0)
     """
     if active():
-        return _vjp(f, *primals)
+        return _vjp(f, primals, has_aux)
     held = _copies(primals)
-    pull = _kept(_pullback, f)
-    return _kept(functional_call, f)(*primals), lambda cotangent: pull(held, cotangent)
+    pull = kept(_pullback, f, has_aux)
+    out, *aux = kept(_value, f, has_aux)(*primals)
+    return out, lambda cotangent: pull(held, cotangent), *aux
 
 
-def _pullback(f: Callable[..., Any]) -> Callable[..., Any]:
-    return Derived(lambda primals, cotangent: _vjp(f, *primals)[1](cotangent), f, "pullback")
+def _pullback(f: Callable[..., Any], has_aux: bool) -> Callable[..., Any]:
+    return Derived(lambda primals, cotangent: _vjp(f, primals, has_aux)[1](cotangent), f, "pullback")
 
 
-def _vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+def _value(f: Callable[..., Any], has_aux: bool) -> Callable[..., Any]:
+    """f's result in a tuple, or the pair that it is with `has_aux`."""
+    value = functional_call(f)
+
+    def stage(*args: Any) -> Any:
+        return require_pair(value(*args), f) if has_aux else (value(*args),)
+
+    return Derived(stage, f, "call")
+
+
+def _vjp(f: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool = False) -> tuple[Any, ...]:
     chosen = Chosen(primals, range(len(primals)))
     sub = subprogram(f, primals, {}, chosen.leaves)
-    out = sub.rebuild(sub.apply(sub.function))
+    head = sub.head(require_pair(sub.result, f)[0]) if has_aux else sub
+    out, *aux = sub.rebuild(sub.apply(sub.function)) if has_aux else (sub.rebuild(sub.apply(sub.function)),)
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
-        seeds = [materialise(c) for c in _float_leaves(cotangent, sub, "the cotangent")]
-        outs = derive.apply(sub, "vjp", lambda added: _with_extents(added, seeds))
-        return chosen.like(outs[len(sub.function.body.outs) :])  # type: ignore[no-any-return]
+        seeds = cotangents(cotangent, head)
+        outs = derive.apply(head, "vjp", lambda added: with_extents(added, seeds))
+        return chosen.cotangents(outs[len(head.function.body.outs) :])  # type: ignore[no-any-return]
 
-    return out, pullback
+    return out, pullback, *aux
+
+
+def linear_transpose(f: Callable[..., Any], *primals: Any) -> Callable[[Any], tuple[Any, ...]]:
+    """The transpose of a linear function: of a cotangent of its result, the cotangent of each argument, as a tuple.
+
+    Of `primals` only structure, shapes and dtypes matter.  Complex numbers are not conjugated.  Raises TypeError if the
+    transpose depends on the primals: then f isn't linear.
+
+    >>> iv.linear_transpose(lambda x: np.array([2.0, 3.0]) * x, 1.0)(np.array([1.0, 10.0]))
+    (32.0,)
+    """
+    if active():
+        return lambda cotangent: _transposed(f, primals, cotangent)
+    held = _copies(primals)
+    transpose = kept(_transpose, f)
+    return lambda cotangent: transpose(held, cotangent)  # type: ignore[no-any-return]
+
+
+def _transpose(f: Callable[..., Any]) -> Callable[..., Any]:
+    return Derived(lambda primals, cotangent: _transposed(f, primals, cotangent), f, "transpose")
+
+
+def _transposed(f: Callable[..., Any], primals: tuple[Any, ...], cotangent: Any) -> tuple[Any, ...]:
+    chosen = Chosen(primals, range(len(primals)))
+    sub = subprogram(f, primals, {}, chosen.leaves)
+    seeds = cotangents(cotangent, sub)
+    try:
+        outs = derive.apply(sub, "transpose", lambda added: with_extents(added, seeds))
+    except TypeError as problem:
+        raise error(TypeError, str(problem)) from None
+    return chosen.cotangents(outs)  # type: ignore[no-any-return]
 
 
 # --- forward mode -----------------------------------------------------------------------------------------------------
 
 
-def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+def jvp(
+    f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False
+) -> tuple[Any, ...]:
     """(f(*primals), its directional derivative along `tangents`), by forward mode.
+
+    With `has_aux` f returns (result, anything), and it is (result, derivative, anything).
 
     >>> iv.jvp(np.sin, (0.0,), (1.0,))
     (0.0, 1.0)
@@ -118,15 +178,17 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     if len(primals) != len(tangents):
         raise TypeError(f"jvp takes one tangent per primal: {len(primals)} primals, {len(tangents)} tangents")
     if active():
-        return _jvp(f, primals, tangents)
-    return _kept(_pushforward, f)(primals, tangents)  # type: ignore[no-any-return]
+        return _jvp(f, primals, tangents, has_aux)
+    return kept(_pushforward, f, has_aux)(primals, tangents)  # type: ignore[no-any-return]
 
 
-def _pushforward(f: Callable[..., Any]) -> Callable[..., Any]:
-    return Derived(lambda p, t: _jvp(f, p, t), f, "jvp")
+def _pushforward(f: Callable[..., Any], has_aux: bool) -> Callable[..., Any]:
+    return Derived(lambda p, t: _jvp(f, p, t, has_aux), f, "jvp")
 
 
-def _jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
+def _jvp(
+    f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...], has_aux: bool = False
+) -> tuple[Any, ...]:
     chosen = Chosen(primals, range(len(primals)))
     sub = subprogram(f, primals, {}, chosen.leaves)
     given, structure = state.flatten(tangents)
@@ -135,180 +197,31 @@ def _jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, .
     directions = [require_like(numeric(given[k]), numeric(chosen.values[k]), "a tangent") for k in chosen.leaves]
     outs = derive.apply(sub, "jvp", lambda _: [materialise(t) for t in directions])
     count = len(sub.function.body.outs)
-    return sub.rebuild(outs[:count]), _tangent_tree(sub, [value_of(a) for a in outs[count:]])
+    value, tangent = sub.rebuild(outs[:count]), tangent_tree(sub, outs[count:])
+    if not has_aux:
+        return value, tangent
+    out, aux = require_pair(value, f)
+    return out, tangent[0], aux
 
 
-def jet(f: Callable[..., Any], primals: Sequence[Any], series: Sequence[Sequence[Any]]) -> tuple[Any, list[Any]]:
-    """(f(*primals), its derivatives along a curve), by Taylor mode: all orders 1 to K in one run.
-
-    `series` has for each primal the derivatives at 0 of a curve x(s) that starts there: [x', x'', ...], K of them, each
-    with the structure, shape and dtype of the primal.  Given are f(x(0)) and the K derivatives of f(x(s)) at 0, in the
-    structure of the result.  The work is O(K²) times f's, where K nested `jvp`s take 2ᴷ.
-
-    Raises TypeError for primals that aren't floating-point, for series of different lengths or another structure.
-
-    >>> iv.jet(np.sin, (0.0,), ((1.0, 0.0, 0.0),))
-    (0.0, [1.0, -0.0, -1.0])
-
-    Method: Griewank and Walther, Evaluating Derivatives, chapter 13; iverson/diff/taylor.py.
-    """
-    primals, series = tuple(primals), tuple(list(terms) for terms in series)
-    if len(primals) != len(series):
-        raise TypeError(f"jet takes one series per primal: {len(primals)} primals, {len(series)} series")
-    if len(orders := {len(terms) for terms in series}) != 1:
-        raise TypeError(f"the series of jet must have one length, not {sorted(orders)}")
-    if active():
-        return _jet(f, primals, series)
-    return _kept(_curve, f)(primals, series)  # type: ignore[no-any-return]
-
-
-def _curve(f: Callable[..., Any]) -> Callable[..., Any]:
-    return Derived(lambda p, s: _jet(f, p, s), f, "jet")
-
-
-def _jet(f: Callable[..., Any], primals: tuple[Any, ...], series: tuple[list[Any], ...]) -> tuple[Any, list[Any]]:
-    order = len(series[0])
-    chosen = Chosen(primals, range(len(primals)))
-    sub = subprogram(f, primals, {}, chosen.leaves)
-    terms = []  # by order, in the order of the leaves
-    for k in range(order):
-        given, structure = state.flatten(tuple(s[k] for s in series))
-        if structure != state.flatten(primals)[1]:
-            raise error(TypeError, "each term of a series must have the structure of its primal")
-        like = [(numeric(given[i]), numeric(chosen.values[i])) for i in chosen.leaves]
-        terms.append([require_like(term, primal, "a term of a series") for term, primal in like])
-    scaled = [materialise(x / math.factorial(k)) for leaf in zip(*terms, strict=True) for k, x in enumerate(leaf, 1)]
-    outs = derive.jet(sub, order, scaled)
-    count = len(sub.function.body.outs)
-    tails = [outs[count + k :: order] for k in range(order)]
-    derivatives = [[value_of(a) * float(math.factorial(k)) for a in tail] for k, tail in enumerate(tails, 1)]
-    return sub.rebuild(outs[:count]), [_tangent_tree(sub, values) for values in derivatives]
-
-
-def jacfwd(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
-    """The Jacobian of f by forward mode, one product per input: best for few inputs.
-
-    Every floating-point leaf of the result becomes an array [shape of the leaf..., shape of the argument...] (for an
-    argument that is a pytree, or several `argnums`: that structure of arrays).
-    """
-    return _jacobian(f, argnums, "jacfwd", "Jacobian by forward mode")
-
-
-def jacrev(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
-    """The Jacobian of f by reverse mode, one product per output: best for few outputs.  See jacfwd."""
-    return _jacobian(f, argnums, "jacrev", "Jacobian by reverse mode")
-
-
-def _jacobian(f: Callable[..., Any], argnums: Argnums, rule: str, what: str) -> Callable[..., Any]:
-    def stage(*args: Any, **kwargs: Any) -> Any:
-        chosen = Chosen(args, argnums)
-        sub = subprogram(f, args, kwargs, chosen.leaves)
-        outs = iter(derive.apply(sub, rule))
-        blocks = [[next(outs) for _ in chosen.leaves] if _is_float(x) else None for x in sub.outs]
-        return sub.map_outs(lambda k: None if blocks[k] is None else chosen.like(blocks[k]))
-
-    return Derived(stage, f, what)
-
-
-def hessian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
-    """The Hessian of a scalar function, forward over reverse mode."""
-    return jacfwd(grad(f, argnums), argnums)
-
-
-def hvp(f: Callable[..., Any]) -> Callable[[Any, Any], Any]:
-    """A function of (x, v) that gives the Hessian of f at x, times v: forward over reverse, O(1) times f's work."""
-    gradient = grad(f)
-    return Derived(lambda x, v: _jvp(gradient, (x,), (v,))[1], f, "Hessian-vector product")
-
-
-def _kept(transform: Callable[..., Any], f: Callable[..., Any]) -> Callable[..., Any]:
+def kept(transform: Callable[..., Any], f: Callable[..., Any], *options: Any) -> Callable[..., Any]:
     """transform(f), the one made before if there is one: what has been compiled is found again."""
-    return _recent(transform, f) if isinstance(f, FunctionType | Jit) else transform(f)  # type: ignore[no-any-return]
+    if isinstance(f, FunctionType | Jit):
+        return _recent(transform, f, *options)
+    return transform(f, *options)  # type: ignore[no-any-return]
 
 
 @lru_cache(64)
-def _recent(transform: Callable[..., Any], f: Callable[..., Any]) -> Callable[..., Any]:
-    return transform(f)  # type: ignore[no-any-return]
-
-
-# --- the pieces -------------------------------------------------------------------------------------------------------
-
-
-class Chosen:
-    """The leaves of the arguments that are differentiated."""
-
-    def __init__(self, args: Sequence[Any], argnums: Argnums | Iterable[int]) -> None:
-        self.single = isinstance(argnums, int)
-        wanted = [argnums] if isinstance(argnums, int) else list(argnums)
-        for k in wanted:
-            if not -len(args) <= k < len(args):
-                raise error(TypeError, f"argnums has {k}, but there are {len(args)} positional arguments")
-        self.specs, self.leaves, self.values = [], [], state.flatten(tuple(args))[0]
-        starts = np.cumsum([0, *(len(state.flatten(a)[0]) for a in args)])
-        for k in wanted:
-            leaves, spec = state.flatten(args[k])
-            for leaf in leaves:
-                require_float(leaf, f"argument {k % len(args)}")
-            self.specs.append(spec)
-            self.leaves += range(starts[k % len(args)], starts[k % len(args)] + len(leaves))
-
-    def like(self, atoms: Sequence[Atom]) -> Any:
-        """Atoms, one per leaf, in the structure of the chosen arguments."""
-        values = iter([value_of(a) for a in atoms])
-        trees = tuple(state.unflatten(s, [next(values) for _ in range(s.num_leaves)]) for s in self.specs)
-        return trees[0] if self.single else trees
-
-
-def _require_scalar(sub: Subprogram, f: Callable[..., Any], has_aux: bool) -> None:
-    """Raise unless the first out is the floating-point scalar that a gradient needs."""
-    name = getattr(f, "__name__", "f")
-    if has_aux and not (isinstance(sub.result, tuple) and len(sub.result) == 2):
-        raise error(TypeError, f"with has_aux, {name} must return a pair (value, anything)")
-    value = sub.result[0] if has_aux else sub.result
-    if value is None:
-        raise error(TypeError, f"{name} returns None; its gradient needs a floating-point scalar (see iv.functional)")
-    if isinstance(value, tuple | list | dict):
-        raise error(TypeError, f"{name} returns a {type(value).__name__}; its gradient needs a floating-point scalar")
-    first = numeric(value)
-    if first.shape != ():
-        raise error(TypeError, f"{name} returns an array of shape {first.shape}; its gradient needs a scalar: sum it, "
-                               f"or use iv.jacrev")  # fmt: skip
-    if first.dtype.kind != "f":
-        raise error(TypeError, f"{name} returns {first.dtype}; its gradient needs a floating-point scalar")
-
-
-def _float_leaves(tree: Any, sub: Subprogram, what: str) -> list[Any]:
-    """The leaves of `tree` that stand for the floating-point outs, checked against them."""
-    leaves, spec = state.flatten(tree)
-    if spec != state.flatten(sub.result)[1]:
-        raise error(TypeError, f"{what} must have the structure of the result")
-    positions = sub.numeric_positions()
-    return [require_like(numeric(leaves[p]), x, what) for p, x in zip(positions, sub.outs, strict=True) if _is_float(x)]
-
-
-def _tangent_tree(sub: Subprogram, tangents: Sequence[Any]) -> Any:
-    """Staged values, one per float leaf of the result, in its structure."""
-    fresh = iter(tangents)
-    values = [next(fresh) if _is_float(x) else None for x in sub.outs]
-    return sub.map_outs(lambda k: values[k])
-
-
-def _with_extents(params: Sequence[Var], seeds: Sequence[Atom]) -> list[Atom]:
-    """The arguments for cotangent parameters and the extents among them."""
-    arrays = [p for p in params if dtype_of(p).is_float]
-    actual: dict[Atom, Atom] = dict(zip(arrays, seeds, strict=True))
-    for p, seed in zip(arrays, seeds, strict=True):
-        actual.update(zip(extents_of(p), extents_of(seed), strict=True))
-    return [actual[p] for p in params]
-
-
-def _is_float(x: Any) -> bool:
-    return bool(x.dtype.kind == "f")
+def _recent(transform: Callable[..., Any], f: Callable[..., Any], *options: Any) -> Callable[..., Any]:
+    return transform(f, *options)  # type: ignore[no-any-return]
 
 
 def _copies(tree: Any) -> Any:
     leaves, spec = state.flatten(tree)
     return state.unflatten(spec, [x.copy() if isinstance(x, np.ndarray) else x for x in leaves])
+
+
+# --- without derivatives ----------------------------------------------------------------------------------------------
 
 
 def functional_call(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -333,7 +246,7 @@ def functional(f: Callable[..., Any]) -> Callable[..., Any]:
 
     def stage(*args: Any, **kwargs: Any) -> Any:
         leaves, spec = state.flatten((args, kwargs))
-        cells = {k: value_of(materialise(x)) for k, x in enumerate(leaves) if isinstance(x, Arr) and x.ndim}
+        cells = {k: value_of(materialise(x), x.dtype) for k, x in enumerate(leaves) if isinstance(x, Arr) and x.ndim}
         before = {k: materialise(x) for k, x in cells.items()}
         own_args, own_kwargs = state.unflatten(spec, [cells.get(k, x) for k, x in enumerate(leaves)])
         result = call(f, *own_args, **own_kwargs)

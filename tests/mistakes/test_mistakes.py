@@ -14,21 +14,7 @@ import iverson as iv
 from tests.mistakes import ACCEPTED, MISTAKES
 from tests.programs.registry import assert_same, copied
 
-# those that need a part of iv that isn't there: each fails as soon as it is
-WAITING = {
-    "under_vmap": "vmap",
-    "vmap_over_different_lengths": "vmap",
-    "vmap_over_a_number": "vmap",
-    "vmap_over_an_axis_that_is_not_there": "vmap",
-}
 STAGED = [m for m in MISTAKES if m.transform]
-
-
-def cases():
-    for m in MISTAKES:
-        missing = WAITING.get(m.name)
-        marks = [pytest.mark.xfail(raises=AttributeError, strict=True, reason=f"no iv.{missing}")] if missing else []
-        yield pytest.param(m, id=m.name, marks=marks)
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +89,7 @@ def test_plain_python_is_right_where_it_should_be(mistake):
         mistake.function(*mistake.good())
 
 
-@pytest.mark.parametrize("mistake", list(cases()))
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda m: m.name)
 def test_raises_and_says_where(mistake):
     args = mistake.args()
     error = caught(mistake, applied(mistake), args)
