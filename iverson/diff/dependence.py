@@ -19,6 +19,7 @@ from dataclasses import replace
 
 from iverson.core import prims
 from iverson.core.build import dtype_of, extents_of
+from iverson.core.custom import Custom
 from iverson.core.dce import dce
 from iverson.core.rewrite import rename_function
 from iverson.core.syntax import (
@@ -80,6 +81,9 @@ class _Sets(Dual):
         sets = [self.set(a) for a, rule in zip(op.args, rules, strict=True) if rule and self.is_active(a)]
         if sets and y in self.active:
             self.tails[y] = (self.union(sets),)
+
+    def custom(self, let: Let, op: Library, c: Custom) -> None:
+        self.library(let, op)
 
     def library(self, let: Let, op: Library) -> None:
         self.b.let(let)
