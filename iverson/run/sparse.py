@@ -24,7 +24,7 @@ from iverson.core.build import extents_of
 from iverson.core.syntax import Atom
 from iverson.lang import state
 from iverson.lang.errors import error
-from iverson.lang.inner import numeric, subprogram, value_of
+from iverson.lang.inner import Subprogram, numeric, subprogram, value_of
 from iverson.lang.staging import active
 from iverson.lang.values import materialise
 from iverson.run import derive, transforms
@@ -184,8 +184,12 @@ class SparseJacobian:
         if active():
             self.__iverson_stage__(args, kwargs)
         leaves, spec = state.flatten((args, kwargs))
-        key = (spec, *((np.shape(x), getattr(x, "dtype", type(x))) for x in leaves))
-        integers = [np.asarray(x) for x in leaves if np.asarray(x).dtype.kind in "biu"]
+        arrays = [np.asarray(x) for x in leaves]
+        key = (
+            spec,
+            *((x.shape, x.dtype) if x.dtype.kind in "biufc" else leaf for x, leaf in zip(arrays, leaves, strict=True)),
+        )
+        integers = [x for x in arrays if x.dtype.kind in "biu"]
         for kept_key, kept, found in self._kept:
             if kept_key == key and all(map(np.array_equal, kept, integers)):
                 return found
@@ -298,12 +302,18 @@ def _shaped(flat: np.ndarray, like: Sequence[np.ndarray]) -> list[Any]:
 # --- staged -----------------------------------------------------------------------------------------------------------
 
 
+def _subprogram(f: Callable[..., Any], argnums: Argnums, args: Any, kwargs: Any) -> Subprogram:
+    sub = subprogram(f, args, kwargs, Chosen(args, argnums).leaves)
+    if any(x.dtype.kind == "c" for x in sub.outs):
+        raise error(TypeError, "a sparse Jacobian is of real results: return the real and the imaginary part")
+    return sub
+
+
 def _stage_sets(f: Callable[..., Any], argnums: Argnums) -> Callable[..., Any]:
     """(sets of the inputs, args, kwargs) -> the sets of the floating-point outs."""
 
     def stage(sets: Any, args: Any, kwargs: Any) -> Any:
-        chosen = Chosen(args, argnums)
-        sub = subprogram(f, args, kwargs, chosen.leaves)
+        sub = _subprogram(f, argnums, args, kwargs)
         outs = derive.apply(sub, "dependence", lambda _: [materialise(numeric(s)) for s in sets])
         return [value_of(a) for a in outs[len(sub.function.body.outs) :]]
 
@@ -314,8 +324,7 @@ def _stage_products(f: Callable[..., Any], argnums: Argnums, by_rows: bool) -> C
     """(number of colours, colours, args, kwargs) -> the products, for each leaf [colours, shape]."""
 
     def stage(count: Any, colours: Any, args: Any, kwargs: Any) -> Any:
-        chosen = Chosen(args, argnums)
-        sub = subprogram(f, args, kwargs, chosen.leaves)
+        sub = _subprogram(f, argnums, args, kwargs)
 
         def more(_: Any) -> list[Atom]:
             given = [materialise(numeric(count))]

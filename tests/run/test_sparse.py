@@ -184,6 +184,28 @@ def test_misuse():
         iv.jacobian(chain, argnums=2, sparsity="auto")(X)
     with pytest.raises(TypeError, match="only floating-point values have derivatives"):
         iv.jacobian(links, argnums=1, sparsity="auto")(X, *INDICES)
+    with pytest.raises(TypeError, match="return the real and the imaginary part"):
+        iv.jacobian(lambda x: x * 1j, sparsity="auto")(X)
+
+
+def test_static_arguments_have_patterns_of_their_own():
+    def f(x, kind):
+        return x[1:] * x[:-1] if kind == "pairs" else x[1:] ** 2
+
+    J = iv.jacobian(f, sparsity="auto")
+    assert J.pattern(X, "pairs").nnz == 298 and J.pattern(X, "squares").nnz == 149
+
+
+def test_dense_patterns_are_refused_or_need_no_colouring():
+    full = iv.jacobian(lambda x: np.outer(x, x) @ x, sparsity="auto")
+    np.testing.assert_allclose(full(X[:70]).toarray(), iv.jacfwd(lambda x: np.outer(x, x) @ x)(X[:70]))
+    half = scipy.sparse.csr_array(np.tril(np.ones((200, 200), bool)))
+    assert colour_columns(half).max() == 199
+    n = 10**5
+    columns, starts = np.tile(np.arange(n), 100), np.arange(0, 100 * n + 1, n)
+    thick = scipy.sparse.csr_array((np.ones(100 * n, bool), columns, starts), shape=(100, n + 1))
+    with pytest.raises(ValueError, match="isn't sparse enough"):
+        colour_columns(thick)
 
 
 def test_a_dense_jacobian_is_by_the_mode_with_fewer_products():
