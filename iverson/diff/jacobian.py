@@ -27,14 +27,15 @@ def jacfwd(f: Function, wrt: Sequence[int]) -> Function:
     """params -> for each float out, for each parameter of `wrt`: the array [out extents..., parameter extents...]."""
     f = rename_function(f)
     b = Builder()
-    floats = sum(dtype_of(out).is_float for out in f.body.outs)
+    outs = _known_outs(b, f)
+    floats = len(outs)
     by_parameter = []
     for w in wrt:
         param, g = f.params[w], forward.jvp(f, [w])
 
         def column(*index: Atom, param: Var = param, g: Function = g) -> tuple[Atom, ...]:
             tangent = _unit(b, extents_of(param), dtype_of(param), index)
-            return _apply(b, g, [*f.params, tangent])[-floats:]
+            return _like(b, outs, _apply(b, g, [*f.params, tangent])[-floats:])
 
         columns = _each(b, extents_of(param), floats, column)
         by_parameter.append([_transposed(b, c, len(extents_of(param))) for c in columns])
@@ -75,12 +76,13 @@ def columns(f: Function, wrt: Sequence[int]) -> Function:
     f = rename_function(f)
     b = Builder()
     g = forward.jvp(f, wrt)
-    floats = sum(dtype_of(out).is_float for out in f.body.outs)
+    outs = _known_outs(b, f)
+    floats = len(outs)
     count, given = _colour_parameters(len(wrt))
 
     def product(c: Atom) -> tuple[Atom, ...]:
         seeds = [_coloured(b, f.params[w], colour, c) for w, colour in zip(wrt, given[1::2], strict=True)]
-        return _apply(b, g, [*f.params, *seeds])[-floats:]
+        return _like(b, outs, _apply(b, g, [*f.params, *seeds])[-floats:])
 
     products = b.for_(count, product, [Map()] * floats)
     return b.function((*f.params, count, *given), products, f"columns_{f.name}")
@@ -131,6 +133,26 @@ def _coloured(b: Builder, like: Atom, colour: Var, c: Atom) -> Atom:
 def _apply(b: Builder, f: Function, args: Sequence[Atom]) -> tuple[Atom, ...]:
     """The function's body in place, on these arguments."""
     return b.splice(rename(f.body, dict(zip(f.params, args, strict=True))))
+
+
+def _known_outs(b: Builder, f: Function) -> list[Atom | None]:
+    """For each float out None, or where f computes extents of it, the out: found before the products are."""
+    floats = [k for k, out in enumerate(f.body.outs) if dtype_of(out).is_float]
+    known = {*f.params}
+    fixed = [all(not isinstance(e, Var) or e in known for e in extents_of(f.body.outs[k])) for k in floats]
+    if all(fixed):
+        return [None] * len(floats)
+    outs = _apply(b, f, f.params)
+    return [None if same else outs[k] for k, same in zip(floats, fixed, strict=True)]
+
+
+def _like(b: Builder, outs: Sequence[Atom | None], tangents: Sequence[Atom]) -> tuple[Atom, ...]:
+    """Tangents under the extents of outs that are known outside."""
+
+    def settled(out: Atom | None, tangent: Atom) -> Atom:
+        return tangent if out is None else b.map(extents_of(out), lambda *i: b.read(tangent, *i))
+
+    return tuple(settled(out, t) for out, t in zip(outs, tangents, strict=True))
 
 
 def _extents(cotangent: Var, out: Atom) -> Iterator[tuple[Var, Atom]]:

@@ -107,7 +107,7 @@ class _Dense:
     def _forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Are there at most as many inputs as outputs?  Yes, if that isn't known before running."""
         chosen = [self.argnums] if isinstance(self.argnums, int) else self.argnums
-        inputs = sum(np.size(x) for k in chosen for x in state.flatten(args[k])[0]) if args else 0
+        inputs = sum(map(np.size, _inputs(args, chosen)))
         jitted = self.f if isinstance(self.f, Jit) else Jit(self.f)
         staged = jitted.staged(args, kwargs)
         sizes, values = Sizes(staged.function), SizeNames(jitted, staged, args, kwargs).at
@@ -199,7 +199,7 @@ class SparseJacobian:
         return made
 
     def _compressed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Compression:
-        inputs = self._inputs(args)
+        inputs = _inputs(args, self.argnums)
         total = sum(map(np.size, inputs))
         outputs: list[int] = []
 
@@ -220,12 +220,13 @@ class SparseJacobian:
                                            (pattern.indices, pattern.indptr))  # fmt: skip
         return _compress(pattern, self.symmetric, [np.size(x) for x in inputs], outputs)
 
-    def _inputs(self, args: Sequence[Any]) -> list[Any]:
-        """The leaves that are differentiated."""
-        for k in self.argnums:
-            if not -len(args) <= k < len(args):
-                raise TypeError(f"argnums has {k}, but there are {len(args)} positional arguments")
-        return [np.asarray(x) for k in self.argnums for x in state.flatten(args[k])[0]]
+
+def _inputs(args: Sequence[Any], argnums: Sequence[int]) -> list[np.ndarray]:
+    """The leaves that are differentiated."""
+    for k in argnums:
+        if not -len(args) <= k < len(args):
+            raise TypeError(f"argnums has {k}, but there are {len(args)} positional arguments")
+    return [np.asarray(x) for k in argnums for x in state.flatten(args[k])[0]]
 
 
 def _is_auto(sparsity: Any) -> bool:
@@ -304,6 +305,8 @@ def _shaped(flat: np.ndarray, like: Sequence[np.ndarray]) -> list[Any]:
 
 def _subprogram(f: Callable[..., Any], argnums: Argnums, args: Any, kwargs: Any) -> Subprogram:
     sub = subprogram(f, args, kwargs, Chosen(args, argnums).leaves)
+    if not any(x.dtype.kind in "fc" for x in sub.outs):
+        raise error(TypeError, f"{getattr(f, '__name__', 'f')} has no floating-point result to be differentiated")
     if any(x.dtype.kind == "c" for x in sub.outs):
         raise error(TypeError, "a sparse Jacobian is of real results: return the real and the imaginary part")
     return sub

@@ -184,8 +184,21 @@ def test_misuse():
         iv.jacobian(chain, argnums=2, sparsity="auto")(X)
     with pytest.raises(TypeError, match="only floating-point values have derivatives"):
         iv.jacobian(links, argnums=1, sparsity="auto")(X, *INDICES)
+    with pytest.raises(TypeError, match="argnums has 2, but there are 1 positional arguments"):
+        iv.jacobian(chain, argnums=2)(X)
+    with pytest.raises(TypeError, match="has no floating-point result"):
+        iv.jacobian(len, sparsity="auto")(X)
     with pytest.raises(TypeError, match="return the real and the imaginary part"):
         iv.jacobian(lambda x: x * 1j, sparsity="auto")(X)
+
+
+def test_results_of_a_length_that_the_data_decide():
+    def positive(x):
+        return x[x > 0.0] ** 2
+
+    dense = np.diag(2.0 * X)[X > 0.0]
+    np.testing.assert_allclose(iv.jacobian(positive, sparsity="auto")(X).toarray(), dense)
+    np.testing.assert_allclose(iv.jacobian(positive)(X), dense)
 
 
 def test_static_arguments_have_patterns_of_their_own():
