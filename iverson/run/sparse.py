@@ -3,6 +3,7 @@
 A sparse Jacobian is had from few products: its columns (or rows) are coloured, such that the entries of one colour
 don't meet, and one product with the sum of the unit vectors of each colour says them all.  Pattern, colouring and the
 places of the entries in the products are made once and kept, until the arguments have other shapes or other integers.
+Where floats decide on the path, each call probes whether the pattern still holds.
 
     pattern        runs of the program on sets of inputs (pattern.py), or given by the user
     colouring      of columns or rows, whichever is cheaper; of a Hessian, star colouring (colouring.py)
@@ -13,14 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import update_wrapper
+from functools import cached_property, update_wrapper
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 
 from iverson.core.bounds import Sizes
-from iverson.core.build import extents_of
+from iverson.core.build import dtype_of, extents_of
+from iverson.core.control import decides
 from iverson.core.syntax import Atom
 from iverson.lang import state
 from iverson.lang.errors import error
@@ -46,10 +48,10 @@ def jacobian(f: Callable[..., Any], argnums: Argnums = 0, sparsity: Any = None) 
     With `sparsity` it is a `scipy.sparse.csr_array` [outputs, inputs]: the floating-point numbers of f's result in a
     row against those of the arguments `argnums`.  `sparsity` is
 
-    - "auto" (or True): the pattern is found by running f on sets of inputs.  It is that of the arguments at hand: it
-      holds for all with the same shapes, the same integers and bools, and the same branches, indices and turns of
-      loops.  Other shapes or integers are noticed, and the pattern is found anew; where floats or captured arrays
-      decide, call `.refresh()` after a change;
+    - "auto" (or True): the pattern is found by running f on sets of inputs, and kept for arguments of the same shapes
+      with the same integers and bools.  Where floats or captured arrays decide on branches, indices or turns of loops,
+      each call tests it by one more run, on 64 groups of inputs, and adds what is new.  The test sees a new entry
+      unless it shares its group with another of its row; `.refresh()` forgets the pattern;
     - a sparse matrix, or (rows, columns): the pattern.  Entries outside of it are taken to be zero, unchecked.
 
     Raises ValueError for a pattern of another shape, TypeError where a sparse Jacobian is taken inside a program.
@@ -135,6 +137,15 @@ class Compression:
     count: int  # of colours
     seeds: list[np.ndarray]  # the colours, for each leaf of the arguments, or (by_rows) of the result
     places: np.ndarray  # of each entry, in the products one after the other
+    probe: Probe | None  # for calls with other floats, if these may change the pattern
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A pattern that floats have a part in, and what each output depended on of 64 groups of inputs."""
+
+    pattern: Pattern
+    groups: np.ndarray
 
 
 class SparseJacobian:
@@ -152,7 +163,7 @@ class SparseJacobian:
             by_rows: Derived(_stage_products(f, self.argnums, by_rows), f, "compressed Jacobian")
             for by_rows in (False, True)
         }
-        self._kept: list[tuple[Any, list[np.ndarray], Compression]] = []
+        self._kept: list[tuple[Any, list[np.ndarray], Compression | None]] = []
         update_wrapper(self, f, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -190,35 +201,82 @@ class SparseJacobian:
             *((x.shape, x.dtype) if x.dtype.kind in "biufc" else leaf for x, leaf in zip(arrays, leaves, strict=True)),
         )
         integers = [x for x in arrays if x.dtype.kind in "biu"]
-        for kept_key, kept, found in self._kept:
-            if kept_key == key and all(map(np.array_equal, kept, integers)):
-                return found
-        made = self._compressed(args, kwargs)
-        self._kept.insert(0, (key, [x.copy() for x in integers], made))
+        place = next(
+            (n for n, (k, kept, _) in enumerate(self._kept) if k == key and all(map(np.array_equal, kept, integers))),
+            None,
+        )
+        before = self._kept.pop(place) if place is not None else (key, [x.copy() for x in integers], None)
+        now = self._current(before[2], _Run(self._sets, _inputs(args, self.argnums), args, kwargs))
+        self._kept.insert(0, (*before[:2], now))
         del self._kept[8:]
-        return made
+        return now
 
-    def _compressed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Compression:
-        inputs = _inputs(args, self.argnums)
-        total = sum(map(np.size, inputs))
-        outputs: list[int] = []
+    def _current(self, before: Compression | None, run: _Run) -> Compression:
+        """What was kept before, or it anew if it doesn't hold for this run."""
+        if before is not None and before.probe is None:
+            return before
+        if before is None and self.given is not None:
+            return self._compressed(self.given((run.outputs, run.inputs)), None, run)
+        groups = run.hashed() if before is not None or run.decides() else None
+        if before is None:
+            found = find_pattern(run, run.inputs, run.outputs)
+        else:
+            assert before.probe is not None and groups is not None
+            same_rows = len(groups) == len(before.probe.groups)
+            if same_rows and not np.any(groups & ~before.probe.groups):
+                return before
+            found = find_pattern(run, run.inputs, run.outputs)
+            if same_rows:
+                found, groups = Pattern(found + before.probe.pattern), groups | before.probe.groups
+        return self._compressed(found, None if groups is None else Probe(found, groups), run)
 
-        def sets(flat: np.ndarray) -> np.ndarray:
-            answer = self._sets(_shaped(flat, inputs), args, kwargs)
-            outputs[:] = [np.size(x) for x in answer]
-            return np.concatenate([np.zeros(0, np.int64), *(np.ravel(x) for x in answer)])
-
-        shape = len(sets(np.zeros(total, np.int64))), total
-        pattern = self.given(shape) if self.given is not None else find_pattern(sets, total, shape[0])
+    def _compressed(self, pattern: Pattern, probe: Probe | None, run: _Run) -> Compression:
         if self.symmetric:
             if self.given is not None and (pattern != pattern.T).nnz:
                 raise ValueError("the sparsity pattern of a Hessian must be symmetric")
             pattern = scipy.sparse.csr_array(pattern + pattern.T)  # found: a derivative may see one of the two as 0
         pattern.sort_indices()
-        small = max(*pattern.shape, pattern.nnz) < 2**31
-        pattern.indices, pattern.indptr = (a.astype(np.int32 if small else np.int64) for a in
-                                           (pattern.indices, pattern.indptr))  # fmt: skip
-        return _compress(pattern, self.symmetric, [np.size(x) for x in inputs], outputs)
+        small = np.int32 if max(*pattern.shape, pattern.nnz) < 2**31 else np.int64
+        arrays = pattern.data, pattern.indices.astype(small), pattern.indptr.astype(small)
+        return _compress(Pattern(arrays, shape=pattern.shape), self.symmetric, run.sizes, probe)
+
+
+class _Run:
+    """The program of sets at given arguments: from the sets of the inputs, in a row, to those of the outputs."""
+
+    def __init__(self, program: Derived, like: Sequence[np.ndarray], args: Any, kwargs: Any) -> None:
+        self.program, self.like, self.args, self.kwargs = program, like, args, kwargs
+        self.inputs = sum(x.size for x in like)
+
+    def __call__(self, flat: np.ndarray) -> np.ndarray:
+        return np.concatenate([np.zeros(0, np.int64), *(np.ravel(x) for x in self._answer(flat))])
+
+    def _answer(self, flat: np.ndarray) -> list[Any]:
+        parts = np.split(flat, np.cumsum([x.size for x in self.like])[:-1])
+        sets = [p.reshape(x.shape)[()] for p, x in zip(parts, self.like, strict=True)]
+        return self.program(sets, self.args, self.kwargs)  # type: ignore[no-any-return]
+
+    @cached_property
+    def sizes(self) -> tuple[list[int], list[int]]:
+        """Of the leaves of the inputs, and of the outputs."""
+        return [x.size for x in self.like], [np.size(x) for x in self._answer(np.zeros(self.inputs, np.int64))]
+
+    @property
+    def outputs(self) -> int:
+        return sum(self.sizes[1])
+
+    def hashed(self) -> np.ndarray:
+        """Of which of 64 groups each output depends on some; neighbours are in different groups (Fibonacci hashing)."""
+        group = np.arange(self.inputs, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(58)
+        return self(np.left_shift(np.uint64(1), group).view(np.int64))
+
+    def decides(self) -> bool:
+        """May other floats, or other contents of captured arrays, take another path?"""
+        sets = [np.zeros(x.shape, np.int64)[()] for x in self.like]
+        staged = self.program.staged((sets, self.args, self.kwargs), {})
+        pairs = zip(staged.params, staged.function.params, strict=True)
+        inputs = [v for spec, v in pairs if spec.kind == "captured" or dtype_of(v).is_float]
+        return decides(staged.function, inputs)
 
 
 def _inputs(args: Sequence[Any], argnums: Sequence[int]) -> list[np.ndarray]:
@@ -254,8 +312,11 @@ def _as_pattern(sparsity: Any) -> Callable[[tuple[int, int]], Pattern]:
     return of_shape
 
 
-def _compress(pattern: Pattern, symmetric: bool, inputs: Sequence[int], outputs: Sequence[int]) -> Compression:
+def _compress(
+    pattern: Pattern, symmetric: bool, sizes: tuple[Sequence[int], Sequence[int]], probe: Probe | None
+) -> Compression:
     """Colour a pattern, and find the place of each entry in the products."""
+    inputs, outputs = sizes
     rows = np.repeat(np.arange(pattern.shape[0]), np.diff(pattern.indptr))
     columns = pattern.indices.astype(np.int64)
     by_rows = False
@@ -272,7 +333,7 @@ def _compress(pattern: Pattern, symmetric: bool, inputs: Sequence[int], outputs:
         colour, at = (colours[rows], columns) if by_rows else (colours[columns], rows)
     places = _places(colour, at, count, inputs if by_rows else outputs)
     seeds = np.split(colours.astype(np.int32), np.cumsum(outputs if by_rows else inputs)[:-1])
-    return Compression(pattern, by_rows, count, seeds, places)
+    return Compression(pattern, by_rows, count, seeds, places, probe)
 
 
 def _cheaper(pattern: Pattern) -> tuple[bool, np.ndarray]:
@@ -292,12 +353,6 @@ def _places(colour: np.ndarray, at: np.ndarray, count: int, sizes: Sequence[int]
     starts = np.concatenate([[0], np.cumsum(sizes)])
     leaf = np.searchsorted(starts, at, side="right") - 1
     return count * starts[leaf] + colour * np.asarray(sizes)[leaf] + at - starts[leaf]
-
-
-def _shaped(flat: np.ndarray, like: Sequence[np.ndarray]) -> list[Any]:
-    """Numbers in a row as arrays of these shapes."""
-    parts = np.split(flat, np.cumsum([x.size for x in like])[:-1])
-    return [p.reshape(x.shape)[()] for p, x in zip(parts, like, strict=True)]
 
 
 # --- staged -----------------------------------------------------------------------------------------------------------

@@ -152,14 +152,43 @@ def test_what_is_returned_may_be_written():
     np.testing.assert_allclose(J(X).toarray(), iv.jacfwd(chain)(X))
 
 
-def test_branches_that_floats_decide_need_a_refresh():
+def test_patterns_that_floats_decide_grow():
     def f(x):
         return np.array([x[i] * x[i + 1] if x[i] > 0.0 else x[i] for i in range(len(x) - 1)])
 
     J = iv.jacobian(f, sparsity="auto")
-    J(-np.ones(10))
+    first = J.compression(-(X**2))
+    assert first.pattern.nnz == 149 and first.probe is not None
+    np.testing.assert_allclose(J(X).toarray(), iv.jacfwd(f)(X))
+    grown = J.compression(X)
+    assert grown.pattern.nnz == 149 + np.sum(X[:-1] > 0.0)
+    assert J.compression(-(X**2)) is grown and J.compression(X) is grown
     J.refresh()
-    np.testing.assert_allclose(J(np.ones(10)).toarray(), iv.jacfwd(f)(np.ones(10)))
+    assert J.compression(-(X**2)).pattern.nnz == 149
+
+
+def test_patterns_that_other_things_decide_are_not_tested():
+    assert iv.jacobian(links, sparsity="auto").compression(X, *INDICES).probe is None
+    assert iv.jacobian(relax, sparsity="auto").compression(X, 2).probe is None
+    assert iv.hessian(energy, sparsity="auto").compression(rng.normal(size=(6, 7))).probe is None
+
+
+def test_winners_and_captured_indices_are_tested():
+    def tops(x):
+        return sum(max(x[i : i + 3]) ** 2 for i in range(len(x) - 2))
+
+    H = iv.hessian(tops, sparsity="auto")
+    for y in (X, -X, np.roll(X, 7)):
+        np.testing.assert_allclose(H(y).toarray(), iv.hessian(tops)(y))
+    where = np.arange(100)
+
+    def picked(x):
+        return np.array([x[where[k]] ** 2 for k in range(100)])
+
+    J = iv.jacobian(picked, sparsity="auto")
+    J(X)
+    where[:] = where[::-1].copy()
+    np.testing.assert_allclose(J(X).toarray(), iv.jacfwd(picked)(X))
 
 
 def test_given_patterns():
@@ -196,9 +225,11 @@ def test_results_of_a_length_that_the_data_decide():
     def positive(x):
         return x[x > 0.0] ** 2
 
-    dense = np.diag(2.0 * X)[X > 0.0]
-    np.testing.assert_allclose(iv.jacobian(positive, sparsity="auto")(X).toarray(), dense)
-    np.testing.assert_allclose(iv.jacobian(positive)(X), dense)
+    J = iv.jacobian(positive, sparsity="auto")
+    for y in (X, -X, X + 0.1):
+        dense = np.diag(2.0 * y)[y > 0.0]
+        np.testing.assert_allclose(J(y).toarray(), dense)
+        np.testing.assert_allclose(iv.jacobian(positive)(y), dense)
 
 
 def test_static_arguments_have_patterns_of_their_own():
