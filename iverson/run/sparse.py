@@ -35,6 +35,7 @@ from iverson.run.jit import Derived, Jit
 from iverson.run.pattern import find_pattern
 from iverson.run.sizes import SizeNames
 from iverson.run.transforms import Argnums, Chosen, grad, jacfwd, jacrev
+from iverson.run.watch import Watch
 
 _REVERSE = 2.0  # what a product by reverse mode costs beside one by forward mode
 
@@ -164,6 +165,7 @@ class SparseJacobian:
             for by_rows in (False, True)
         }
         self._kept: list[tuple[Any, list[np.ndarray], Compression | None]] = []
+        self._watch: Watch | None = None
         update_wrapper(self, f, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -194,6 +196,9 @@ class SparseJacobian:
         """What is kept for arguments of these shapes, with these integers; made if need be."""
         if active():
             self.__iverson_stage__(args, kwargs)
+        if self._watch is None or self._watch.changed():
+            self._watch = Watch(self.__wrapped__)
+            self._kept.clear()
         leaves, spec = state.flatten((args, kwargs))
         arrays = [np.asarray(x) for x in leaves]
         key = (

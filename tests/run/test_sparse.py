@@ -173,6 +173,22 @@ def test_patterns_that_other_things_decide_are_not_tested():
     assert iv.hessian(energy, sparsity="auto").compression(rng.normal(size=(6, 7))).probe is None
 
 
+def test_a_variable_around_the_function_that_changes_is_noticed():
+    shift = 1
+
+    def f(x):
+        return np.array([x[i] * x[i + shift] for i in range(len(x) - 3)])
+
+    J = iv.jacobian(f, sparsity="auto")
+    J(X)
+    shift = 2
+    np.testing.assert_allclose(J(X).toarray(), iv.jacfwd(f)(X))
+    H = iv.hessian(lambda x: np.sum(f(x)), sparsity="auto")
+    assert H(X)[0, 2] == 1.0
+    shift = 3
+    assert H(X)[0, 2] == 0.0 and H(X)[0, 3] == 1.0
+
+
 def test_winners_and_captured_indices_are_tested():
     def tops(x):
         return sum(max(x[i : i + 3]) ** 2 for i in range(len(x) - 2))
