@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from iverson.core.bounds import Sizes
 from iverson.core.sizes import Count, Factor, Floor, Greatest, Least, Monomial, Number, Size, maximum, minimum, size
-from iverson.core.sums import Formula, Levels, Over, largest, total
+from iverson.core.sums import Formula, Levels, Over, largest, levels, total
 from iverson.core.syntax import Var
 
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -49,6 +49,8 @@ def _factor(f: Factor, known: Sizes) -> Size:
             return minimum(*_extreme([_decided(s, known) for s in items], lambda a, b: proven(b - a)))
         case Greatest(items):
             return maximum(*_extreme([_decided(s, known) for s in items], lambda a, b: proven(a - b)))
+        case Levels(of):
+            return levels(_decided(of, known))
         case Over(index, extent, body, summed):
             known.fact(size(index))
             extent, body = _decided(extent, known), _decided(body, known)

@@ -16,7 +16,7 @@ from iverson.core.rewrite import rename, rename_function
 from iverson.core.syntax import I32, I64, Array, Atom, Function, Map, Scalar, Var
 from iverson.diff import forward, reverse
 from iverson.diff.adjoints import flatten
-from iverson.diff.jacobian import computed_extents
+from iverson.diff.jacobian import computed_extents, computed_outs, like
 
 
 def columns(f: Function, wrt: Sequence[int]) -> Function:
@@ -28,12 +28,15 @@ def columns(f: Function, wrt: Sequence[int]) -> Function:
     f = rename_function(f)
     b = Builder()
     g = forward.jvp(f, wrt)
-    floats = sum(dtype_of(out).is_float for out in f.body.outs)
+    outs = computed_outs(f, f.body.outs)
+    if any(out is not None for out in outs):
+        outs = computed_outs(f, _apply(b, f, f.params))
+    floats = len(outs)
     count, given = _colour_parameters(len(wrt))
 
     def product(c: Atom) -> tuple[Atom, ...]:
         seeds = [_coloured(b, f.params[w], colour, c) for w, colour in zip(wrt, given[1::2], strict=True)]
-        return _apply(b, g, [*f.params, *seeds])[-floats:]
+        return like(b, outs, _apply(b, g, [*f.params, *seeds])[-floats:])
 
     products = b.for_(count, product, [Map()] * floats)
     return b.function((*f.params, count, *given), products, f"columns_{f.name}")

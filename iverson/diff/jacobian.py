@@ -23,8 +23,8 @@ def jacfwd(f: Function, wrt: Sequence[int]) -> Function:
     """params -> for each float out, for each parameter of `wrt`: the array [out extents..., parameter extents...]."""
     f = dce(rename_function(f))
     b = Builder()
-    b.splice(f.body)
-    floats = sum(dtype_of(out).is_float for out in f.body.outs)
+    outs = computed_outs(f, b.splice(f.body))
+    floats = len(outs)
     by_parameter = []
     for w in wrt:
         param, g = f.params[w], forward.pushforward(f, [w])
@@ -32,7 +32,7 @@ def jacfwd(f: Function, wrt: Sequence[int]) -> Function:
 
         def column(*index: Atom, param: Var = param, g: Function = g, shared: set[Var] = shared) -> tuple[Atom, ...]:
             tangent = _unit(b, extents_of(param), dtype_of(param), index)
-            return _tangents(b, g.body, {g.params[-1]: tangent}, shared)[-floats:]
+            return like(b, outs, _tangents(b, g.body, {g.params[-1]: tangent}, shared)[-floats:])
 
         columns = _each(b, extents_of(param), floats, column) if floats else ()
         by_parameter.append([_transposed(b, c, len(extents_of(param))) for c in columns])
@@ -95,6 +95,25 @@ def _steady(b: Builder, block: Block, varying: Sequence[Var]) -> Block:
             inner.update(let.vars)
             rest.append(let)
     return Block(tuple(rest), block.outs)
+
+
+def computed_outs(f: Function, outs: Sequence[Atom]) -> list[Atom | None]:
+    """For each float out, if f computes extents of it, the out itself."""
+    known = {*f.params}
+    return [
+        out if any(isinstance(e, Var) and e not in known for e in extents_of(out)) else None
+        for out in outs
+        if dtype_of(out).is_float
+    ]
+
+
+def like(b: Builder, outs: Sequence[Atom | None], tangents: Sequence[Atom]) -> tuple[Atom, ...]:
+    """Tangents under the extents of these outs, which are known outside of the products."""
+
+    def settled(out: Atom | None, tangent: Atom) -> Atom:
+        return tangent if out is None else b.map(extents_of(out), lambda *i: b.read(tangent, *i))
+
+    return tuple(settled(out, t) for out, t in zip(outs, tangents, strict=True))
 
 
 def computed_extents(cotangent: Var, out: Atom) -> Iterator[tuple[Var, Atom]]:

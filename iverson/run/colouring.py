@@ -17,20 +17,32 @@ import scipy.sparse
 
 from iverson.run.jit import jit
 
+_MOST = 1e11  # steps of a colouring: minutes
 Pattern = scipy.sparse.csr_array
 
 
 def colour_columns(pattern: Pattern) -> np.ndarray:
-    """A colour, from 0, for each column."""
+    """A colour, from 0, for each column.  Raises ValueError for a pattern that is too dense for it."""
+    widths = np.diff(pattern.indptr).astype(float)
+    if widths.max(initial=0) == pattern.shape[1]:
+        return np.arange(pattern.shape[1])
+    _require_sparse(float(widths @ widths))
     by_column = pattern.tocsc()
     arrays = [np.asarray(a, np.int64) for a in (pattern.indptr, pattern.indices, by_column.indptr, by_column.indices)]
     return _fewest(lambda order: _greedy_columns(*arrays, order), np.diff(arrays[2]))
 
 
 def colour_star(pattern: Pattern) -> np.ndarray:
-    """A colour for each vertex of a symmetric pattern."""
+    """A colour for each vertex of a symmetric pattern.  Raises ValueError for one that is too dense for it."""
+    degrees = np.diff(pattern.indptr).astype(float)
+    _require_sparse(float(degrees @ (pattern.astype(float) @ degrees)))
     return _fewest(lambda order: _greedy_star(*map(_int64, (pattern.indptr, pattern.indices)), order),
                    np.diff(pattern.indptr))  # fmt: skip
+
+
+def _require_sparse(steps: float) -> None:
+    if steps > _MOST:
+        raise ValueError("the Jacobian isn't sparse enough for its pattern to be coloured: compute it without sparsity")
 
 
 def _int64(a: Any) -> np.ndarray:

@@ -3,6 +3,7 @@
 A sparse Jacobian is had from few products: its columns (or rows) are coloured, such that the entries of one colour
 don't meet, and one product with the sum of the unit vectors of each colour says them all.  Pattern, colouring and the
 places of the entries in the products are made once and kept, until the arguments have other shapes or other integers.
+Where floats decide on the path, each call probes whether the pattern still holds.
 
     pattern        runs of the program on sets of inputs (pattern.py), or given by the user
     colouring      of columns or rows, whichever is cheaper; of a Hessian, star colouring (colouring.py)
@@ -13,17 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import update_wrapper
+from functools import cached_property, update_wrapper
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 
-from iverson.core.build import extents_of
+from iverson.core.build import dtype_of, extents_of
+from iverson.core.control import decides
 from iverson.core.syntax import Atom
 from iverson.lang import state
 from iverson.lang.errors import error
-from iverson.lang.inner import numeric, subprogram, value_of
+from iverson.lang.inner import Subprogram, numeric, subprogram, value_of
 from iverson.lang.staging import active
 from iverson.lang.values import materialise
 from iverson.run import derive, jacobians
@@ -32,6 +34,7 @@ from iverson.run.jit import Derived
 from iverson.run.leaves import Argnums, Chosen
 from iverson.run.pattern import find_pattern
 from iverson.run.transforms import grad
+from iverson.run.watch import Watch
 
 _REVERSE = 2.0  # what a product by reverse mode costs beside one by forward mode
 
@@ -51,10 +54,10 @@ def jacobian(
     With `sparsity` it is a `scipy.sparse.csr_array` [outputs, inputs]: the floating-point numbers of f's result in a
     row against those of the arguments `argnums`.  `sparsity` is
 
-    - "auto" (or True): the pattern is found by running f on sets of inputs.  It is that of the arguments at hand: it
-      holds for all with the same shapes, the same integers and bools, and the same branches, indices and turns of
-      loops.  Other shapes or integers are noticed, and the pattern is found anew; where floats or captured arrays
-      decide, call `.refresh()` after a change;
+    - "auto" (or True): the pattern is found by running f on sets of inputs, and kept for arguments of the same shapes
+      with the same integers and bools.  Where floats or captured arrays decide on branches, indices or turns of loops,
+      each call tests it by one more run, on 64 groups of inputs, and adds what is new.  The test sees a new entry
+      unless it shares its group with another of its row; `.refresh()` forgets the pattern;
     - a sparse matrix, or (rows, columns): the pattern.  Entries outside of it are taken to be zero, unchecked.
 
     Raises ValueError for a pattern of another shape, TypeError where a sparse Jacobian is taken inside a program.
@@ -112,6 +115,15 @@ class Compression:
     count: int  # of colours
     seeds: list[np.ndarray]  # the colours, for each leaf of the arguments, or (by_rows) of the result
     places: np.ndarray  # of each entry, in the products one after the other
+    probe: Probe | None  # for calls with other floats, if these may change the pattern
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A pattern that floats have a part in, and what each output depended on of 64 groups of inputs."""
+
+    pattern: Pattern
+    groups: np.ndarray
 
 
 class SparseJacobian:
@@ -129,7 +141,8 @@ class SparseJacobian:
             by_rows: Derived(_stage_products(f, self.argnums, by_rows), f, "compressed Jacobian")
             for by_rows in (False, True)
         }
-        self._kept: list[tuple[Any, list[np.ndarray], Compression]] = []
+        self._kept: list[tuple[Any, list[np.ndarray], Compression | None]] = []
+        self._watch: Watch | None = None
         update_wrapper(self, f, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -160,45 +173,100 @@ class SparseJacobian:
         """What is kept for arguments of these shapes, with these integers; made if need be."""
         if active():
             self.__iverson_stage__(args, kwargs)
+        if self._watch is None or self._watch.changed():
+            self._watch = Watch(self.__wrapped__)
+            self._kept.clear()
         leaves, spec = state.flatten((args, kwargs))
-        key = (spec, *((np.shape(x), getattr(x, "dtype", type(x))) for x in leaves))
-        integers = [np.asarray(x) for x in leaves if np.asarray(x).dtype.kind in "biu"]
-        for kept_key, kept, found in self._kept:
-            if kept_key == key and all(map(np.array_equal, kept, integers)):
-                return found
-        made = self._compressed(args, kwargs)
-        self._kept.insert(0, (key, [x.copy() for x in integers], made))
+        arrays = [np.asarray(x) for x in leaves]
+        key = (
+            spec,
+            *((x.shape, x.dtype) if x.dtype.kind in "biufc" else leaf for x, leaf in zip(arrays, leaves, strict=True)),
+        )
+        integers = [x for x in arrays if x.dtype.kind in "biu"]
+        place = next(
+            (n for n, (k, kept, _) in enumerate(self._kept) if k == key and all(map(np.array_equal, kept, integers))),
+            None,
+        )
+        before = self._kept.pop(place) if place is not None else (key, [x.copy() for x in integers], None)
+        now = self._current(before[2], _Run(self._sets, _inputs(args, self.argnums), args, kwargs))
+        self._kept.insert(0, (*before[:2], now))
         del self._kept[8:]
-        return made
+        return now
 
-    def _compressed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Compression:
-        inputs = self._inputs(args)
-        total = sum(map(np.size, inputs))
-        outputs: list[int] = []
+    def _current(self, before: Compression | None, run: _Run) -> Compression:
+        """What was kept before, or it anew if it doesn't hold for this run."""
+        if before is not None and before.probe is None:
+            return before
+        if before is None and self.given is not None:
+            return self._compressed(self.given((run.outputs, run.inputs)), None, run)
+        groups = run.hashed() if before is not None or run.decides() else None
+        if before is None:
+            found = find_pattern(run, run.inputs, run.outputs)
+        else:
+            assert before.probe is not None and groups is not None
+            same_rows = len(groups) == len(before.probe.groups)
+            if same_rows and not np.any(groups & ~before.probe.groups):
+                return before
+            found = find_pattern(run, run.inputs, run.outputs)
+            if same_rows:
+                found, groups = Pattern(found + before.probe.pattern), groups | before.probe.groups
+        return self._compressed(found, None if groups is None else Probe(found, groups), run)
 
-        def sets(flat: np.ndarray) -> np.ndarray:
-            answer = self._sets(_shaped(flat, inputs), args, kwargs)
-            outputs[:] = [np.size(x) for x in answer]
-            return np.concatenate([np.zeros(0, np.int64), *(np.ravel(x) for x in answer)])
-
-        shape = len(sets(np.zeros(total, np.int64))), total
-        pattern = self.given(shape) if self.given is not None else find_pattern(sets, total, shape[0])
+    def _compressed(self, pattern: Pattern, probe: Probe | None, run: _Run) -> Compression:
         if self.symmetric:
             if self.given is not None and (pattern != pattern.T).nnz:
                 raise ValueError("the sparsity pattern of a Hessian must be symmetric")
             pattern = scipy.sparse.csr_array(pattern + pattern.T)  # found: a derivative may see one of the two as 0
         pattern.sort_indices()
-        small = max(*pattern.shape, pattern.nnz) < 2**31
-        pattern.indices, pattern.indptr = (a.astype(np.int32 if small else np.int64) for a in
-                                           (pattern.indices, pattern.indptr))  # fmt: skip
-        return _compress(pattern, self.symmetric, [np.size(x) for x in inputs], outputs)
+        small = np.int32 if max(*pattern.shape, pattern.nnz) < 2**31 else np.int64
+        arrays = pattern.data, pattern.indices.astype(small), pattern.indptr.astype(small)
+        return _compress(Pattern(arrays, shape=pattern.shape), self.symmetric, run.sizes, probe)
 
-    def _inputs(self, args: Sequence[Any]) -> list[Any]:
-        """The leaves that are differentiated."""
-        for k in self.argnums:
-            if not -len(args) <= k < len(args):
-                raise TypeError(f"argnums has {k}, but there are {len(args)} positional arguments")
-        return [np.asarray(x) for k in self.argnums for x in state.flatten(args[k])[0]]
+
+class _Run:
+    """The program of sets at given arguments: from the sets of the inputs, in a row, to those of the outputs."""
+
+    def __init__(self, program: Derived, like: Sequence[np.ndarray], args: Any, kwargs: Any) -> None:
+        self.program, self.like, self.args, self.kwargs = program, like, args, kwargs
+        self.inputs = sum(x.size for x in like)
+
+    def __call__(self, flat: np.ndarray) -> np.ndarray:
+        return np.concatenate([np.zeros(0, np.int64), *(np.ravel(x) for x in self._answer(flat))])
+
+    def _answer(self, flat: np.ndarray) -> list[Any]:
+        parts = np.split(flat, np.cumsum([x.size for x in self.like])[:-1])
+        sets = [p.reshape(x.shape)[()] for p, x in zip(parts, self.like, strict=True)]
+        return self.program(sets, self.args, self.kwargs)  # type: ignore[no-any-return]
+
+    @cached_property
+    def sizes(self) -> tuple[list[int], list[int]]:
+        """Of the leaves of the inputs, and of the outputs."""
+        return [x.size for x in self.like], [np.size(x) for x in self._answer(np.zeros(self.inputs, np.int64))]
+
+    @property
+    def outputs(self) -> int:
+        return sum(self.sizes[1])
+
+    def hashed(self) -> np.ndarray:
+        """Of which of 64 groups each output depends on some; neighbours are in different groups (Fibonacci hashing)."""
+        group = np.arange(self.inputs, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(58)
+        return self(np.left_shift(np.uint64(1), group).view(np.int64))
+
+    def decides(self) -> bool:
+        """May other floats, or other contents of captured arrays, take another path?"""
+        sets = [np.zeros(x.shape, np.int64)[()] for x in self.like]
+        staged = self.program.staged((sets, self.args, self.kwargs), {})
+        pairs = zip(staged.params, staged.function.params, strict=True)
+        inputs = [v for spec, v in pairs if spec.kind == "captured" or dtype_of(v).is_float]
+        return decides(staged.function, inputs)
+
+
+def _inputs(args: Sequence[Any], argnums: Sequence[int]) -> list[np.ndarray]:
+    """The leaves that are differentiated."""
+    for k in argnums:
+        if not -len(args) <= k < len(args):
+            raise TypeError(f"argnums has {k}, but there are {len(args)} positional arguments")
+    return [np.asarray(x) for k in argnums for x in state.flatten(args[k])[0]]
 
 
 def _is_auto(sparsity: Any) -> bool:
@@ -226,8 +294,11 @@ def _as_pattern(sparsity: Any) -> Callable[[tuple[int, int]], Pattern]:
     return of_shape
 
 
-def _compress(pattern: Pattern, symmetric: bool, inputs: Sequence[int], outputs: Sequence[int]) -> Compression:
+def _compress(
+    pattern: Pattern, symmetric: bool, sizes: tuple[Sequence[int], Sequence[int]], probe: Probe | None
+) -> Compression:
     """Colour a pattern, and find the place of each entry in the products."""
+    inputs, outputs = sizes
     rows = np.repeat(np.arange(pattern.shape[0]), np.diff(pattern.indptr))
     columns = pattern.indices.astype(np.int64)
     by_rows = False
@@ -244,7 +315,7 @@ def _compress(pattern: Pattern, symmetric: bool, inputs: Sequence[int], outputs:
         colour, at = (colours[rows], columns) if by_rows else (colours[columns], rows)
     places = _places(colour, at, count, inputs if by_rows else outputs)
     seeds = np.split(colours.astype(np.int32), np.cumsum(outputs if by_rows else inputs)[:-1])
-    return Compression(pattern, by_rows, count, seeds, places)
+    return Compression(pattern, by_rows, count, seeds, places, probe)
 
 
 def _cheaper(pattern: Pattern) -> tuple[bool, np.ndarray]:
@@ -266,21 +337,23 @@ def _places(colour: np.ndarray, at: np.ndarray, count: int, sizes: Sequence[int]
     return count * starts[leaf] + colour * np.asarray(sizes)[leaf] + at - starts[leaf]
 
 
-def _shaped(flat: np.ndarray, like: Sequence[np.ndarray]) -> list[Any]:
-    """Numbers in a row as arrays of these shapes."""
-    parts = np.split(flat, np.cumsum([x.size for x in like])[:-1])
-    return [p.reshape(x.shape)[()] for p, x in zip(parts, like, strict=True)]
-
-
 # --- staged -----------------------------------------------------------------------------------------------------------
+
+
+def _subprogram(f: Callable[..., Any], argnums: Argnums, args: Any, kwargs: Any) -> Subprogram:
+    sub = subprogram(f, args, kwargs, Chosen(args, argnums).leaves)
+    if not any(x.dtype.kind in "fc" for x in sub.outs):
+        raise error(TypeError, f"{getattr(f, '__name__', 'f')} has no floating-point result to be differentiated")
+    if any(x.dtype.kind == "c" for x in sub.outs):
+        raise error(TypeError, "a sparse Jacobian is of real results: return the real and the imaginary part")
+    return sub
 
 
 def _stage_sets(f: Callable[..., Any], argnums: Argnums) -> Callable[..., Any]:
     """(sets of the inputs, args, kwargs) -> the sets of the floating-point outs."""
 
     def stage(sets: Any, args: Any, kwargs: Any) -> Any:
-        chosen = Chosen(args, argnums)
-        sub = subprogram(f, args, kwargs, chosen.leaves)
+        sub = _subprogram(f, argnums, args, kwargs)
         outs = derive.apply(sub, "dependence", lambda _: [materialise(numeric(s)) for s in sets])
         return [value_of(a) for a in outs[len(sub.function.body.outs) :]]
 
@@ -291,8 +364,7 @@ def _stage_products(f: Callable[..., Any], argnums: Argnums, by_rows: bool) -> C
     """(number of colours, colours, args, kwargs) -> the products, for each leaf [colours, shape]."""
 
     def stage(count: Any, colours: Any, args: Any, kwargs: Any) -> Any:
-        chosen = Chosen(args, argnums)
-        sub = subprogram(f, args, kwargs, chosen.leaves)
+        sub = _subprogram(f, argnums, args, kwargs)
 
         def more(_: Any) -> list[Atom]:
             given = [materialise(numeric(count))]

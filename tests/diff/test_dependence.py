@@ -7,9 +7,11 @@ import pytest
 
 from iverson.core.build import Builder
 from iverson.core.check import check
+from iverson.core.control import decides
 from iverson.core.evaluate import evaluate
 from iverson.core.syntax import F64, I64, Array, Literal, Var
 from iverson.diff import forward
+from iverson.diff.activity import is_float
 from iverson.diff.dependence import dependence
 from iverson.opt.pipeline import optimise, prepare
 from tests.corpus import Case
@@ -36,13 +38,19 @@ def test_derivatives_are_within_the_sets(program: Program) -> None:
     count = len(primal.body.outs)
     given = [np.left_shift(1, g) if np.ndim(g) else np.int64(1 << int(g)) for g in mine]
     found = evaluate(sets, [*case.values, *given]).values[count:]
-    jvp = forward.jvp(primal, case.active)
-    for k in range(GROUPS):
-        tangents = [np.where(g == k, t, 0.0) for g, t in zip(mine, case.tangents, strict=True)]
-        pushed = evaluate(jvp, [*case.values, *tangents]).values[count:]
-        for s, d in zip(found, pushed, strict=True):
-            missed = (np.asarray(d) != 0.0) & (np.asarray(s) >> k & 1 == 0)
-            assert not np.any(missed), f"{np.sum(missed)} derivatives by group {k} aren't in the sets"
+    k = len(program.name) % GROUPS
+    tangents = [np.where(g == k, t, 0.0) for g, t in zip(mine, case.tangents, strict=True)]
+    pushed = evaluate(forward.jvp(primal, case.active), [*case.values, *tangents]).values[count:]
+    for s, d in zip(found, pushed, strict=True):
+        missed = (np.asarray(d) != 0.0) & (np.asarray(s) >> k & 1 == 0)
+        assert not np.any(missed), f"{np.sum(missed)} derivatives by group {k} aren't in the sets"
+    floats = [n for n, p in enumerate(sets.params) if is_float(p)]
+    if not decides(sets, [sets.params[n] for n in floats]):
+        other = list(case.values)
+        for n in floats:
+            other[n] = np.asarray(other[n])[..., ::-1] if np.ndim(other[n]) else -other[n]
+        for x, y in zip(found, evaluate(sets, [*other, *given]).values[count:], strict=True):
+            np.testing.assert_array_equal(x, y, err_msg="no float decides, but with others the sets are others")
 
 
 @pytest.mark.slow

@@ -152,14 +152,59 @@ def test_what_is_returned_may_be_written():
     np.testing.assert_allclose(J(X).toarray(), iv.jacfwd(chain)(X))
 
 
-def test_branches_that_floats_decide_need_a_refresh():
+def test_patterns_that_floats_decide_grow():
     def f(x):
         return np.array([x[i] * x[i + 1] if x[i] > 0.0 else x[i] for i in range(len(x) - 1)])
 
     J = iv.jacobian(f, sparsity="auto")
-    J(-np.ones(10))
+    first = J.compression(-(X**2))
+    assert first.pattern.nnz == 149 and first.probe is not None
+    np.testing.assert_allclose(J(X).toarray(), iv.jacfwd(f)(X))
+    grown = J.compression(X)
+    assert grown.pattern.nnz == 149 + np.sum(X[:-1] > 0.0)
+    assert J.compression(-(X**2)) is grown and J.compression(X) is grown
     J.refresh()
-    np.testing.assert_allclose(J(np.ones(10)).toarray(), iv.jacfwd(f)(np.ones(10)))
+    assert J.compression(-(X**2)).pattern.nnz == 149
+
+
+def test_patterns_that_other_things_decide_are_not_tested():
+    assert iv.jacobian(links, sparsity="auto").compression(X, *INDICES).probe is None
+    assert iv.jacobian(relax, sparsity="auto").compression(X, 2).probe is None
+    assert iv.hessian(energy, sparsity="auto").compression(rng.normal(size=(6, 7))).probe is None
+
+
+def test_a_variable_around_the_function_that_changes_is_noticed():
+    shift = 1
+
+    def f(x):
+        return np.array([x[i] * x[i + shift] for i in range(len(x) - 3)])
+
+    J = iv.jacobian(f, sparsity="auto")
+    J(X)
+    shift = 2
+    np.testing.assert_allclose(J(X).toarray(), iv.jacfwd(f)(X))
+    H = iv.hessian(lambda x: np.sum(f(x)), sparsity="auto")
+    assert H(X)[0, 2] == 1.0
+    shift = 3
+    assert H(X)[0, 2] == 0.0 and H(X)[0, 3] == 1.0
+
+
+def test_winners_and_captured_indices_are_tested():
+    def tops(x):
+        return sum(max(x[i : i + 3]) ** 2 for i in range(len(x) - 2))
+
+    H = iv.hessian(tops, sparsity="auto")
+    for y in (X, -X, np.roll(X, 7)):
+        np.testing.assert_allclose(H(y).toarray(), iv.hessian(tops)(y))
+    where = np.arange(100)
+
+    def picked(x):
+        return np.array([x[where[k]] ** 2 for k in range(100)])
+
+    J = iv.jacobian(picked, sparsity="auto")
+    J(X)
+    where[:] = where[::-1].copy()
+    np.testing.assert_allclose(J(X).toarray(), iv.jacfwd(picked)(X))
 
 
 def test_given_patterns():
@@ -184,6 +229,43 @@ def test_misuse():
         iv.jacobian(chain, argnums=2, sparsity="auto")(X)
     with pytest.raises(TypeError, match="only floating-point values have derivatives"):
         iv.jacobian(links, argnums=1, sparsity="auto")(X, *INDICES)
+    with pytest.raises(TypeError, match="argnums has 2, but there are 1 positional arguments"):
+        iv.jacobian(chain, argnums=2)(X)
+    with pytest.raises(TypeError, match="has no floating-point result"):
+        iv.jacobian(len, sparsity="auto")(X)
+    with pytest.raises(TypeError, match="return the real and the imaginary part"):
+        iv.jacobian(lambda x: x * 1j, sparsity="auto")(X)
+
+
+def test_results_of_a_length_that_the_data_decide():
+    def positive(x):
+        return x[x > 0.0] ** 2
+
+    J = iv.jacobian(positive, sparsity="auto")
+    for y in (X, -X, X + 0.1):
+        dense = np.diag(2.0 * y)[y > 0.0]
+        np.testing.assert_allclose(J(y).toarray(), dense)
+        np.testing.assert_allclose(iv.jacobian(positive)(y), dense)
+
+
+def test_static_arguments_have_patterns_of_their_own():
+    def f(x, kind):
+        return x[1:] * x[:-1] if kind == "pairs" else x[1:] ** 2
+
+    J = iv.jacobian(f, sparsity="auto")
+    assert J.pattern(X, "pairs").nnz == 298 and J.pattern(X, "squares").nnz == 149
+
+
+def test_dense_patterns_are_refused_or_need_no_colouring():
+    full = iv.jacobian(lambda x: np.outer(x, x) @ x, sparsity="auto")
+    np.testing.assert_allclose(full(X[:70]).toarray(), iv.jacfwd(lambda x: np.outer(x, x) @ x)(X[:70]))
+    half = scipy.sparse.csr_array(np.tril(np.ones((200, 200), bool)))
+    assert colour_columns(half).max() == 199
+    n = 10**5
+    columns, starts = np.tile(np.arange(n), 100), np.arange(0, 100 * n + 1, n)
+    thick = scipy.sparse.csr_array((np.ones(100 * n, bool), columns, starts), shape=(100, n + 1))
+    with pytest.raises(ValueError, match="isn't sparse enough"):
+        colour_columns(thick)
 
 
 def test_a_dense_jacobian_is_by_the_mode_with_fewer_products():
