@@ -17,6 +17,7 @@ from iverson.lang import signals, views
 from iverson.lang.dtypes import Kind, core_dtype, is_complex, promote
 from iverson.lang.errors import error
 from iverson.lang.num import Num, as_kind, cast, constant, is_scalar, kind_of, known, truth
+from iverson.lang.raising import attempt, unreachable
 from iverson.lang.ranges import low_of
 from iverson.lang.shapes import Shape, atoms, certainly_differ, require_same, same
 from iverson.lang.signals import ABSENT, NEVER, Leave, Return, parts, surely_leaves
@@ -53,7 +54,7 @@ class Branch:
         """Trace a suite at the end of this side; then put everything back."""
         self._enter()
         with current().scope(self.scope):
-            self.signal = suite()
+            self.signal = attempt(suite)
         self.after = self.before.now()
         self._leave()
 
@@ -309,18 +310,14 @@ def if_(
     sides = Branch(before), Branch(before)
     sides[0].run(then)
     sides[1].run(orelse)
-    raised = [side.signal is NEVER for side in sides]
-    if any(raised):
-        return _raised(p, sides, raised, rest, final)
     sure = [surely_leaves(side.signal) for side in sides]
-    if rest is not None and (any(sure) or not any(side.signal for side in sides)):
-        if not any(sure):
-            merged(p, sides, names)
-            return rest()
+    if rest is not None and any(sure) and not _raises(sides):
         for side, leaves in zip(sides, sure, strict=True):
             if not leaves:
                 side.run(lambda side=side: follow(side.signal, rest, final))
-        return merged(p, sides, final)
+        names, rest = final, None
+    if _raises(sides):
+        return _raised(p, sides, rest, final)
     return follow(merged(p, sides, names), rest, final)
 
 
@@ -334,12 +331,18 @@ def follow(signal: Any, rest: Callable[..., Any] | None, names: Sequence[str]) -
     return if_(stays, rest, lambda: signals.settled(signal), names)
 
 
-def _raised(p: Num, sides: Any, raised: list[bool], rest: Any, final: Sequence[str]) -> Any:
+def _raises(sides: Sequence[Branch]) -> bool:
+    return any(side.signal is NEVER for side in sides)
+
+
+def _raised(p: Num, sides: Sequence[Branch], rest: Any = None, final: Sequence[str] = ()) -> Any:
     """One side certainly raises an exception: the other follows unconditionally."""
+    raised = [side.signal is NEVER for side in sides]
     blocks = [Block(tuple(s.scope.lets) if r else (), ()) for s, r in zip(sides, raised, strict=True)]
-    builder().let(Let((), If(p.atom, *blocks), here()))
+    let = Let((), If(p.atom, *blocks), here())
+    builder().let(let)
     if all(raised):
-        return NEVER
+        unreachable(let)
     other = sides[raised.index(False)]
     other.inline()
     return follow(other.signal, rest, final)
@@ -467,7 +470,12 @@ def conditional(p: Num, then: Thunk, orelse: Thunk) -> Any:
     sides = Branch(before), Branch(before)
     sides[0].run(lambda: _operand(then))
     sides[1].run(lambda: _operand(orelse))
-    return value(merged(p, sides, ()))
+    return value(either(p, sides))
+
+
+def either(p: Num, sides: tuple[Branch, Branch]) -> Any:
+    """The merged signal of two operands."""
+    return _raised(p, sides) if _raises(sides) else merged(p, sides, ())
 
 
 def _operand(thunk: Thunk) -> Any:
@@ -505,14 +513,13 @@ def _lazy(first: Thunk, rest: Sequence[Thunk], name: str) -> Any:
         return _lazy(rest[0], rest[1:], name) if p == (name == "and") else x
     side = Branch(Snapshot({}))
     side.run(lambda: _operand(lambda: _lazy(rest[0], rest[1:], name)))
-    y = side.signal.value
+    y = side.signal.value if isinstance(side.signal, Return) else UNBOUND
     if _is_bool(x) and _is_bool(y) and _is_pure(side):
         side.inline()
         return Num(builder().prim(name, p.atom, constant(y).atom), constant(x).weak and constant(y).weak)
     other = Branch(side.before)
     other.run(lambda: Return(x))
-    sides = (side, other) if name == "and" else (other, side)
-    return value(merged(p, sides, ()))
+    return value(either(p, (side, other) if name == "and" else (other, side)))
 
 
 def _is_bool(x: Any) -> bool:
@@ -576,8 +583,6 @@ def value(signal: Any) -> Any:
         return None
     if isinstance(signal, Return):
         return signal.value
-    if signal is NEVER:
-        return Poison("this function always raises an exception")
     if isinstance(signal, Leave) and signal.sure:
         return signal.value
     return Poison("the function returns a value on one path and None on another")

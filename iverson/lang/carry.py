@@ -16,7 +16,7 @@ from iverson.core.build import literal, make_type
 from iverson.core.syntax import Atom, Scalar, Var
 from iverson.lang.branch import share
 from iverson.lang.dtypes import Kind, core_dtype, is_complex, promote
-from iverson.lang.errors import error
+from iverson.lang.errors import error, refusal
 from iverson.lang.num import Num, as_kind, cast, constant, is_scalar, kind_of
 from iverson.lang.ranges import low_of
 from iverson.lang.shapes import Shape, atoms, canonical, certainly_differ, require_same, same
@@ -81,6 +81,7 @@ class State:
         for k, (x, c) in self.before.containers.items():
             if any((k, s) in self.trees for s in c):
                 fill(x, {s: self._holders((k, s)) if (k, s) in self.trees else v for s, v in c.items()})
+        self.start = self.before.now()
 
     def _path(self, key: Any) -> Any:
         """A container's slot by its place among the containers, which is the same in each trace."""
@@ -149,6 +150,14 @@ class State:
 
     # --- the end of a turn --------------------------------------------------------------------------------------------
 
+    def now(self, never: bool) -> Snapshot:
+        """What everything holds at the end of a turn; if it never ends, what it held at the start."""
+        if never:
+            self.start.restore()
+            for cell, (_, placeholder) in self.turn.entered.items():
+                cell.var = placeholder
+        return self.before.now()
+
     def close(self, now: Snapshot, ran: Any) -> None:
         """Compare what everything holds at the end of a turn with the placeholders."""
         self.ran = ran
@@ -198,7 +207,7 @@ class State:
                 self._written(c) for c in (*old, *(f.holder.cell for f in (leaf, *same) if f.holder is not None))
             )
             if (old or same) and needed and written:
-                raise error(
+                raise refusal(
                     ValueError,
                     f"{leaf.name} becomes the same array as another name in a turn of a loop, and one of them is "
                     "written: bind it to a .copy()",
@@ -287,11 +296,11 @@ class State:
         assert leaf.kind is not None
         shape = leaf.holder.shape
         if new.ndim != len(shape) or any(map(certainly_differ, new.shape, shape)):
-            raise error(ValueError, f"{name} changes its shape in a loop: its state must keep its shape")
+            raise refusal(ValueError, f"{name} changes its shape in a loop: its state must keep its shape")
         differ = [(m, n) for m, n in zip(new.shape, shape, strict=True) if not same(m, n)]
         if differ:  # lengths that are checked, and taken as one, before the loop
             if not all(map(current().is_top, atoms(n for pair in differ for n in pair))):
-                raise error(ValueError, f"{name} changes its shape in a loop: its state must keep its shape")
+                raise refusal(ValueError, f"{name} changes its shape in a loop: its state must keep its shape")
             self.memory.setdefault(("equal", leaf.key), []).extend(differ)
             return True
         leaf.next = new

@@ -12,7 +12,7 @@ from typing import Any
 from iverson.core.build import literal
 from iverson.core.monoids import identity
 from iverson.core.syntax import Accumulate, Accumulator, Atom, Block, Let, Reduce, Var
-from iverson.lang.branch import Branch, conditional, merged
+from iverson.lang.branch import Branch, conditional, either, merged
 from iverson.lang.dtypes import BOOL_, INT64, Kind, core_dtype, promote
 from iverson.lang.errors import error
 from iverson.lang.indexing import contribute
@@ -20,9 +20,10 @@ from iverson.lang.iterate import Steps, steps
 from iverson.lang.lists import ListArr, TreeList, is_structure, of_levels
 from iverson.lang.loops import must_unroll
 from iverson.lang.num import Num, as_bool, as_kind, cast, constant, is_scalar, kind_of, known, truth
+from iverson.lang.raising import attempt
 from iverson.lang.ranges import low_of
 from iverson.lang.shapes import Extent, atoms, extent_atom
-from iverson.lang.signals import Return
+from iverson.lang.signals import NEVER, Return
 from iverson.lang.staging import Each as EachScope
 from iverson.lang.staging import builder, current
 from iverson.lang.state import Snapshot, flatten
@@ -43,6 +44,11 @@ class Each:
         self.steps = found
         self.iterable = iterable
         self.inner = inner
+
+    def at(self, k: Any) -> Any:
+        """The inner part of turn k, where it is a loop of the program."""
+        assert self.steps is not None
+        return self.inner(self.steps.at(k))
 
     def turns(self) -> Any:
         """The inner parts, where Python iterates itself."""
@@ -86,7 +92,7 @@ def listcomp(each: Each) -> Any:
     if probe.filtered:
         return _filtered(each)
     try:
-        return _mapped(n, lambda k: _element(each.inner(each.steps.at(k))))  # type: ignore[union-attr]
+        return _mapped(n, lambda k: _element(each.at(k)))
     except NotNumeric:
         if not isinstance(n, int):
             raise
@@ -117,22 +123,17 @@ class _Probe:
     def __init__(self, each: Each) -> None:
         self.filtered = False
         self.depth = 1
-        state, b = current(), builder()
-        with state.scope(EachScope()), b.into([]):
-            inner = each
-            while True:
-                if isinstance(inner, Where):
-                    self.filtered = True
-                    break
-                if not isinstance(inner, Each):
-                    break
-                if inner.steps is None:
-                    break
-                if self.depth > 1 and not state.is_top(extent_atom(inner.steps.length)):
-                    self.filtered = True
-                    break
-                self.depth += 1
-                inner = inner.inner(inner.steps.at(_index(inner.steps.length)))
+        with current().scope(EachScope()), builder().into([]):
+            attempt(lambda: self._look(each))
+
+    def _look(self, inner: Any) -> None:
+        while isinstance(inner, Each) and inner.steps is not None:
+            if self.depth > 1 and not current().is_top(extent_atom(inner.steps.length)):
+                self.filtered = True
+                return
+            self.depth += 1
+            inner = inner.at(_index(inner.steps.length))
+        self.filtered = isinstance(inner, Where)
 
 
 def _index(n: Extent) -> Num:
@@ -159,7 +160,9 @@ def _mapped(n: Extent, element: Callable[[Any], Any]) -> Any:
     seen: list[Any] = []
 
     def body(k: Num) -> Any:
-        value = element(k)
+        value = attempt(lambda: element(k))
+        if value is NEVER:
+            value = 0.0  # of an array that is empty, or never made
         row = isinstance(value, _Row)
         value = value.value if row else value
         if is_structure(value):
@@ -204,6 +207,7 @@ def _filtered(each: Each) -> Any:
     with current().scope(scope):
         _log(each, (), found)
     if not found:
+        builder().splice(Block(tuple(scope.lets), ()))
         return of_levels(full((0,), 0.0), 1)
     acc = found[0]
     out = builder().emit(Accumulate((acc,), ((),), Block(tuple(scope.lets), ())))
@@ -219,7 +223,12 @@ def _log(inner: Any, position: tuple[Any, ...], found: list[Var]) -> None:
         s = inner.steps
         if s is None:
             raise error(TypeError, "a Python list inside a filtered comprehension over a loop of the program")
-        in_parallel((s.length,), lambda k: _log(inner.inner(s.at(k)), (*position, k), found) or (), ())
+
+        def turn(k: Num) -> tuple[()]:
+            attempt(lambda: _log(inner.at(k), (*position, k), found))
+            return ()
+
+        in_parallel((s.length,), turn, ())
     else:
         if not found:
             int64 = core_dtype(INT64)
@@ -246,7 +255,7 @@ def _at(inner: Any, position: Sequence[Num]) -> Any:
             assert inner.steps is not None
             k = rest.pop(0)
             base, offset = current().affine_of(extent_atom(inner.steps.length))
-            inner = inner.inner(inner.steps.at(Num(k.atom, True, None, 0, (base, offset - 1))))
+            inner = inner.at(Num(k.atom, True, None, 0, (base, offset - 1)))
         else:
             return inner
 
@@ -285,7 +294,7 @@ class Fold:
         if isinstance(inner, Where):
             return self._where(inner)
         if isinstance(inner, Each):
-            return self._static(inner) if inner.steps is None else self._loop(inner.steps, inner.inner)
+            return self._static(inner) if inner.steps is None else self._loop(inner)
         return self.prepare(inner), True
 
     def _static(self, each: Each) -> tuple[Any, Any]:
@@ -305,6 +314,9 @@ class Fold:
         side = Branch(Snapshot({}))
         found: list[Any] = []
         side.run(lambda: found.extend(self.run(inner.inner())))
+        if side.signal is NEVER:
+            either(inner.test, (side, Branch(side.before)))
+            return None, False
         value, seen = found
         if value is None:
             return None, False
@@ -317,7 +329,9 @@ class Fold:
     def identity(self, kind: Kind) -> Num:
         return as_kind(kind.dtype.type(identity(self.monoid, core_dtype(kind.dtype))[0]), kind)
 
-    def _loop(self, s: Steps, inner: Callable[[Any], Any]) -> tuple[Any, Any]:
+    def _loop(self, each: Each) -> tuple[Any, Any]:
+        s = each.steps
+        assert s is not None
         if isinstance(s.length, int) and s.length == 0:
             return None, False
         found: list[Any] = []
@@ -325,8 +339,8 @@ class Fold:
         acc: list[Any] = []
 
         def body(k: Num) -> tuple[Atom, ...]:
-            value, seen = self.run(inner(s.at(k)))
-            found[:] = [value, seen]
+            ran = attempt(lambda: self.run(each.at(k)))
+            value, seen = found[:] = (None, False) if ran is NEVER else ran
             if value is None:
                 return ()
             if isinstance(value, Arr):

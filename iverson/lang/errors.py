@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from traceback import walk_tb
 from types import CodeType, FrameType
 
 from iverson.core.syntax import Site
@@ -22,17 +23,38 @@ LIBRARIES = {*sys.stdlib_module_names, "numpy", "scipy", "optree", "iverson", "t
 class StagingError(Exception):
     """Python that can't be staged, or is wrong; every instance is also a builtin exception (TypeError, ...)."""
 
+    plain: tuple[str, Site | None]  # the message alone, and the line
+    refused = False  # Python would go on
 
-_CLASSES: dict[type[BaseException], type[BaseException]] = {}
+
+_CLASSES: dict[type[BaseException], type[StagingError]] = {}
 
 
-def error(kind: type[BaseException], message: str, at: Site | None = None) -> BaseException:
+def error(kind: type[BaseException], message: str, at: Site | None = None) -> StagingError:
     """An exception that is both a StagingError and a `kind`, with the user's position at its end."""
     if kind not in _CLASSES:
         _CLASSES[kind] = type(f"Staging{kind.__name__}", (StagingError, kind), {"__module__": __name__})
     at = at or site()
     where = f"\n  at {at.file}:{at.line}, in {at.function}" if at else ""
-    return _CLASSES[kind](message + where)
+    made = _CLASSES[kind](message + where)
+    made.plain = message, at
+    return made
+
+
+def refusal(kind: type[BaseException], message: str) -> StagingError:
+    """An error of this package alone: Python would go on.  It is raised at once, wherever it stands."""
+    made = error(kind, message)
+    made.refused = True
+    return made
+
+
+def plain(e: BaseException) -> tuple[str, Site | None]:
+    """What an exception says, and the line of user code that it comes from."""
+    if isinstance(e, StagingError):
+        return e.plain
+    frames = [*walk_tb(e.__traceback__)]
+    at = next((_site(f, line) for f, line in reversed(frames) if _is_foreign(f.f_code.co_filename)), None)
+    return str(e.args[0]) if e.args else "", at
 
 
 def site() -> Site | None:
@@ -47,10 +69,14 @@ def site() -> Site | None:
             key = id(code), frame.f_lineno
             found = _SITES.get(key)
             if found is None:
-                found = _SITES[key] = Site(code.co_filename, frame.f_lineno, _user_name(frame))
+                found = _SITES[key] = _site(frame, frame.f_lineno)
             return found
         frame = frame.f_back
     return None
+
+
+def _site(frame: FrameType, line: int) -> Site:
+    return Site(frame.f_code.co_filename, line, _user_name(frame))
 
 
 def _is_foreign(filename: str) -> bool:

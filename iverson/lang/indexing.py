@@ -15,7 +15,7 @@ import numpy as np
 from iverson.core.syntax import Accumulate, Accumulator, Var
 from iverson.lang.assumptions import is_one, may_stretch
 from iverson.lang.dtypes import core_dtype
-from iverson.lang.errors import error
+from iverson.lang.errors import error, refusal
 from iverson.lang.num import Num, cast, constant, is_scalar, known, select
 from iverson.lang.shapes import (
     Extent,
@@ -117,7 +117,7 @@ def _normal(part: Any) -> Any:
         x = x.read(())
     dtype = x.dtype if isinstance(x, Arr | Num | np.generic) else np.asarray(x).dtype
     if dtype.kind == "b" and not isinstance(x, Arr):
-        raise error(IndexError, "a single bool is not an index here")
+        raise refusal(IndexError, "a single bool is not an index here")
     if dtype.kind not in "ib":
         raise error(
             IndexError,
@@ -477,7 +477,9 @@ def _store(a: Arr, items: list[Any], value: Any, monoid: str) -> None:
     if a.readonly:
         raise error(ValueError, a.readonly)
     if a.cell is None:
-        raise error(ValueError, "this array is one of two, depending on a condition: take a .copy() before writing it")
+        raise refusal(
+            ValueError, "this array is one of two, depending on a condition: take a .copy() before writing it"
+        )
     value = lift(value)
     if isinstance(value, Arr) and value.ndim == 0:
         value = value.read(())
@@ -491,8 +493,6 @@ def _store(a: Arr, items: list[Any], value: Any, monoid: str) -> None:
         if _shares(a, value):
             value = copy(value)  # what is read must be what was there before
         value = _fit(value, shape)
-        if value is None:
-            return
     d = a.dtype
     if is_scalar(value) and not isinstance(value, Num) and not shape and monoid == "set":
         value = cast(value, d)
@@ -554,14 +554,13 @@ def _region(items: list[Any]) -> tuple[Shape, Callable[[Sequence[Any]], tuple[li
     return shape, at
 
 
-def _fit(value: Arr, shape: Shape) -> Arr | None:
+def _fit(value: Arr, shape: Shape) -> Arr:
     """A value as what a region of `shape` takes: fewer axes or lengths 1 broadcast, leading 1s vanish."""
     while value.ndim > len(shape) and is_one(value.shape[0]):
         value = value[0] if value.ndim > 1 else value.reshape(())
     if value.ndim > len(shape):
         may_stretch(value.shape[0])
         refuse("could not broadcast input array from shape {} into shape {}", value.shape, shape)
-        return None
     for m, n in zip(reversed(value.shape), reversed(shape), strict=False):
         if not is_one(m):
             if not same(m, n):

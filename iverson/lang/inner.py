@@ -20,6 +20,7 @@ from iverson.core.syntax import Array, Atom, Function, Var
 from iverson.lang import runtime, state
 from iverson.lang.errors import error
 from iverson.lang.num import Num, constant, is_scalar
+from iverson.lang.raising import Unreachable, require_here
 from iverson.lang.resolve import resolved
 from iverson.lang.shapes import require_same
 from iverson.lang.staging import Cell, Each, builder, current
@@ -101,9 +102,13 @@ def subprogram(
         for k, param in params.items():
             leaves[k] = like(numeric(leaves[k]), param)
         inner_args, inner_kwargs = state.unflatten(spec, leaves)
-        result = runtime.call(f, *inner_args, **inner_kwargs)
+        result, raised = _call(f, inner_args, inner_kwargs)
         outs = tuple(numeric(x) for x in state.flatten(result)[0] if _is_numeric(x))
         atoms = tuple(materialise(x) for x in outs)
+    if raised is not None:
+        values = {param: actual[k] for k, param in params.items()}
+        builder().splice(rename(resolved(program.block(scope, ()), program.resolve), values))
+        raise Unreachable(raised.check)
     block = resolved(program.block(scope, atoms), program.resolve)
     extents = [a for p in params.values() for a in type_atoms(p.type) if isinstance(a, Var)]
     outer = dict.fromkeys([*extents, *free(block, params.values())])
@@ -111,6 +116,15 @@ def subprogram(
     function = Function((*closed, *params.values()), block, getattr(f, "__name__", "f"))
     positions = tuple(range(len(closed), len(closed) + len(params)))
     return Subprogram(function, (*closed, *actual.values()), positions, result, outs)
+
+
+def _call(f: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Unreachable | None]:
+    """f's result, or how it certainly ends."""
+    try:
+        return runtime.call(f, *args, **kwargs), None
+    except Unreachable as e:
+        require_here(e)
+        return None, e
 
 
 def _apart(leaves: Sequence[Any]) -> list[Any]:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from iverson.core.build import literal
-from iverson.core.syntax import BOOL, Atom, Block, Let, Loop, Scalar, Var, While
+from iverson.core.rewrite import statements
+from iverson.core.syntax import BOOL, Atom, Block, Check, Let, Loop, Scalar, Var, While
 from iverson.lang import signals
 from iverson.lang.branch import and_, follow, if_, not_
 from iverson.lang.carry import Again, State, array_type, repeatedly
@@ -18,6 +19,7 @@ from iverson.lang.dtypes import Kind, core_dtype
 from iverson.lang.errors import error
 from iverson.lang.iterate import Steps, steps
 from iverson.lang.num import Num, as_bool, constant, integer, is_scalar, kind_of, known, truth
+from iverson.lang.raising import attempt, unreachable
 from iverson.lang.ranges import low_of
 from iverson.lang.shapes import Extent, atoms, extent_atom
 from iverson.lang.signals import ABSENT, BREAK, CONTINUE, NEVER, Leave, Return, parts
@@ -108,17 +110,19 @@ def _loop(found: Steps, body: Callable[..., Any], after: Sequence[str], head: Se
     base, offset = state.affine_of(extent_atom(n))
     try:
         with state.scope(held.turn):
-            signal = body(found.at(integer(index, 0, (base, offset - 1))))
-        held.close(held.before.now(), lambda: _some(n))
-    except Again:
+            signal = attempt(lambda: body(found.at(integer(index, 0, (base, offset - 1)))))
+        held.close(held.now(signal is NEVER), lambda: _some(n))
+    except Exception:
         held.undo()
         raise
     carries = held.carries()
     block = Block(tuple(held.turn.lets), tuple(c[2] for c in carries))
     op = Loop(index, extent_atom(n), tuple(c[0] for c in carries), tuple(c[1] for c in carries), block)
-    _emit(op, carries)
+    let = _emit(op, carries)
     held.finish()
-    return NEVER if signal is NEVER and isinstance(n, int) and n > 0 else None
+    if signal is NEVER and _some(n) is True:
+        unreachable(let)
+    return None
 
 
 def _some(n: Extent) -> Any:
@@ -128,13 +132,14 @@ def _some(n: Extent) -> Any:
     return known(constant(n > 0))
 
 
-def _emit(op: Any, carries: Any) -> None:
+def _emit(op: Any, carries: Any) -> Let:
     results = tuple(Var(c[0].type, c[0].hint) for c in carries)
-    if not op.carry and not (op.body.lets):
-        return
-    builder().let(Let(results, op, here()))
+    let = Let(results, op, here())
+    if op.carry or op.body.lets:
+        builder().let(let)
     for (_, _, _, store), var in zip(carries, results, strict=True):
         store(var)
+    return let
 
 
 # --- while ------------------------------------------------------------------------------------------------------------
@@ -185,27 +190,32 @@ def _while(test: Any, found: Steps | None, body: Callable[..., Any], after: Sequ
         turn.lets = body_lets
         with state.scope(turn):
             position = integer(exit_.position, 0, _position_high(found))
-            signal = body(found.at(position)) if found is not None else body()
+            signal = attempt(lambda: body(found.at(position)) if found is not None else body())
             leave = _left(signal)
             if leave is not False and not breaks:
                 held.memory["breaks"] = True
                 raise Again
             going = constant(not_(leave))
-        held.close(held.before.now(), lambda: exit_.ran)
-        if goes is True and leave is False:
+        held.close(held.now(signal is NEVER), lambda: exit_.ran)
+        endless = goes is True and leave is False
+        if endless and not any(isinstance(s.op, Check) for s in statements(Block(tuple(turn.lets), ()))):
             raise error(RuntimeError, "this while loop never ends: its condition is constant")
         _add_exit(held, exit_, found, breaks, going, signal)
-    except Again:
+    except Exception:
         held.undo()
         raise
     carries = [*exit_.carries, *held.carries()]
     carry, inits = tuple(c[0] for c in carries), tuple(c[1] for c in carries)
     test_block = Block(tuple(cond), (constant(goes).atom,))
     op = While(carry, inits, test_block, Block(tuple(turn.lets), tuple(c[2] for c in carries)))
-    _emit(op, carries)
+    let = _emit(op, carries)
     exit_.ran = as_bool(exit_.finals["ran"]) if "ran" in exit_.finals else True
     held.finish()
-    return _exit_signal(exit_, signals.kinds(signal), endless=found is None and exit_.endless)
+    if endless:
+        unreachable(let)  # it ends by an exception
+    return (
+        None if signal is NEVER else _exit_signal(exit_, signals.kinds(signal), endless=found is None and exit_.endless)
+    )
 
 
 def _position_high(found: Steps | None) -> Any:
@@ -231,7 +241,7 @@ def _goes_on(test: Any, found: Steps | None, exit_: _Exit, breaks: bool) -> Any:
 
 def _left(signal: Any) -> Any:
     """Whether a turn ends the loop: known, or a bool of the program."""
-    if signal is None or signal is CONTINUE:
+    if signal is None or signal is CONTINUE or signal is NEVER:
         return False
     if isinstance(signal, Leave):
         return constant((signal.kind == signals.BREAK_KIND) | (signal.kind == signals.RETURN_KIND))

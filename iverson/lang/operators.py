@@ -22,7 +22,9 @@ from iverson.lang import functional, indexing, shapes
 from iverson.lang.dtypes import INT64, core_dtype
 from iverson.lang.errors import error
 from iverson.lang.num import Num, cast, constant, kind_of
+from iverson.lang.raising import attempt
 from iverson.lang.shapes import Extent
+from iverson.lang.signals import NEVER
 from iverson.lang.staging import Each, builder, current
 from iverson.lang.table import implements
 from iverson.lang.values import Arr, element, elementwise, full, generate, in_parallel, lift, lift_array, owned
@@ -88,7 +90,8 @@ def monoid_of(op: Callable[..., Any], identity: Any, elements: Element) -> Monoi
     left, right = elements.variables("l"), elements.variables("r")
     state = current()
     with state.scope(Each()) as scope:
-        out = _call(op, elements.tree(left), elements.tree(right))
+        out = attempt(lambda: _call(op, elements.tree(left), elements.tree(right)))
+        out = elements.tree(left) if out is NEVER else out
         outs = elements.atoms(out, "the operator's result")
     body = state.block(scope, outs)
     return _builtin(unit, left, right, body) or Operator(unit, left, right, body)

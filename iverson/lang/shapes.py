@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
 from iverson.core.build import literal
-from iverson.core.syntax import BOOL, I64, Atom, Literal, Scalar
+from iverson.core.syntax import I64, Atom, Literal, Scalar
 from iverson.lang.assumptions import is_one, may_stretch
 from iverson.lang.errors import error
 from iverson.lang.num import INT64, Num, atom_of, constant, known, ufunc
+from iverson.lang.raising import never
 from iverson.lang.ranges import at_most, inside, not_negative
 from iverson.lang.staging import builder, current
 
@@ -141,21 +142,20 @@ def require_same(
     p, q = extent_atom(x), extent_atom(y)
     shown, args = template(what + " {}" * len(shapes), shapes) if shapes else (what + " ({} and {})", [p, q])
     if certainly_differ(x, y):
-        if all(isinstance(a, Literal) for a in args) and not current().scopes:
+        if all(isinstance(a, Literal) for a in args):
             raise error(kind, shown.format(*(a.value for a in args)))  # type: ignore[union-attr]
-        builder().check(Literal(False, BOOL), shown, *args, error=kind.__name__)
-        return x
+        never(shown, *args, error=kind.__name__)
     builder().check(builder().o.eq(p, q), shown, *args, error=kind.__name__)
     current().equal.append(frozenset((p, q)))
     return canonical(x)
 
 
-def refuse(message: str, *shapes: Shape, kind: type[Exception] = ValueError) -> None:
+def refuse(message: str, *shapes: Shape, kind: type[Exception] = ValueError) -> NoReturn:
     """An error about shapes, of which `message` has a {} for each; when the program runs, if lengths are known then."""
-    if not current().scopes and all(isinstance(n, int) for s in shapes for n in s):
+    if all(isinstance(n, int) for s in shapes for n in s):
         raise error(kind, message.format(*shapes))
     shown, args = template(message, shapes)
-    builder().check(Literal(False, BOOL), shown, *args, error=kind.__name__)
+    never(shown, *args, error=kind.__name__)
 
 
 def template(message: str, shapes: Sequence[Shape]) -> tuple[str, list[Atom]]:

@@ -22,6 +22,7 @@ from iverson.lang.assumptions import Terms, fitting, input_of, require_ones
 from iverson.lang.dtypes import INT64, core_dtype, is_complex, python_kind, supported
 from iverson.lang.errors import StagingError, error
 from iverson.lang.num import Num, constant, integer, is_scalar
+from iverson.lang.raising import Unreachable, require_here
 from iverson.lang.resolve import resolved
 from iverson.lang.runtime import call
 from iverson.lang.shapes import Extent
@@ -239,7 +240,11 @@ def stage(
         program.ones = ones
         require_ones()
         actual, keywords = state.unflatten(spec, values)
-        result = call(f, *actual, **keywords)
+        try:
+            result = call(f, *actual, **keywords)
+        except Unreachable as e:
+            require_here(e)
+            result = None  # the program always raises
         _reject_poison(result)
         _require_unchanged((actual, keywords), values, spec)
         return _finish(f, program, inputs, result)

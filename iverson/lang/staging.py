@@ -25,7 +25,7 @@ import numpy as np
 from iverson.core.build import Builder, literal
 from iverson.core.syntax import Atom, Block, Let, Literal, Site, Var
 from iverson.lang import errors
-from iverson.lang.errors import error
+from iverson.lang.errors import error, refusal
 
 
 class Users:
@@ -146,6 +146,11 @@ class Recorder(Builder):
         finally:
             self._open.pop()
 
+    @property
+    def depth(self) -> int:
+        """How many blocks are open."""
+        return len(self._open)
+
     def lets(self) -> list[Let]:
         """The statements of the outermost block."""
         assert len(self._open) == 1, "a scope is still open"
@@ -238,7 +243,7 @@ class Staging:
     def writable(self, cell: Cell) -> None:
         """Raise if a cell can't be written here."""
         if cell.choices or cell.forward is not None or any(other.in_use() for other in cell.tied):
-            problem = error(
+            problem = refusal(
                 ValueError,
                 f"{cell.name or 'this array'} is written here, but whether it is the same array as another one that "
                 "is still in use depends on a condition or on the turn of a loop; make it an array of its own "

@@ -25,7 +25,7 @@ from iverson.core.build import dtype_of, extents_of, literal, make_type
 from iverson.core.syntax import Atom, Map, Monoid, Read, Reduce, Var, arity
 from iverson.lang.arithmetic import InPlace
 from iverson.lang.dtypes import Kind, core_dtype, front_dtype, is_complex, supported
-from iverson.lang.errors import error
+from iverson.lang.errors import error, refusal
 from iverson.lang.messages import sketch
 from iverson.lang.num import Num, cast, constant, integer, is_scalar, kind_of, unify
 from iverson.lang.shapes import (
@@ -351,7 +351,7 @@ def in_parallel(shape: Shape, body: Callable[..., Any], yields: Any) -> tuple[Va
 def _require_rectangular(outs: Sequence[Atom], inner: set[Var]) -> None:
     """The rows of an array have one length."""
     if any(n in inner for o in outs for n in extents_of(o)):
-        raise error(
+        raise refusal(
             ValueError, "the rows of an array have an inhomogeneous shape: their length depends on the row's index"
         )
 

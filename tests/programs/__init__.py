@@ -22,6 +22,7 @@ from . import (  # noqa: F401
     special_functions,
     statistics,
     stencils,
+    unreached,
     whiles,
 )
 from .registry import (
