@@ -59,14 +59,17 @@ class _Merger:
                 self.mentions[v] = self.mentions.get(v, 0) + 1
 
     def block(self, body: list[Stmt]) -> None:
-        at = len(body) - 1
-        while at > 0:
-            pairs = (k for k in reversed(range(at)) if _nest(body[at]) and _nest(body[k]))
-            merged = next((k for k in pairs if self.merge(body, k, at)), None)
-            at = at - 1 if merged is None else len(body) - 1
+        while self.merge_one(body):
+            pass
         for stmt in body:
             for inner in ir.blocks(stmt):
                 self.block(inner)
+
+    def merge_one(self, body: list[Stmt]) -> bool:
+        """Merge the last two loops that may be; were there any?"""
+        nests = [k for k, stmt in enumerate(body) if _nest(stmt)]
+        pairs = ((k, at) for j, at in reversed([*enumerate(nests)]) for k in reversed(nests[:j]))
+        return any(self.merge(body, k, at) for k, at in pairs)
 
     def merge(self, body: list[Stmt], first: int, second: int) -> bool:
         """Make one of two loops of a body, if they may be."""

@@ -12,16 +12,33 @@ components.  An If or a loop that holds something live keeps its predicate or it
 from outside the block are live.
 
 Checks stay (those of an operator with its operator).  A Read out of bounds, an integer division by zero, a failing
-library operation or a While that never ends may go when its result is dead.  Linear in the program's size.
+library operation or a While that never ends may go when its result is dead.  Linear in the program's size; what is
+known to hold no dead code is given back as it is.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
-from iverson.core.rewrite import Env, atoms, blocks, lookup, map_op, operators, rename_type, type_atoms
+from iverson.core.rewrite import (
+    FLAT,
+    Env,
+    alike,
+    atoms,
+    blocks,
+    kept,
+    lookup,
+    map_op,
+    operators,
+    remade,
+    rename_type,
+    type_atoms,
+    with_body,
+    with_lets,
+)
 from iverson.core.syntax import (
     Accumulate,
     Accumulator,
@@ -41,6 +58,7 @@ from iverson.core.syntax import (
     Prim,
     Read,
     Reduce,
+    Scalar,
     Scan,
     Var,
     While,
@@ -48,26 +66,39 @@ from iverson.core.syntax import (
     width,
 )
 
+A = TypeVar("A", bound=Atom)
 Part: TypeAlias = tuple[Let, int]  # a statement and the position of one of its results
+
+
+_LEAN: dict[int, weakref.ref[Block]] = {}  # blocks without dead code, by identity
 
 
 def dce(function: Function) -> Function:
     """The function without what none of its outs needs."""
-    return replace(function, body=dce_block(function.body))
+    key = id(function.body)
+    if key in _LEAN and _LEAN[key]() is function.body:
+        return function
+    lean = dce_block(function.body)
+    _note(id(lean), lean)
+    return with_body(function, lean)
+
+
+def _note(key: int, lean: Block) -> None:
+    _LEAN[key] = weakref.ref(lean, lambda _: _LEAN.pop(key, None))
 
 
 def dce_block(block: Block, live: Sequence[int] | None = None) -> Block:
     """The block with only the outs at the positions `live` (all by default), and what they need."""
-    kept: Sequence[int] = range(len(block.outs)) if live is None else live
+    outs: Sequence[int] = range(len(block.outs)) if live is None else live
     while True:
         same = _undone(block)
         marks = _Marks(block, same)
-        marks.need_all([block.outs[k] for k in kept])
+        marks.need_all([block.outs[k] for k in outs])
         marks.spread()
-        block = _Sweep(marks).block(block, kept)
+        block = _Sweep(marks).block(block, outs)
         if not same:
             return block
-        kept = range(len(kept))
+        outs = range(len(outs))
 
 
 # --- updates undone ---------------------------------------------------------------------------------------------------
@@ -77,8 +108,11 @@ def _undone(block: Block) -> dict[Var, Atom]:
     """Results of updates that give back an earlier array: z -> x where z = set(set(x, e, v), e, x[e])."""
     reads: dict[Var, Read] = {}
     updates: dict[Var, tuple[Atom, Contribute]] = {}
+    _collect(block, reads, updates)
+    if not updates:
+        return {}
     uses: dict[Atom, int] = {}
-    _collect(block, reads, updates, uses)
+    _count(block, uses)
     same: dict[Var, Atom] = {}
     for z, (y, second) in updates.items():
         old = reads.get(second.values[0]) if isinstance(second.values[0], Var) else None
@@ -98,20 +132,27 @@ def _chase(x: Atom, same: Env) -> Atom:
     return x
 
 
-def _collect(
-    block: Block, reads: dict[Var, Read], updates: dict[Var, tuple[Atom, Contribute]], uses: dict[Atom, int]
-) -> None:
-    """Element reads, updates of one element, and how often each array is mentioned."""
+def _collect(block: Block, reads: dict[Var, Read], updates: dict[Var, tuple[Atom, Contribute]]) -> None:
+    """Element reads, and updates of one element."""
     for let in block:
-        for a in atoms(let.op):
-            uses[a] = uses.get(a, 0) + 1
+        if type(let.op) in FLAT:
+            if isinstance(let.op, Read) and not isinstance(let.vars[0].type, Array):
+                reads[let.vars[0]] = let.op
+            continue
         match let.op:
-            case Read() as read if not isinstance(let.vars[0].type, Array):
-                reads[let.vars[0]] = read
             case Accumulate((Var(type=Accumulator("set")),), ((init,),), Block((Let(_, Contribute() as one),), ())):
                 updates[let.vars[0]] = init, one
         for _, inner in blocks(let.op):
-            _collect(inner, reads, updates, uses)
+            _collect(inner, reads, updates)
+
+
+def _count(block: Block, uses: dict[Atom, int]) -> None:
+    """How often each atom is mentioned."""
+    for let in block:
+        for a in atoms(let.op):
+            uses[a] = uses.get(a, 0) + 1
+        for _, inner in blocks(let.op):
+            _count(inner, uses)
     for a in block.outs:
         uses[a] = uses.get(a, 0) + 1
 
@@ -142,7 +183,10 @@ class _Marks:
             op = let.op
             if parent:
                 self.parent[id(let)] = parent
-            self.source.update({v: (let, k) for k, v in enumerate(let.vars)})
+            for k, v in enumerate(let.vars):
+                self.source[v] = let, k
+            if isinstance(op, Prim | Read | Library):
+                continue
             if isinstance(op, Loop | While):
                 self.source.update({v: (let, k) for k, v in enumerate(op.carry)})
             if isinstance(op, Accumulate):
@@ -318,17 +362,21 @@ class _Sweep:
     def atom(self, a: Atom) -> Atom:
         return _chase(a, self.env)
 
-    def atoms(self, several: Sequence[Atom], kept: Collection[int] | None = None) -> tuple[Atom, ...]:
-        return tuple(self.atom(a) for k, a in enumerate(several) if kept is None or k in kept)
+    def atoms(self, several: tuple[Atom, ...], live: Collection[int] | None = None) -> tuple[Atom, ...]:
+        return _same(several, tuple(self.atom(a) for k, a in enumerate(several) if live is None or k in live))
 
-    def block(self, block: Block, kept: Collection[int]) -> Block:
+    def block(self, block: Block, live: Collection[int]) -> Block:
         lets: list[Let] = []
         for let in block:
             if id(let) in self.marks.lets:
                 self.let(let, lets)
-        return Block(tuple(lets), tuple(self.atom(block.outs[k]) for k in kept))
+        outs = tuple(self.atom(block.outs[k]) for k in live)
+        return with_lets(block, lets) if alike(outs, block.outs) else Block(tuple(lets), outs)
 
     def let(self, let: Let, into: list[Let]) -> None:
+        if isinstance(let.op, Prim | Read | Library | Check):
+            into.append(remade(let, self.vars(let.vars), map_op(let.op, self.atom, lambda b: b)))
+            return
         parts = sorted(self.marks.parts.get(id(let), ()))
         op = let.op
         match op:
@@ -349,16 +397,14 @@ class _Sweep:
                 acc = self.atom(op.acc)
                 assert isinstance(acc, Var)
                 op = Contribute(acc, self.atoms(op.index), self.atoms(op.values, columns), op.safe)
-            case _:
-                op, parts = map_op(op, self.atom, lambda b: b), list(range(len(let.vars)))
-        into.append(Let(self.vars(_select(let.vars, parts)), op, let.site))
+        into.append(remade(let, self.vars(_select(let.vars, parts)), kept(let.op, op)))
 
-    def vars(self, variables: Sequence[Var]) -> tuple[Var, ...]:
+    def vars(self, variables: tuple[Var, ...]) -> tuple[Var, ...]:
         """Binders; new ones where their extents were replaced."""
-        return tuple(self.var(v) for v in variables)
+        return _same(variables, tuple(map(self.var, variables)))
 
     def var(self, v: Var) -> Var:
-        if all(self.atom(e) is e for e in type_atoms(v.type)):
+        if isinstance(v.type, Scalar) or all(self.atom(e) is e for e in type_atoms(v.type)):
             return v
         renamed = Var(rename_type(v.type, {e: self.atom(e) for e in type_atoms(v.type) if isinstance(e, Var)}), v.hint)
         self.env[v] = renamed
@@ -372,13 +418,14 @@ class _Sweep:
             if not live:
                 continue
             if not isinstance(y, Map) and isinstance(y.monoid, Operator):
-                y = replace(y, monoid=self.operator(y.monoid, live))
+                m = self.operator(y.monoid, live)
+                y = y if m is y.monoid else replace(y, monoid=m)
             yields.append(y)
         return For(op.index, self.atoms(op.extent), self.block(op.body, parts), tuple(yields))
 
     def operator(self, m: Operator, live: list[int]) -> Operator:
         left, right = self.vars(_select(m.left, live)), self.vars(_select(m.right, live))
-        return Operator(self.atoms(m.identity, live), left, right, self.block(m.body, live))
+        return kept(m, Operator(self.atoms(m.identity, live), left, right, self.block(m.body, live)))
 
     def loop(self, op: Loop, parts: list[int]) -> Loop:
         carries = [k for k in parts if k < len(op.carry)]
@@ -403,7 +450,7 @@ class _Sweep:
         body = self.block(op.body, outs)
         if accs:
             binders = self.vars((*bound, *_select(results, outs)))
-            into.append(Let(binders, Accumulate(tuple(accs), tuple(inits), body), let.site))
+            into.append(remade(let, _same(let.vars, binders), kept(op, Accumulate(tuple(accs), tuple(inits), body))))
         else:
             into.extend(body.lets)
             self.env.update(zip(_select(results, outs), body.outs, strict=True))
@@ -421,5 +468,10 @@ class _Sweep:
         return new
 
 
-def _select(items: Sequence[Var], kept: Sequence[int]) -> tuple[Var, ...]:
-    return tuple(items[k] for k in kept)
+def _select(items: Sequence[Var], chosen: Sequence[int]) -> tuple[Var, ...]:
+    return _same(items, tuple(items[k] for k in chosen))
+
+
+def _same(old: Sequence[A], new: tuple[A, ...]) -> tuple[A, ...]:
+    """`new`, or the tuple that it is a copy of."""
+    return old if isinstance(old, tuple) and alike(old, new) else new

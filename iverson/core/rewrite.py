@@ -1,12 +1,15 @@
 """Generic traversals: what an op reads, binds and contains, and how to rebuild it with parts replaced.
 
-A pass says only what it does to the constructs it is about; these carry the boring cases.
+A pass says only what it does to the constructs it is about; these carry the boring cases.  What doesn't change is given
+back itself, not rebuilt: a pass that finds nothing to do returns the function it was given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from operator import is_
+from typing import TypeVar
 
 from iverson.core.syntax import (
     Accumulate,
@@ -38,6 +41,9 @@ from iverson.core.syntax import (
 )
 
 Env = Mapping[Var, Atom]
+T = TypeVar("T")
+
+FLAT = frozenset({Prim, Read, Library, Check, Contribute})  # ops without blocks
 
 
 def operators(op: Op) -> list[Operator]:
@@ -50,38 +56,33 @@ def operators(op: Op) -> list[Operator]:
     return [m for m in monoids if isinstance(m, Operator)]
 
 
-def atoms(op: Op) -> Iterator[Atom]:
+def atoms(op: Op) -> Sequence[Atom]:
     """The atoms an op itself uses: not those inside its blocks, not the extents in types."""
     match op:
-        case Prim(_, args) | Library(_, args, _) | Check(_, _, args, _):
-            if isinstance(op, Check):
-                yield op.pred
-            yield from args
-        case Read(array, index):
-            yield array
-            yield from index
+        case Prim() | Library():
+            return op.args
+        case Read():
+            return (op.array, *op.index)
+        case Contribute():
+            return (op.acc, *op.index, *op.values)
+        case Check():
+            return (op.pred, *op.args)
+        case If():
+            return (op.pred,)
         case For():
-            yield from op.extent
+            return (*op.extent, *(a for o in operators(op) for a in o.identity))
         case Accumulate():
-            for init in op.inits:
-                yield from init
-        case Contribute(acc, index, values):
-            yield acc
-            yield from index
-            yield from values
+            return (*(a for init in op.inits for a in init), *(a for o in operators(op) for a in o.identity))
         case Loop():
-            yield op.extent
-            yield from op.inits
+            return (op.extent, *op.inits)
         case While():
-            yield from op.inits
-        case If(pred):
-            yield pred
-    for o in operators(op):
-        yield from o.identity
+            return op.inits
 
 
 def blocks(op: Op) -> list[tuple[tuple[Var, ...], Block]]:
     """The blocks of an op, each with the variables it binds on entry."""
+    if type(op) in FLAT:
+        return []
     inner: list[tuple[tuple[Var, ...], Block]] = [((*o.left, *o.right), o.body) for o in operators(op)]
     match op:
         case For(index, _, body):
@@ -141,9 +142,57 @@ def statements(block: Block) -> Iterator[Let]:
             yield from statements(inner)
 
 
+def with_op(let: Let, op: Op) -> Let:
+    """The statement with another op."""
+    return let if op is let.op else Let(let.vars, op, let.site)
+
+
+def remade(let: Let, vs: tuple[Var, ...], op: Op) -> Let:
+    """The statement with other binders and another op."""
+    return with_op(let, op) if vs is let.vars else Let(vs, op, let.site)
+
+
+def with_lets(block: Block, lets: Sequence[Let]) -> Block:
+    """The block with other statements."""
+    return block if alike(lets, block.lets) else Block(tuple(lets), block.outs)
+
+
+def with_body(f: Function, body: Block) -> Function:
+    """The function with another body."""
+    return f if body is f.body else replace(f, body=body)
+
+
+def alike(xs: Sequence[object], ys: Sequence[object]) -> bool:
+    """Whether two sequences hold the very same objects."""
+    return len(xs) == len(ys) and all(map(is_, xs, ys))
+
+
+def kept(old: T, new: T) -> T:
+    """`old`, if `new` has the very same parts."""
+    parts = ((getattr(old, name), getattr(new, name)) for name in old.__slots__)  # type: ignore[attr-defined]
+    return old if all(a is b or (isinstance(a, tuple) and alike(a, b)) for a, b in parts) else new
+
+
+def map_blocks(let: Let, block: Callable[[Block], Block]) -> Let:
+    """The statement with the blocks of its op mapped."""
+    return let if type(let.op) in FLAT else with_op(let, map_op(let.op, lambda a: a, block))
+
+
 def map_op(op: Op, atom: Callable[[Atom], Atom], block: Callable[[Block], Block]) -> Op:
     """Rebuild an op with its atoms and its blocks mapped; binders and types are left alone."""
+    if isinstance(op, Prim):
+        args = tuple(map(atom, op.args))
+        return op if alike(args, op.args) else Prim(op.name, args)
+    new = _mapped(op, atom, block)
+    return op if alike(_parts(op), _parts(new)) else new
 
+
+def _parts(op: Op) -> Sequence[object]:
+    """What `map_op` maps."""
+    return atoms(op) if type(op) in FLAT else (*atoms(op), *(b for _, b in blocks(op)))
+
+
+def _mapped(op: Op, atom: Callable[[Atom], Atom], block: Callable[[Block], Block]) -> Op:
     def var(v: Var) -> Var:
         w = atom(v)
         assert isinstance(w, Var), "an array or accumulator is always a variable"
@@ -271,11 +320,14 @@ def retype(op: Op, env: dict[Var, Atom]) -> Op:
 
     match op:
         case Accumulate(accs, inits, body):
-            return Accumulate(tuple(map(var, accs)), inits, body)
+            new = tuple(map(var, accs))
+            return op if alike(new, accs) else Accumulate(new, inits, body)
         case Loop(index, extent, carry, inits, body):
-            return Loop(index, extent, tuple(map(var, carry)), inits, body)
+            new = tuple(map(var, carry))
+            return op if alike(new, carry) else Loop(index, extent, new, inits, body)
         case While(carry, inits, cond, body):
-            return While(tuple(map(var, carry)), inits, cond, body)
+            new = tuple(map(var, carry))
+            return op if alike(new, carry) else While(new, inits, cond, body)
         case _:
             return op
 

@@ -268,7 +268,7 @@ class Let:
     site: Site | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Block:
     lets: tuple[Let, ...]
     outs: tuple[Atom, ...]

@@ -25,7 +25,7 @@ from typing import TypeAlias
 
 from iverson.core.bounds import Sizes
 from iverson.core.dce import dce
-from iverson.core.rewrite import map_op, retype
+from iverson.core.rewrite import alike, map_op, remade, retype, with_body
 from iverson.core.sizes import Monomial, Size, divide, size
 from iverson.core.syntax import (
     BOOL,
@@ -65,7 +65,7 @@ Shape: TypeAlias = tuple[Size, ...]
 def run(f: Function) -> Function:
     """The function with everything proven that can be, once through."""
     prover = _Prover(f)
-    return dce(replace(f, body=prover.block(f.body)))
+    return dce(with_body(f, prover.block(f.body)))
 
 
 class _Prover(Substitution):
@@ -84,7 +84,8 @@ class _Prover(Substitution):
         """The statement, marked and with its inner blocks walked; nothing if its result is known."""
         op = let.op
         if isinstance(op, Prim):
-            op = Prim(op.name, self.atoms(op.args))
+            args = self.atoms(op.args)
+            op = op if alike(args, op.args) else Prim(op.name, args)
             known = self.known(op)
             if known is not None:
                 self.env[let.vars[0]] = known
@@ -93,7 +94,7 @@ class _Prover(Substitution):
             op = self.marked(self.nested(map_op(retype(op, self.env), self.atom, lambda b: b)))
         if isinstance(op, Check) and op.pred == Literal(True, BOOL):
             return ()
-        new = Let(self.binders(let.vars), op, let.site)
+        new = remade(let, self.binders(let.vars), op)
         if self.bits.bind(new):
             self.sizes.bind(new)
         if isinstance(op, Read) and op.array in self.natural:
@@ -176,10 +177,10 @@ class _Prover(Substitution):
         return self.sizes.nonnegative(p)
 
     def marked(self, op: Op) -> Op:
-        if isinstance(op, Read) and not op.safe:
-            return replace(op, safe=self.inside(op.index, op.array))
-        if isinstance(op, Contribute) and not op.safe:
-            return replace(op, safe=self.inside(op.index, op.acc))
+        if isinstance(op, Read) and not op.safe and self.inside(op.index, op.array):
+            return replace(op, safe=True)
+        if isinstance(op, Contribute) and not op.safe and self.inside(op.index, op.acc):
+            return replace(op, safe=True)
         return op
 
     def inside(self, index: Sequence[Atom], array: Var) -> bool:

@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from iverson.core.dce import dce
-from iverson.core.rewrite import free, map_op, single_update
+from iverson.core.rewrite import free, map_blocks, single_update, with_body, with_lets, with_op
 from iverson.core.syntax import I64, Accumulate, Accumulator, Block, Contribute, Function, If, Let, Scalar, Var
 
 
 def run(f: Function) -> Function:
     """Innermost branches first, so that what leaves one may leave the next."""
-    return dce(replace(f, body=_block(f.body)))
+    return dce(with_body(f, _block(f.body)))
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class _Update:
 def _block(block: Block) -> Block:
     lets: list[Let] = []
     for let in block:
-        new = Let(let.vars, map_op(let.op, lambda a: a, _block), let.site)
+        new = map_blocks(let, _block)
         lets += _after(new, new.op) if isinstance(new.op, If) else (new,)
-    return Block(tuple(lets), block.outs)
+    return with_lets(block, lets)
 
 
 def _after(let: Let, op: If) -> list[Let]:
@@ -66,7 +66,7 @@ def _after(let: Let, op: If) -> list[Let]:
         one = replace(then.one, index=tuple(index), values=(value,), safe=then.one.safe and orelse.one.safe)
         body = Block((Let((), one, let.site),), ())
         updates.append(Let((v,), Accumulate((then.acc,), ((then.array,),), body), let.site))
-    return [replace(let, op=op), *updates]
+    return [with_op(let, op), *updates]
 
 
 def _scalar(update: _Update) -> Scalar:

@@ -13,10 +13,9 @@ not repeated: a For whose places share anything dear is left alone).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from iverson.core.dce import dce
-from iverson.core.rewrite import atoms, map_op, rename
+from iverson.core.rewrite import atoms, map_blocks, rename, with_body, with_lets
 from iverson.core.syntax import Accumulator, Array, Atom, Block, Contribute, For, Function, Let, Prim, Read, Var
 
 CHEAP = frozenset({"add", "sub", "mul", "neg", "abs", "min", "max", "select", "float64", "int64", "and", "or", "not"})
@@ -24,15 +23,15 @@ COMPARISONS = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
 
 
 def run(f: Function) -> Function:
-    return dce(replace(f, body=_block(f.body)))
+    return dce(with_body(f, _block(f.body)))
 
 
 def _block(block: Block) -> Block:
     lets: list[Let] = []
     for let in block:
-        new = Let(let.vars, map_op(let.op, lambda a: a, _block), let.site)
+        new = map_blocks(let, _block)
         lets += _split(new, new.op) if isinstance(new.op, For) else [new]
-    return Block(tuple(lets), block.outs)
+    return with_lets(block, lets)
 
 
 def _split(let: Let, op: For) -> list[Let]:

@@ -18,7 +18,18 @@ from typing import TypeAlias
 
 from iverson.core import prims
 from iverson.core.dce import dce
-from iverson.core.rewrite import atoms, blocks, free, map_op, rename, statements, type_atoms
+from iverson.core.rewrite import (
+    atoms,
+    blocks,
+    free,
+    map_blocks,
+    map_op,
+    rename,
+    statements,
+    type_atoms,
+    with_body,
+    with_lets,
+)
 from iverson.core.syntax import (
     Array,
     Atom,
@@ -44,7 +55,7 @@ Crossed: TypeAlias = tuple[Var, ...]
 
 def run(f: Function) -> Function:
     """Every producer that qualifies, innermost blocks first, inlined where it is read."""
-    return dce(replace(f, body=_Fuser(f).block(f.body)))
+    return dce(with_body(f, _Fuser(f).block(f.body)))
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,7 @@ class _Fuser:
 
     def block(self, block: Block) -> Block:
         """Inner blocks first, then this one's producers in order, so that chains of them inline as one."""
-        inner = Block(tuple(Let(let.vars, map_op(let.op, _same, self.block), let.site) for let in block), block.outs)
+        inner = with_lets(block, [map_blocks(let, self.block) for let in block])
         uses = self.uses(inner)
         kept = []
         for at, let in enumerate(inner):

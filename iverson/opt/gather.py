@@ -25,7 +25,7 @@ from dataclasses import replace
 from iverson.core import monoids
 from iverson.core.build import literal
 from iverson.core.dce import dce
-from iverson.core.rewrite import free, map_op, statements
+from iverson.core.rewrite import free, map_blocks, statements, with_body, with_lets
 from iverson.core.syntax import (
     Accumulate,
     Accumulator,
@@ -50,7 +50,7 @@ COMMUTING = frozenset({"add", "mul", "min", "max", "and", "or"})
 
 def run(f: Function) -> Function:
     """Innermost loops first, so that what they reduce is contributed further out, and reduced again."""
-    return dce(replace(f, body=_Gather(f).block(f.body)))
+    return dce(with_body(f, _Gather(f).block(f.body)))
 
 
 class _Gather:
@@ -64,14 +64,14 @@ class _Gather:
     def block(self, block: Block) -> Block:
         lets: list[Let] = []
         for let in block:
-            op = map_op(let.op, lambda a: a, self.block)
-            if isinstance(op, For):
-                lets += self.reduced(Let(let.vars, op, let.site))
-            elif isinstance(op, Accumulate):
-                lets += self.gathered(Let(let.vars, op, let.site))
+            new = map_blocks(let, self.block)
+            if isinstance(new.op, For):
+                lets += self.reduced(new)
+            elif isinstance(new.op, Accumulate):
+                lets += self.gathered(new)
             else:
-                lets.append(Let(let.vars, op, let.site))
-        return Block(tuple(self.combined(lets)), block.outs)
+                lets.append(new)
+        return with_lets(block, self.combined(lets))
 
     # --- a For that contributes to one place --------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from iverson.core import prims
 from iverson.core.dce import dce
-from iverson.core.rewrite import blocks, free, map_op, rename
+from iverson.core.rewrite import blocks, free, map_op, rename, with_body, with_lets, with_op
 from iverson.core.syntax import (
     Array,
     Atom,
@@ -44,7 +44,7 @@ CHEAP = frozenset({"sqrt", "floor", "ceil", "round", "trunc", "fma", "copysign"}
 
 def run(f: Function) -> Function:
     """Out of the innermost loops first: what has left one may leave the next."""
-    return dce(replace(f, body=_Hoister(Effects(f)).block(f.body)))
+    return dce(with_body(f, _Hoister(Effects(f)).block(f.body)))
 
 
 class _Hoister:
@@ -59,8 +59,8 @@ class _Hoister:
                 mover = _Mover(self.effects, op)
                 op = mover.loop(op)
                 lets += mover.before
-            lets.append(Let(let.vars, op, let.site))
-        return Block(tuple(lets), block.outs)
+            lets.append(with_op(let, op))
+        return with_lets(block, lets)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,8 @@ class _Mover:
             else:
                 self.varying.update(let.vars)
                 kept.append(self.inner(let, _Path()))
-        return replace(loop, body=Substitution(self.env).block(Block(tuple(kept), loop.body.outs)))
+        body = Substitution(self.env).block(with_lets(loop.body, kept))
+        return loop if body is loop.body else replace(loop, body=body)
 
     def inner(self, let: Let, path: _Path) -> Let:
         """A statement that stays: what is dear and the same in every turn leaves its loops."""
@@ -110,7 +111,8 @@ class _Mover:
             path = replace(path, index=(*path.index, *index), extent=(*path.extent, *extent))
         else:
             self.varying.update(index)
-        return Let(let.vars, replace(op, body=self.nested(op.body, path)), let.site)
+        body = self.nested(op.body, path)
+        return let if body is op.body else Let(let.vars, replace(op, body=body), let.site)
 
     def nested(self, block: Block, path: _Path) -> Block:
         lets: list[Let] = []
@@ -123,7 +125,7 @@ class _Mover:
                 let = self.stored(let, path)
             path = replace(path, steady=(*path.steady, let))
             lets.append(let)
-        return Block(tuple(lets), block.outs)
+        return with_lets(block, lets)
 
     def stored(self, let: Let, path: _Path) -> Let:
         """A dear statement becomes a read of what it is at every index of the path that it depends on."""

@@ -13,13 +13,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeAlias
 
 from iverson.core.bounds import Sizes
 from iverson.core.build import Builder, dtype_of
 from iverson.core.dce import dce
-from iverson.core.rewrite import atoms, free, lookup, map_op, statements
+from iverson.core.rewrite import atoms, free, lookup, map_op, statements, with_body, with_lets, with_op
 from iverson.core.sizes import size
 from iverson.core.syntax import (
     Accumulate,
@@ -41,7 +40,7 @@ Term: TypeAlias = tuple[bool, Atom]  # added or subtracted
 
 def run(f: Function) -> Function:
     """Every sum of a sequential loop's own statements, reordered."""
-    return dce(replace(f, body=_Late(f).block(f.body)))
+    return dce(with_body(f, _Late(f).block(f.body)))
 
 
 class _Late:
@@ -55,8 +54,8 @@ class _Late:
         for let in block:
             op = self.op(let.op)
             self.sizes.bind(let)
-            lets.append(Let(let.vars, op, let.site))
-        return Block(tuple(lets), block.outs)
+            lets.append(with_op(let, op))
+        return with_lets(block, lets)
 
     def op(self, op: Op) -> Op:
         def inner(block: Block) -> Block:

@@ -21,7 +21,7 @@ from typing import cast
 
 from iverson.core.build import dtype_of
 from iverson.core.dce import dce
-from iverson.core.rewrite import atoms, blocks, free, map_op, type_atoms
+from iverson.core.rewrite import atoms, blocks, free, map_blocks, type_atoms, with_body, with_lets
 from iverson.core.syntax import (
     Accumulate,
     Accumulator,
@@ -46,16 +46,16 @@ COMMUTING = frozenset({"add", "mul", "min", "max", "and", "or"})
 
 def run(f: Function) -> Function:
     """Innermost loops first: what they accumulate, the loops around them accumulate."""
-    return dce(replace(f, body=_block(f.body)))
+    return dce(with_body(f, _block(f.body)))
 
 
 def _block(block: Block) -> Block:
     lets: list[Let] = []
     for let in block:
-        new = Let(let.vars, map_op(let.op, lambda a: a, _block), let.site)
+        new = map_blocks(let, _block)
         instead = _accumulated(new, new.op) if isinstance(new.op, Loop) and new.op.carry else None
         lets.append(instead or new)
-    return Block(tuple(lets), block.outs)
+    return with_lets(block, lets)
 
 
 def _accumulated(let: Let, loop: Loop) -> Let | None:

@@ -18,7 +18,18 @@ from dataclasses import replace
 
 from iverson.core.bounds import Sizes
 from iverson.core.build import Builder, dtype_of, extents_of, literal
-from iverson.core.rewrite import atoms, blocks, free, lookup, map_op, single_update, statements
+from iverson.core.rewrite import (
+    atoms,
+    blocks,
+    free,
+    lookup,
+    map_op,
+    single_update,
+    statements,
+    with_body,
+    with_lets,
+    with_op,
+)
 from iverson.core.syntax import (
     I64,
     Accumulate,
@@ -43,7 +54,7 @@ Index = tuple[Atom, ...]
 
 
 def run(function: Function) -> Function:
-    return replace(function, body=_Promotion(Sizes(function)).block(function.body))
+    return with_body(function, _Promotion(Sizes(function)).block(function.body))
 
 
 class _Refused(Exception):
@@ -57,10 +68,10 @@ class _Promotion:
     def block(self, block: Block) -> Block:
         lets: list[Let] = []
         for let in block:
-            for new in self.statement(Let(let.vars, self.inside(let.op), let.site)):
+            for new in self.statement(with_op(let, self.inside(let.op))):
                 lets.append(new)
                 self.sizes.bind(new)
-        return Block(tuple(lets), block.outs)
+        return with_lets(block, lets)
 
     def inside(self, op: Op) -> Op:
         def scoped(block: Block) -> Block:

@@ -24,7 +24,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from iverson.core.dce import dce
-from iverson.core.rewrite import atoms, blocks, free, map_op, type_atoms
+from iverson.core.rewrite import atoms, blocks, free, map_blocks, type_atoms, with_body, with_lets
 from iverson.core.syntax import (
     Accumulate,
     Array,
@@ -51,7 +51,7 @@ Signature: TypeAlias = tuple[object, ...]
 
 def run(f: Function) -> Function:
     """Loops merged, outermost blocks first, so that what comes together inside is merged in turn."""
-    return dce(replace(f, body=_Siblings(Effects(f)).block(f.body)))
+    return dce(with_body(f, _Siblings(Effects(f)).block(f.body)))
 
 
 class _Siblings:
@@ -67,8 +67,7 @@ class _Siblings:
                 block = Substitution(env).block(Block(tuple(lets), block.outs))
             else:
                 block = Block(tuple(lets), block.outs)
-        lets = [Let(let.vars, map_op(let.op, lambda a: a, self.block), let.site) for let in block]
-        return Block(tuple(lets), block.outs)
+        return with_lets(block, [map_blocks(let, self.block) for let in block])
 
 
 # --- which may be merged ----------------------------------------------------------------------------------------------
@@ -83,6 +82,7 @@ class _Graph:
         self.before: list[dict[int, bool]] = []  # earlier statements, and whether the two may still share a loop
         self.reach: list[int] = []  # by group: the groups it comes after, as bits
         self.group: list[int] = []
+        self.nesting: list[int] = []  # the statements that hold loops
         self.defined: dict[Var, int] = {}
         self.readers: dict[Var, list[int]] = {}
         self.last: dict[object, int] = {}
@@ -133,8 +133,10 @@ class _Graph:
         let = self.lets[k]
         if not _nests(let.op):
             return None
-        for g in sorted({self.group[j] for j in range(k)}, reverse=True):
-            members = [j for j in range(k) if self.group[j] == g]
+        nesting = self.nesting[:]
+        self.nesting.append(k)
+        for g in sorted({self.group[j] for j in nesting}, reverse=True):
+            members = [j for j in nesting if self.group[j] == g]
             if self.free_to_join(k, g) and any(_gains(self.lets[j], let) for j in members):
                 return g
         return None

@@ -24,7 +24,19 @@ from typing import TypeAlias
 from iverson.core.build import Builder, dtype_of, literal
 from iverson.core.dce import dce
 from iverson.core.prims import SINGULAR
-from iverson.core.rewrite import free, fresh_all, lookup, map_op, rename_type, retype
+from iverson.core.rewrite import (
+    alike,
+    free,
+    fresh_all,
+    lookup,
+    map_op,
+    remade,
+    rename_type,
+    retype,
+    with_body,
+    with_lets,
+    with_op,
+)
 from iverson.core.syntax import (
     F32,
     F64,
@@ -57,7 +69,7 @@ COMMUTATIVE = frozenset({"add", "mul", "and", "or", "xor", "eq", "ne", "bit_and"
 
 def run(f: Function) -> Function:
     """The function with every equation applied, once through."""
-    return dce(Function(f.params, _Simplifier().block(f.body), f.name, f.donated))
+    return dce(with_body(f, _Simplifier().block(f.body)))
 
 
 def primal(f: Function) -> Function:
@@ -69,7 +81,7 @@ def primal(f: Function) -> Function:
     With one root for both, its slope at x = 0, which is infinite, would meet the zero of the side that isn't taken.
     """
     lean = dce(f)
-    return dce(Function(f.params, _Simplifier(apart=True).block(lean.body), f.name, f.donated))
+    return dce(with_body(f, _Simplifier(apart=True).block(lean.body)))
 
 
 class _Simplifier:
@@ -111,7 +123,8 @@ class _Simplifier:
             lets: list[Let] = []
             for let in block:
                 self.statement(let, lets)
-            return Block(tuple(lets), tuple(map(self.atom, block.outs)))
+            outs = tuple(map(self.atom, block.outs))
+            return with_lets(block, lets) if alike(outs, block.outs) else Block(tuple(lets), outs)
 
     def statement(self, let: Let, out: list[Let]) -> None:
         """Append the simplified statement, or nothing where its results are now known by other names."""
@@ -120,14 +133,16 @@ class _Simplifier:
             pred = self.atom(op.pred)
             if isinstance(pred, Literal):
                 return self.inline(let.vars, op.then if pred.value else op.orelse, out)
-            op = If(pred, self.block(op.then, [(pred, True)]), self.block(op.orelse, [(pred, False)]))
-            return self.emit(Let(let.vars, op, let.site), out)
+            then, orelse = self.block(op.then, [(pred, True)]), self.block(op.orelse, [(pred, False)])
+            if not alike((pred, then, orelse), (op.pred, op.then, op.orelse)):
+                op = If(pred, then, orelse)
+            return self.emit(with_op(let, op), out)
         if isinstance(op, Loop | While) and self.without_invariants(let, op):
             return None
         op = map_op(retype(op, self.env), self.atom, self.block)
         if isinstance(op, Accumulate):
             return self.accumulate(let, op, out)
-        return self.emit(Let(let.vars, op, let.site), out)
+        return self.emit(with_op(let, op), out)
 
     def inline(self, results: Sequence[Var], block: Block, out: list[Let]) -> None:
         """The statements of a block that surely runs, in its place."""
@@ -163,7 +178,7 @@ class _Simplifier:
         if len(vs) == 1:
             self.defs[vs[0]] = op
         self.note_positive(vs, op)
-        out.append(Let(vs, op, let.site))
+        out.append(remade(let, vs, op))
 
     def retype(self, vs: tuple[Var, ...]) -> tuple[Var, ...]:
         """The binders, new where a substitution touches an extent in their type."""
@@ -244,7 +259,7 @@ class _Simplifier:
             elif acc not in used:
                 self.env.update(zip(let.vars[at : at + width], inits, strict=True))
             at += width
-        self.emit(Let(let.vars, op, let.site), out)
+        self.emit(with_op(let, op), out)
 
 
 def _constant(op: Prim) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
-from iverson.core.rewrite import fresh_all, map_op, rename_type, retype
+from iverson.core.rewrite import alike, fresh_all, map_op, remade, rename_type, retype, with_lets, with_op
 from iverson.core.syntax import Atom, Block, Let, Literal, Op, Scalar, Var
 
 Rule: TypeAlias = Callable[[Let, "Substitution"], "Sequence[Let] | None"]
@@ -29,8 +29,8 @@ class Substitution:
         return tuple(map(self.atom, several))
 
     def block(self, block: Block) -> Block:
-        lets = self.lets(block.lets)
-        return Block(tuple(lets), self.atoms(block.outs))
+        lets, outs = self.lets(block.lets), self.atoms(block.outs)
+        return with_lets(block, lets) if alike(outs, block.outs) else Block(tuple(lets), outs)
 
     def lets(self, lets: Iterable[Let]) -> list[Let]:
         out: list[Let] = []
@@ -40,11 +40,11 @@ class Substitution:
 
     def let(self, let: Let) -> Sequence[Let]:
         if self.rule:
-            here = Let(let.vars, map_op(let.op, self.atom, lambda b: b), let.site)
+            here = with_op(let, map_op(let.op, self.atom, lambda b: b))
             instead = self.rule(here, self)
             if instead is not None:
                 return instead
-        return (Let(self.binders(let.vars), self.op(let.op), let.site),)
+        return (remade(let, self.binders(let.vars), self.op(let.op)),)
 
     def op(self, op: Op) -> Op:
         return map_op(retype(op, self.env), self.atom, self.block)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from iverson.core.build import Builder, dtype_of, literal
 from iverson.core.dce import dce
-from iverson.core.rewrite import fresh_all, map_op, rename
+from iverson.core.rewrite import fresh_all, map_blocks, rename, with_body, with_lets
 from iverson.core.syntax import I64, Atom, Block, For, Function, Let, Prim, Read, Reduce, Var, Yield, width
 
 MOST = 4  # statements that may be done twice
@@ -24,20 +24,20 @@ PLAIN = {"argmax": "max", "argmin": "min"}
 
 def run(f: Function) -> Function:
     """Every such reduction in two."""
-    return dce(Function(f.params, _block(f.body), f.name, f.donated))
+    return dce(with_body(f, _block(f.body)))
 
 
 def _block(block: Block) -> Block:
     b = Builder()
     with b.scope() as lets:
         for let in block:
-            op = map_op(let.op, lambda a: a, _block)
+            new = map_blocks(let, _block)
             b.site = let.site
-            if isinstance(op, For) and _qualifies(op):
-                _split(b, let.vars, op)
+            if isinstance(new.op, For) and _qualifies(new.op):
+                _split(b, let.vars, new.op)
             else:
-                b.let(Let(let.vars, op, let.site))
-    return Block(tuple(lets), block.outs)
+                b.let(new)
+    return with_lets(block, lets)
 
 
 def _qualifies(op: For) -> bool:
