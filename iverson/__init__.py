@@ -12,6 +12,7 @@ from iverson.lang.functional import (
     unroll,
     while_loop,
 )
+from iverson.run.ahead import spec
 from iverson.run.inspect import check_grads, show
 from iverson.run.jit import jit
 from iverson.run.transforms import functional, grad, hessian, hvp, jacfwd, jacrev, jvp, value_and_grad, vjp
@@ -34,6 +35,7 @@ __all__ = [
     "scan",
     "segment_sum",
     "show",
+    "spec",
     "stop_gradient",
     "unroll",
     "value_and_grad",

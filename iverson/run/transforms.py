@@ -22,7 +22,7 @@ from iverson.lang.errors import error
 from iverson.lang.inner import Subprogram, numeric, require_float, require_like, subprogram, value_of
 from iverson.lang.staging import active
 from iverson.lang.values import Arr, materialise
-from iverson.run import derive
+from iverson.run import derive, foreign
 from iverson.run.jit import Derived, Jit
 
 Argnums = int | Sequence[int]
@@ -259,7 +259,7 @@ def _is_float(x: Any) -> bool:
 
 def _copies(tree: Any) -> Any:
     leaves, spec = state.flatten(tree)
-    return state.unflatten(spec, [x.copy() if isinstance(x, np.ndarray) else x for x in leaves])
+    return state.unflatten(spec, [foreign.copy(x) for x in leaves])
 
 
 def functional_call(f: Callable[..., Any]) -> Callable[..., Any]:
