@@ -12,6 +12,7 @@ from iverson.lang.functional import (
     unroll,
     while_loop,
 )
+from iverson.run.ahead import spec
 from iverson.run.check_grads import check_grads
 from iverson.run.cost import cheapness, cost
 from iverson.run.custom import custom_jvp, custom_vjp
@@ -53,6 +54,7 @@ __all__ = [
     "scan",
     "segment_sum",
     "show",
+    "spec",
     "stop_gradient",
     "unroll",
     "value_and_grad",

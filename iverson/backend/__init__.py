@@ -39,6 +39,7 @@ from iverson.core.syntax import DType, Function
 SYMBOL = "iv_kernel"  # what a module exports
 # with so many loops in one function LLVM's time grows faster than their number, and interleaving doubles it
 MANY = 40
+HUGE = 150  # unrolling doubles it again
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,8 @@ def compile(
         committed=committed,
         exact=True,
     )
-    options = cpu.Options(level, interleave=loopir.count_loops(program.body) < MANY)
+    loops = loopir.count_loops(program.body)
+    options = cpu.Options(level, interleave=loops < MANY, unroll=loops < HUGE)
     return Compiled(function, loopir.show(program), text, tuple(program.sites), imports, options, again)
 
 

@@ -258,7 +258,7 @@ class Sizes:
         """All terms are >= 0 once each atom is counted from its least value."""
         for f in p.factors():
             if self._least.get(f):
-                p = p.replace(f, size(f) + self._least[f])
+                p = p.shifted(f, self._least[f])
         return (p.offset > -1 if integral else p.offset >= 0) and all(
             c > 0 and self._even_or_positive(m) for m, c in p.terms.items() if m != ONE
         )

@@ -141,6 +141,18 @@ class Size:
             total = total + term
         return total
 
+    def shifted(self, factor: Factor, by: Number) -> Size:
+        """A factor replaced by itself plus a number."""
+        terms = dict(self.terms)
+        for m, c in self.terms.items():
+            power = next((p for f, p in m if f == factor), 0)
+            if power > 1:
+                return self.replace(factor, size(factor) + by)
+            if power:
+                rest = m - {(factor, 1)}
+                terms[rest] = terms.get(rest, 0) + c * by
+        return Size(terms)
+
     def value(self, env: Mapping[Var, int]) -> int:
         """The number it is for given variables."""
         total: Number = sum(c * math.prod(_value(f, env) ** p for f, p in m) for m, c in self.terms.items())

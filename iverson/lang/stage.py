@@ -40,6 +40,9 @@ class AbstractArray:
     shape: tuple[int | str | None, ...]
     writable: bool = True
 
+    def __repr__(self) -> str:
+        return f"{self.dtype}[{', '.join('_' if n is None else str(n) for n in self.shape)}]"
+
 
 @dataclass(frozen=True)
 class AbstractScalar:
@@ -47,6 +50,9 @@ class AbstractScalar:
 
     dtype: Any
     weak: bool = True
+
+    def __repr__(self) -> str:
+        return f"{'Python ' if self.weak else ''}{self.dtype}"
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ from iverson.lang.calls import call
 from iverson.lang.dtypes import python_kind
 from iverson.lang.stage import SMALL, AbstractArray, AbstractScalar, Staged, abstract_leaf, stage
 from iverson.lang.staging import active
+from iverson.run import foreign
+from iverson.run.ahead import Compiled
 from iverson.run.derive import expand
 from iverson.run.program import Program
 from iverson.run.watch import Watch
@@ -37,6 +39,7 @@ class Jit:
         self,
         f: Callable[..., Any],
         *,
+        static_argnums: int | Sequence[int] = (),
         static_argnames: str | Sequence[str] = (),
         static_shapes: bool = False,
         reassociate: bool = True,
@@ -46,6 +49,7 @@ class Jit:
             raise TypeError(f"iv.jit takes a function, not {type(f).__name__}")
         self.f = f
         self.static_argnames = {static_argnames} if isinstance(static_argnames, str) else set(static_argnames)
+        self.static_argnums = {static_argnums} if isinstance(static_argnums, int) else set(static_argnums)
         self._require_names()
         self.static_shapes = static_shapes
         self.options = {"reassociate": reassociate, "level": _default_level() if level is None else level}
@@ -58,10 +62,30 @@ class Jit:
         if active():
             return self.__iverson_stage__(args, kwargs)
         if self._watch is None or self._watch.changed():
-            self._watch = Watch(self.__wrapped__)
-            self.programs.clear()
-            self._last = self._dispatch
+            self._look()
         return self._last(*args, **kwargs)
+
+    def _look(self) -> None:
+        """Watch what there is now around the function; what was compiled is for what there was."""
+        self._watch = Watch(self.__wrapped__)
+        self.programs.clear()
+        self._last = self._dispatch
+
+    def compile(self, *args: Any, **kwargs: Any) -> Compiled:
+        """Compile now, for arguments that are given by `iv.spec`; constants and static arguments by their values.
+
+        What it gives takes such arguments and nothing else, and runs at the first call as fast as at any other.  It
+        is for what its globals and closure hold now: numbers and functions that it finds there stay what they are.
+
+        >>> step = iv.jit(f).compile(iv.spec(np.float64, (None, 3)), iv.spec(float))
+        >>> step(np.ones((100, 3)), 0.5)
+        """
+        self._look()
+        leaves, tree = state.flatten((args, kwargs))
+        static = self._static_leaves(args, kwargs)
+        return Compiled(
+            self, [x if k in static else abstract_leaf(foreign.plain(x)) for k, x in enumerate(leaves)], tree
+        )
 
     def __reduce__(self) -> Any:
         """Pickled and copied as functions are, by their name."""
@@ -85,13 +109,15 @@ class Jit:
         program, leaves = self.program(args, kwargs)
         result = program.run(leaves)
         self._last = program.direct(len(args), bool(kwargs), self._dispatch) or self._dispatch
-        return result
+        given = state.flatten((args, kwargs))[0]
+        theirs = foreign.library(given)
+        return result if theirs is None else foreign.returned(result, given, leaves, theirs)
 
     def program(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Program, list[Any]]:
         """The compiled program for these arguments, and their leaves."""
         leaves, spec = state.flatten((args, kwargs))
         static = self._static_leaves(args, kwargs)
-        leaves = [x if k in static else _plain(x) for k, x in enumerate(leaves)]
+        leaves = [x if k in static else foreign.plain(x) for k, x in enumerate(leaves)]
         key = (spec, *(("static", _hashable(x)) if k in static else self._key(x) for k, x in enumerate(leaves)))
 
         def make(ones: Terms) -> Program:
@@ -99,7 +125,7 @@ class Jit:
                 abstract = [x if k in static else abstract_leaf(x, self.static_shapes) for k, x in enumerate(leaves)]
                 if self._watch is not None:
                     self._watch.add(*(x for x in abstract if not isinstance(x, AbstractArray | AbstractScalar)))
-                staged = self._contained(state.unflatten(spec, abstract), ones)
+                staged = self.contained(state.unflatten(spec, abstract), ones)
                 self.programs[key, ones] = Program(staged, abstract, self.options)
             return self.programs[key, ones]
 
@@ -109,13 +135,13 @@ class Jit:
         """The program for these arguments as it is staged, derivatives made (`expanded`), before any optimisation."""
         leaves, spec = state.flatten((args, kwargs))
         static = self._static_leaves(args, kwargs)
-        leaves = [x if k in static else _plain(x) for k, x in enumerate(leaves)]
+        leaves = [x if k in static else foreign.plain(x) for k, x in enumerate(leaves)]
         abstract = [x if k in static else abstract_leaf(x, self.static_shapes) for k, x in enumerate(leaves)]
         call = state.unflatten(spec, abstract)
         found = fitting(lambda ones: self._stage(*call, ones), leaves)
         return replace(found, function=expand(found.function)) if expanded else found
 
-    def _contained(self, call: Any, ones: Terms) -> Staged:
+    def contained(self, call: Any, ones: Terms) -> Staged:
         """Stage, and let no value of the program escape."""
         escaped = ""
         limit = sys.getrecursionlimit()
@@ -143,18 +169,19 @@ class Jit:
             raise ValueError(f"static_argnames has {unknown[0]!r}: {name} has no such argument")
 
     def _static_leaves(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> set[int]:
-        """The numbers of the leaves that `static_argnames` makes static."""
-        if not self.static_argnames:
+        """The numbers of the leaves that `static_argnames` and `static_argnums` make static."""
+        if not self.static_argnames and not self.static_argnums:
             return set()
         code = getattr(self.f, "__code__", None)
         names = code.co_varnames[: code.co_argcount] if code else ()
+        chosen = self.static_argnames | {names[k] for k in self.static_argnums if -len(names) <= k < len(names)}
         names += ("",) * (len(args) - len(names))
         named = [*zip(names, args, strict=False), *((n, kwargs[n]) for n in sorted(kwargs))]
         found: set[int] = set()
         at = 0
-        for name, value in named:
+        for k, (name, value) in enumerate(named):
             leaves = state.flatten(value)[0]
-            if name in self.static_argnames:
+            if name in chosen or (not name and k in self.static_argnums):
                 _require_hashable(name, leaves)
                 found.update(range(at, at + len(leaves)))
             at += len(leaves)
@@ -204,8 +231,11 @@ def jit(f: Callable[..., Any] | None = None, **options: Any) -> Any:
     for all sizes; a new program is compiled for other dtypes, ranks, or lengths of at most 4, which are part of the
     type.
 
-    Options: `static_argnames`, arguments that are constants of the program; `static_shapes=True`, all lengths are;
-    `reassociate=False`, sums are added in the order written; `level`, of LLVM's optimisation, 0 to 3.
+    Options: `static_argnames` and `static_argnums`, arguments that are constants of the program; `static_shapes=True`,
+    all lengths are; `reassociate=False`, sums are added in the order written; `level`, of LLVM's optimisation, 0 to 3.
+
+    Arrays of torch, JAX and other libraries that speak DLPack are taken without copies, and results are given as
+    arrays of the first such argument's library.  `iv.jit(f).compile(...)` compiles before there are arguments.
 
     Raises TypeError, ValueError, ... with the line of your source for what can't be staged, IndexError and other
     exceptions of the program when it runs.
@@ -224,20 +254,6 @@ def jit(f: Callable[..., Any] | None = None, **options: Any) -> Any:
 
 def _default_level() -> int:
     return int(os.environ.get("IVERSON_LEVEL", "3"))
-
-
-def _plain(x: Any) -> Any:
-    """A leaf as a NumPy array or scalar, a Python number, or something static."""
-    if isinstance(x, np.ma.MaskedArray):
-        raise TypeError("masked arrays aren't supported: pass the data and the mask as two arrays")
-    if isinstance(x, np.matrix):
-        raise TypeError("np.matrix isn't supported, its operators have another meaning: pass np.asarray(x)")
-    if isinstance(x, np.ndarray):
-        x = np.asarray(x)  # of subclasses, the array itself
-        return x if x.ndim or x.flags.writeable else x[()]
-    if hasattr(x, "__array__") and not isinstance(x, np.generic | type):
-        return _plain(np.asarray(x))
-    return x
 
 
 def _require_hashable(name: str, leaves: Sequence[Any]) -> None:

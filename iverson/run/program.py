@@ -22,6 +22,7 @@ from iverson.backend.abi import (
     Layout,
     Result,
     ReturnedArgument,
+    Same,
     ScalarArgument,
     ScalarResult,
     Signature,
@@ -171,6 +172,7 @@ class _Native:
         self.program = program
         self.columns: list[_Column] = []
         self.guards: list[Guard] = []
+        self.named: dict[str, Extent] = {}  # lengths that are equal by name
         self.places: dict[tuple[str, int, str], int] = {}  # (kind, leaf, part) -> column
         for k, x in enumerate(program.leaves):
             self._leaf(k, x, Layout.C if contiguous[k] else Layout.ANY)
@@ -234,6 +236,8 @@ class _Native:
             for axis, n in enumerate(x.shape):
                 extent = Extent(self.places["array", k, ""], axis)
                 self.guards.append(Between(extent, n, n) if isinstance(n, int) else Between(extent, SMALL + 1, LONGEST))
+                if isinstance(n, str):
+                    self.guards.append(Same(self.named.setdefault(n, extent), extent))
         elif isinstance(x, AbstractScalar) and is_complex(np.dtype(x.dtype)):
             part = np.dtype(x.dtype).type(0).real.dtype
             for name in ("", "im"):

@@ -12,15 +12,13 @@ from functools import lru_cache
 from types import FunctionType
 from typing import Any
 
-import numpy as np
-
 from iverson.lang import state
 from iverson.lang.calls import call
 from iverson.lang.errors import error
 from iverson.lang.inner import numeric, require_like, subprogram, value_of
 from iverson.lang.staging import active
 from iverson.lang.values import Arr, materialise
-from iverson.run import derive
+from iverson.run import derive, foreign
 from iverson.run.jit import Derived, Jit
 from iverson.run.leaves import (
     Argnums,
@@ -218,7 +216,7 @@ def _recent(transform: Callable[..., Any], f: Callable[..., Any], *options: Any)
 
 def _copies(tree: Any) -> Any:
     leaves, spec = state.flatten(tree)
-    return state.unflatten(spec, [x.copy() if isinstance(x, np.ndarray) else x for x in leaves])
+    return state.unflatten(spec, [foreign.copy(x) for x in leaves])
 
 
 # --- without derivatives ----------------------------------------------------------------------------------------------

@@ -46,6 +46,12 @@ def test_equal_sizes_have_one_form(a, b):
     assert a != b + 1
 
 
+@pytest.mark.parametrize("a", [n * m + i, n * n * m - n, (n // 2) * 3 + m, size(7), n * m * i - i * i * i])
+def test_a_factor_shifted_is_a_factor_replaced(a):
+    for f in (N, M, I, *(n // 2).factors()):
+        assert a.shifted(f, 5) == a.replace(f, size(f) + 5)
+
+
 def arbitrary(rng, depth):
     """A random size, and the same as a Python function of the variables."""
     if depth == 0 or rng.random() < 0.2:
