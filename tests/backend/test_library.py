@@ -155,6 +155,23 @@ def test_sorting(name: str, n: int) -> None:
     compare(program(name, (1,), I64), [rng.integers(-5, 5, n)])
 
 
+ORDERS = {
+    "ties and both zeros": np.tile([0.0, -0.0, np.nan, 1.0, -np.inf, np.inf, -1.0, -np.nan], 40),
+    "single": np.random.default_rng(0).normal(size=300).astype(np.float32),
+    "wide integers": np.random.default_rng(1).integers(-(2**63), 2**63 - 1, 300),
+    "narrow integers": np.random.default_rng(2).integers(-(2**31), 2**31 - 1, 300).astype(np.int32),
+    "bools": np.random.default_rng(3).integers(0, 2, 300).astype(bool),
+    "tiny": np.nextafter(0.0, np.linspace(-1.0, 1.0, 301)) * np.arange(301),
+}
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_sorting_by_digits(name: str) -> None:
+    x = ORDERS[name]
+    (order,) = native.Native(program("argsort", (1,), DType(x.dtype.name)))(len(x), x)
+    np.testing.assert_array_equal(order, np.argsort(x, kind="stable"))
+
+
 def test_inside_loops() -> None:
     """A solve per turn: its work space and pivots leave the loop."""
     b = Builder()
