@@ -9,6 +9,7 @@ from . import (  # noqa: F401
     elementwise,
     functional,
     gather_scatter,
+    library,
     linalg_loops,
     loops,
     numpy_names,
