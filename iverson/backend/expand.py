@@ -2,6 +2,7 @@
 
     argsort x  ->  the order of its elements (backend/sorting.py);  sort x  ->  x read in that order
     a @ b      ->  where one of them is a vector: reductions, or a sum of rows
+    fft x      ->  butterflies (backend/fourier.py)
     det, logabsdet, pinv, gaps  ->  what is left to do when the factors are known
 
 What remains (matrix times matrix, solves, factorisations) is lowered to BLAS and LAPACK (backend/lower_library.py).
@@ -13,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from iverson.backend import searches, sorting
+from iverson.backend import fourier, searches, sorting
 from iverson.core import library, rewrite
 from iverson.core.build import Builder, Outs, dtype_of, extents_of, literal
 from iverson.core.library import Params
@@ -166,6 +167,14 @@ def _gaps(b: Builder, args: tuple[Atom, ...], params: Params) -> Atom:
     return b.map((n, n), lambda i, j: o.select(o.eq(i, j), zero, o.div(one, apart(i, j))))
 
 
+def _fft(b: Builder, args: tuple[Atom, ...], params: Params) -> Atom:
+    (x,) = args
+    outer, sign = extents_of(x)[:-2], 1.0 if params["inverse"] else -1.0
+    if not outer:
+        return fourier.transform(b, x, sign)
+    return b.map(outer, lambda *i: fourier.transform(b, b.read(x, *i, safe=True), sign))
+
+
 _EXPANSIONS: dict[str, Callable[[Builder, tuple[Atom, ...], Params], Atom]] = {
     "sort": _sort,
     "argsort": _argsort,
@@ -174,4 +183,5 @@ _EXPANSIONS: dict[str, Callable[[Builder, tuple[Atom, ...], Params], Atom]] = {
     "logabsdet": _logabsdet,
     "pinv": _pinv,
     "gaps": _gaps,
+    "fft": _fft,
 }

@@ -17,6 +17,7 @@ Arguments are only read; results are fresh.  Derivatives are core programs: diff
     pinv (a, u, s, vt)                        the pseudoinverse, of the rank that s has
     gaps (w; message)                         1 / (w[j] - w[i]), 0 on the diagonal; raises where two are equal
     sort (x), argsort (x)                     along the last axis, stable, NaN last
+    fft (x; inverse)                          of complex rows [..., n, 2]; the inverse is not scaled
 
 Factors that are passed along with their matrix (lu, pivots, u, s, vt) are what is known of it, not variables of their
 own: so a derivative of any order reuses one factorisation.
@@ -32,7 +33,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from iverson.core import decompositions
-from iverson.core.syntax import I64, Array, Atom, DType, Scalar, Type
+from iverson.core.syntax import I64, Array, Atom, DType, Literal, Scalar, Type
 
 Values: TypeAlias = tuple[Any, ...]
 Params: TypeAlias = Mapping[str, Any]
@@ -159,6 +160,12 @@ def _argsort_types(args: Sequence[Array], params: Params) -> list[Type]:
     return [Array(I64, args[0].extents)]
 
 
+def _fft_types(args: Sequence[Array], params: Params) -> list[Type]:
+    _float_dtype("fft", args, 1)
+    _expect(args[0].rank >= 2 and args[0].extents[-1] == Literal(2, I64), "fft takes rows of complex numbers")
+    return [args[0]]
+
+
 # --- meanings ---------------------------------------------------------------------------------------------------------
 
 
@@ -172,6 +179,16 @@ def _argsort(x: Any) -> Values:
 
 def _sort(x: Any) -> Values:
     return (np.take_along_axis(x, _argsort(x)[0], axis=-1),)
+
+
+def _fft(x: Any, *, inverse: bool) -> Values:
+    if np.iscomplexobj(x):  # linear over the reals
+        return (_fft(x.real, inverse=inverse)[0] + 1j * _fft(x.imag, inverse=inverse)[0],)
+    if x.shape[-2] == 0:
+        return (x.copy(),)
+    z = x[..., 0] + 1j * x[..., 1]
+    y = np.fft.ifft(z, norm="forward") if inverse else np.fft.fft(z)
+    return (np.stack([y.real, y.imag], axis=-1).astype(x.dtype),)
 
 
 # --- costs ------------------------------------------------------------------------------------------------------------
@@ -208,6 +225,11 @@ def _tall(for_rows: int, for_columns: int) -> Callable[[Shapes, Params], int]:
 def _sort_cost(shapes: Shapes, params: Params) -> int:
     (shape,) = shapes
     return math.prod(shape) * max(_log2(shape[-1]), 1)
+
+
+def _fft_cost(shapes: Shapes, params: Params) -> int:
+    (shape,) = shapes
+    return 5 * math.prod(shape[:-1]) * max(_log2(shape[-2]), 1)
 
 
 def _sequential(shapes: Shapes) -> int:
@@ -260,4 +282,5 @@ TABLE: dict[str, Row] = {
     ),
     "sort": Row(_sort_types, _sort, _sort_cost, _sort_span, {}),
     "argsort": Row(_argsort_types, _argsort, _sort_cost, _sort_span, {}),
+    "fft": Row(_fft_types, _fft, _fft_cost, lambda s: _log2(s[0][-2]) + 1, {"inverse": False}),
 }

@@ -36,6 +36,7 @@ _MODULES = (
     "numpy_solvers",
     "numpy_decompositions",
     "scipy_linalg",
+    "numpy_fft",
     "numpy_refused",
     "scipy_special",
     "mathtable",

@@ -11,7 +11,7 @@ import pytest
 from iverson.backend.abi import Layout
 from iverson.core.build import Builder
 from iverson.core.evaluate import evaluate
-from iverson.core.syntax import F32, F64, I64, Array, DType, Function, Scalar, Var
+from iverson.core.syntax import F32, F64, I64, Array, DType, Function, Literal, Scalar, Var
 from tests.backend import native
 
 Emit = Callable[..., Any]  # what a program consists of: (builder, *arrays) -> outs
@@ -185,4 +185,20 @@ def test_inside_loops() -> None:
     native.COUNT[0] = 0
     np.testing.assert_allclose(kernel(*args)[0], evaluate(function, args).values[0], rtol=1e-9)
     assert native.COUNT[0] <= 5
+    assert not native.LIVE
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 4, 5, 7, 8, 17, 60, 64, 105, 121])
+def test_fourier(n: int, inverse: bool) -> None:
+    b = Builder()
+    size = Var(Scalar(I64), "n")
+    x = Var(Array(F64, (size, Literal(2, I64))), "x")
+    rows = Var(Array(F64, (Literal(3, I64), size, Literal(2, I64))), "rows")
+    outs = [*b.library("fft", x, inverse=inverse), *b.library("fft", rows, inverse=inverse)]
+    function = b.function([size, x, rows], outs)
+    rng = np.random.default_rng(n)
+    args = [n, rng.normal(size=(n, 2)), rng.normal(size=(3, n, 2))]
+    for g, w in zip(native.Native(function)(*args), evaluate(function, args).values, strict=True):
+        np.testing.assert_allclose(g, w, rtol=1e-11, atol=1e-11)
     assert not native.LIVE

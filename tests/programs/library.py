@@ -145,6 +145,18 @@ def sorted_rows(x):
 
 
 @program(
+    args=lambda n, rng: (rng.normal(size=n), rng.normal(size=n)),
+    wrt=(0, 1),
+    sizes=(1, 2, 5, 12),
+    large=10_000,
+    tags="numpy library complex",
+)
+def circular_convolution(x, kernel):
+    spectrum = np.fft.rfft(x) * np.fft.rfft(kernel)
+    return np.fft.irfft(spectrum, len(x)), np.abs(np.fft.fft(x)) ** 2
+
+
+@program(
     args=lambda n, rng: (rng.normal(size=(n, 6)), rng.normal(size=(6, 5)), rng.normal(size=(n, 5))),
     wrt=(0, 1, 2),
     large=1000,
