@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.fft
 import scipy.linalg
+import scipy.signal
 import scipy.special
 
 from iverson.lang import table
@@ -24,6 +25,7 @@ MODULES: list[tuple[str, ModuleType]] = [
     ("np.fft", np.fft),
     ("scipy.linalg", scipy.linalg),
     ("scipy.fft", scipy.fft),
+    ("scipy.signal", scipy.signal),
     ("math", math),
     ("scipy.special", scipy.special),
 ]
@@ -41,6 +43,7 @@ GROUPS = {
     "numpy_decompositions": "Decompositions, least squares",
     "scipy_linalg": "SciPy's linear algebra",
     "numpy_fft": "Fourier transforms",
+    "scipy_signal": "Convolutions",
     "scipy_special": "SciPy",
     "mathtable": "math",
 }

@@ -144,7 +144,8 @@ def _several(kind: str, default: Sequence[int] | None) -> Callable[..., Any]:
         if axes is None:
             axes = range(x.ndim) if s is None else range(-len(s), 0)
         places = [axis_of(k, x.ndim) for k in axes]
-        sizes = [None] * len(places) if s is None else [None if n == -1 else n for n in s]
+        sizes = [None] * len(places) if s is None else [extent(n) for n in s]
+        sizes = [None if isinstance(n, int) and n == -1 else n for n in sizes]
         pairs = list(zip(sizes, places, strict=True))
         if kind == "rfftn":
             x = _rfft(x, *pairs.pop(), norm)
@@ -154,6 +155,12 @@ def _several(kind: str, default: Sequence[int] | None) -> Callable[..., Any]:
         return _irfft(x, *last, norm) if last else x
 
     return transform
+
+
+def transforms(real: bool) -> tuple[Callable[..., Arr], Callable[..., Arr]]:
+    """The transform of real or complex numbers along given axes, and its inverse: of (array, lengths, axes)."""
+    kinds = ("rfftn", "irfftn") if real else ("fftn", "ifftn")
+    return _several(kinds[0], None), _several(kinds[1], None)
 
 
 for _module in (np.fft, scipy.fft):

@@ -37,6 +37,7 @@ _MODULES = (
     "numpy_decompositions",
     "scipy_linalg",
     "numpy_fft",
+    "scipy_signal",
     "numpy_refused",
     "scipy_special",
     "mathtable",

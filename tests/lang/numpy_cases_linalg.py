@@ -1,8 +1,9 @@
-"""Programs for the names of `np.linalg` and `scipy.linalg` that solve and decompose, of `np.fft` and `scipy.fft`."""
+"""Programs for what `np.linalg`, `scipy.linalg`, `np.fft`, `scipy.fft` and `scipy.signal` solve and transform."""
 
 import numpy as np
 import scipy.fft
 import scipy.linalg as sl
+import scipy.signal
 
 from .numpy_cases import case
 
@@ -137,3 +138,16 @@ case(np.fft.fftshift, "v m", lambda x: np.fft.fftshift(x), lambda x: np.fft.ffts
 case(np.fft.ifftshift, "v m", lambda x: np.fft.ifftshift(x))
 case(np.partition, "v", lambda x: np.partition(x, 3)[3], lambda x: np.sort(np.partition(x, 2)[:2]))
 case(np.argpartition, "m", lambda x: np.argpartition(x, 3)[:, 3])
+
+# --- convolutions -----------------------------------------------------------------------------------------------------
+
+MODES = ("full", "same", "valid")
+signal = scipy.signal
+case(signal.convolve, "v,k k,v", *(lambda x, y, mode=mode: signal.convolve(x, y, mode) for mode in MODES))
+case(signal.convolve, "m,s", *(lambda x, y, mode=mode: signal.convolve(x, y, mode) for mode in MODES))
+case(signal.convolve, "v,k", lambda x, y: signal.convolve(x, y, method="fft"))
+case(signal.convolve, "v,k", lambda x, y: parts(signal.convolve(x, 1j * y)))
+case(signal.correlate, "v,k k,v m,s", *(lambda x, y, mode=mode: signal.correlate(x, y, mode) for mode in MODES))
+case(signal.correlate, "v,k", lambda x, y: parts(signal.correlate(x + 1j * x, 1j * y + 2.0)))
+case(signal.fftconvolve, "v,k m,s", *(lambda x, y, mode=mode: signal.fftconvolve(x, y, mode) for mode in MODES))
+case(signal.fftconvolve, "v,k", lambda x, y: parts(signal.fftconvolve(x, 1j * y)))
