@@ -1,7 +1,7 @@
 """Discrete Fourier transforms as core programs: y[k] = sum_j x[j] w^(j k) with w = exp(+- 2 pi i / n).
 
-    n a power of 2    Stockham's radix-2 algorithm: each stage is a pass from one array to another, in order in the end
-    other n           Bluestein's: j k = (j^2 + k^2 - (k - j)^2) / 2 makes of it a convolution, of a power of 2 length
+    n of small factors    Stockham's algorithm: a stage a factor, each a pass from one array to another
+    other n               Bluestein's: j k = (j^2 + k^2 - (k - j)^2) / 2 makes of it a convolution, of length 2^p
 
 C. Van Loan, Computational Frameworks for the Fast Fourier Transform, 1992.
 """
@@ -9,24 +9,38 @@ C. Van Loan, Computational Frameworks for the Fast Fourier Transform, 1992.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from iverson.core.build import Builder, Outs, dtype_of, extents_of, literal
 from iverson.core.syntax import F64, Atom, Var
 
 Complex = tuple[Atom, Atom]
+ODD = (3, 5, 7)
 
 
 def transform(b: Builder, x: Atom, sign: float) -> Atom:
     """Of one row of complex numbers, [n, 2]."""
-    n = extents_of(x)[0]
-    power = b.o.eq(b.o.bit_and(n, b.o.sub(n, 1)), 0)
-    return b.if_(power, lambda: _stockham(b, x, sign), lambda: _bluestein(b, x, sign))[0]
+    rest: Atom = extents_of(x)[0]
+    for p in (2, *ODD):
+        (rest,) = b.while_([rest], lambda m, p=p: _divides(b, p, m), lambda m, p=p: [b.o.floordiv(m, p)])
+    return b.if_(b.o.le(rest, 1), lambda: _stockham(b, x, sign, ODD), lambda: _bluestein(b, x, sign))[0]
+
+
+def _divides(b: Builder, p: int, m: Atom) -> Atom:
+    return b.prim("and", b.o.gt(m, 0), b.o.eq(b.o.mod(m, p), 0))
 
 
 def _mul(b: Builder, p: Complex, q: Complex) -> Complex:
     o = b.o
     return o.sub(o.mul(p[0], q[0]), o.mul(p[1], q[1])), o.add(o.mul(p[0], q[1]), o.mul(p[1], q[0]))
+
+
+def _add(b: Builder, p: Complex, q: Complex) -> Complex:
+    return b.o.add(p[0], q[0]), b.o.add(p[1], q[1])
+
+
+def _sub(b: Builder, p: Complex, q: Complex) -> Complex:
+    return b.o.sub(p[0], q[0]), b.o.sub(p[1], q[1])
 
 
 def _read(b: Builder, x: Atom, *index: Atom) -> Complex:
@@ -40,41 +54,87 @@ def _root(b: Builder, like: Atom, numerator: Atom, denominator: Atom, sign: floa
     return b.cast(o.cos(angle), d), b.cast(o.sin(angle), d)
 
 
-def _stockham(b: Builder, x: Atom, sign: float) -> Atom:
+def _stockham(b: Builder, x: Atom, sign: float, odd: Sequence[int] = ()) -> Atom:
+    """Of a row whose length has the factors 2 and `odd`."""
     n = extents_of(x)[0]
     o = b.o
-    half = o.shr(n, 1)
-    turns = _filled(b, half, x, lambda j: _root(b, x, o.mul(j, 2), n, sign))
+    radices = (2, *odd)
+    used = o.select(o.eq(o.bit_and(n, o.sub(n, 1)), 0), o.shr(n, 1), n)  # where all factors are 2, half of the roots
+    turns = _filled(b, used, x, lambda j: _root(b, x, o.mul(j, 2), n, sign))
 
-    def stage(groups: Atom, width: Atom, source: Atom, target: Atom) -> Outs:
-        """Pairs that are half of the array apart become neighbours of a group: n = 2 groups width."""
+    def stage(rest: Atom, width: Atom, source: Atom, target: Atom) -> Outs:
+        """n = rest width: of each r-th part of what is left, r a factor of it, neighbours in groups of r."""
 
-        def butterflies(acc: Var) -> Outs:
+        def tuples(acc: Var, r: int) -> Outs:
+            groups = o.floordiv(rest, r)
+
             def group(j: Atom) -> Outs:
-                w = _read(b, turns, o.mul(j, width))
-                first, second = o.mul(j, width), o.mul(o.add(j, groups), width)
-                lower = o.mul(o.mul(j, 2), width)
+                step = o.mul(j, width)
+                roots = [_read(b, turns, o.mul(step, k)) for k in range(1, r)]
 
-                def pair(k: Atom) -> Outs:
-                    p, q = _read(b, source, o.add(first, k)), _read(b, source, o.add(second, k))
-                    apart = _mul(b, w, (o.sub(p[0], q[0]), o.sub(p[1], q[1])))
-                    place = o.add(lower, k)
-                    for c in range(2):
-                        b.contribute(acc, [place, c], o.add(p[c], q[c]), safe=True)
-                        b.contribute(acc, [o.add(place, width), c], apart[c], safe=True)
+                def element(k: Atom) -> Outs:
+                    parts = [_read(b, source, o.add(o.mul(o.add(j, o.mul(groups, q)), width), k)) for q in range(r)]
+                    first, *others = _small(b, parts, sign)
+                    place = o.add(o.mul(step, r), k)
+                    _write(b, acc, place, first)
+                    for m, (root, z) in enumerate(zip(roots, others, strict=True), 1):
+                        _write(b, acc, o.add(place, o.mul(width, m)), _mul(b, root, z))
                     return ()
 
-                b.for_(width, pair, [])
+                b.for_(width, element, [])
                 return ()
 
             b.for_(groups, group, [])
             return ()
 
-        filled = b.accumulate([("set", [target])], butterflies)[0]
-        return [o.shr(groups, 1), o.mul(width, 2), filled, source]
+        def fill(acc: Var, factors: Sequence[int] = radices) -> Outs:
+            r, *others = factors
+            if not others:
+                return tuples(acc, r)
+            b.if_(o.eq(o.mod(rest, r), 0), lambda: tuples(acc, r), lambda: fill(acc, others))
+            return ()
 
-    start = [half, literal(1), b.copy(x), b.zeros(extents_of(x), dtype_of(x))]
-    return b.while_(start, lambda groups, *_: o.gt(groups, 0), stage)[2]
+        r = _factor(b, rest, radices)
+        filled = b.accumulate([("set", [target])], fill)[0]
+        return [o.floordiv(rest, r), o.mul(width, r), filled, source]
+
+    start = [n, literal(1), b.copy(x), b.zeros(extents_of(x), dtype_of(x))]
+    return b.while_(start, lambda rest, *_: o.gt(rest, 1), stage)[2]
+
+
+def _factor(b: Builder, n: Atom, radices: Sequence[int]) -> Atom:
+    """The first radix that divides n; the last is not tried."""
+    factor: Atom = literal(radices[-1])
+    for r in reversed(radices[:-1]):
+        factor = b.o.select(b.o.eq(b.o.mod(n, r), 0), r, factor)
+    return factor
+
+
+def _small(b: Builder, x: Sequence[Complex], sign: float) -> list[Complex]:
+    """The transform of a few numbers, written out; those of opposite places share their sums and differences."""
+    o, r = b.o, len(x)
+    if r == 2:
+        return [_add(b, *x), _sub(b, *x)]
+    half, zero = range(1, (r + 1) // 2), literal(0.0, dtype_of(x[0][0]))
+    sums = {q: _add(b, x[q], x[r - q]) for q in half}
+    differences = {q: _sub(b, x[q], x[r - q]) for q in half}
+    found: list[Complex] = [x[0]] * r
+    for q in half:
+        found[0] = _add(b, found[0], sums[q])
+    for k in half:
+        even, turned = x[0], (zero, zero)
+        for q in half:
+            angle = 2 * math.pi * (q * k % r) / r
+            c, s = math.cos(angle), sign * math.sin(angle)
+            even = _add(b, even, (o.mul(c, sums[q][0]), o.mul(c, sums[q][1])))
+            turned = _add(b, turned, (o.mul(-s, differences[q][1]), o.mul(s, differences[q][0])))
+        found[k], found[r - k] = _add(b, even, turned), _sub(b, even, turned)
+    return found
+
+
+def _write(b: Builder, acc: Var, place: Atom, z: Complex) -> None:
+    for c, part in enumerate(z):
+        b.contribute(acc, [place, c], part, safe=True)
 
 
 def _filled(b: Builder, n: Atom, like: Atom, element: Callable[[Atom], Complex]) -> Var:
@@ -82,8 +142,7 @@ def _filled(b: Builder, n: Atom, like: Atom, element: Callable[[Atom], Complex])
 
     def fill(acc: Var) -> Outs:
         def at(i: Atom) -> Outs:
-            for c, part in enumerate(element(i)):
-                b.contribute(acc, [i, c], part, safe=True)
+            _write(b, acc, i, element(i))
             return ()
 
         b.for_(n, at, [])
