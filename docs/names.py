@@ -10,6 +10,9 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import scipy.fft
+import scipy.linalg
+import scipy.signal
 import scipy.special
 
 from iverson.lang import table
@@ -19,6 +22,10 @@ from iverson.lang.values import Arr
 MODULES: list[tuple[str, ModuleType]] = [
     ("np", np),
     ("np.linalg", np.linalg),
+    ("np.fft", np.fft),
+    ("scipy.linalg", scipy.linalg),
+    ("scipy.fft", scipy.fft),
+    ("scipy.signal", scipy.signal),
     ("math", math),
     ("scipy.special", scipy.special),
 ]
@@ -33,6 +40,10 @@ GROUPS = {
     "numpy_sequences": "Running sums, differences, counts",
     "numpy_linalg": "Products",
     "numpy_solvers": "Linear systems",
+    "numpy_decompositions": "Decompositions, least squares",
+    "scipy_linalg": "SciPy's linear algebra",
+    "numpy_fft": "Fourier transforms",
+    "scipy_signal": "Convolutions",
     "scipy_special": "SciPy",
     "mathtable": "math",
 }

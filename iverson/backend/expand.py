@@ -1,8 +1,8 @@
 """Library operations as core programs, where a loop nest is as good as a call; and searches by blocks.
 
-    argsort x  ->  merge runs of 1, 2, 4, ... elements: a While around a Loop that emits the merged order
-    sort x     ->  x read in that order
+    argsort x  ->  the order of its elements (backend/sorting.py);  sort x  ->  x read in that order
     a @ b      ->  where one of them is a vector: reductions, or a sum of rows
+    fft x      ->  butterflies (backend/fourier.py)
     det, logabsdet, pinv, gaps  ->  what is left to do when the factors are known
 
 What remains (matrix times matrix, solves, factorisations) is lowered to BLAS and LAPACK (backend/lower_library.py).
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from iverson.backend import searches
+from iverson.backend import fourier, searches, sorting
 from iverson.core import library, rewrite
 from iverson.core.build import Builder, Outs, dtype_of, extents_of, literal
 from iverson.core.library import Params
@@ -70,54 +70,15 @@ def _only(outs: Outs) -> Atom:
 
 
 def _argsort(b: Builder, args: tuple[Atom, ...], params: Params) -> Var:
-    return _rows(b, args[0], lambda row: _order(b, row))
+    return _rows(b, args[0], lambda row: sorting.order(b, row))
 
 
 def _sort(b: Builder, args: tuple[Atom, ...], params: Params) -> Var:
     def sorted_row(row: Atom) -> Outs:
-        order = _order(b, row)
-        return b.map(extents_of(row)[0], lambda i: b.read(row, b.read(order, i, safe=True), safe=True))
+        places = sorting.order(b, row)
+        return b.map(extents_of(row)[0], lambda i: b.read(row, b.read(places, i, safe=True), safe=True))
 
     return _rows(b, args[0], sorted_row)
-
-
-def _order(b: Builder, row: Atom) -> Var:
-    """The stable order of a row, NaN last."""
-    (n,) = extents_of(row)
-    o = b.o
-
-    def before(i: Atom, j: Atom) -> Atom:
-        """Does element i come strictly before element j?"""
-        x, y = b.read(row, i, safe=True), b.read(row, j, safe=True)
-        less = o.lt(x, y)
-        if not dtype_of(row).is_float:
-            return less
-        return b.prim("or", less, b.prim("and", o.isnan(y), b.prim("not", o.isnan(x))))
-
-    def merge(run: Atom, order: Atom) -> Outs:
-        """Each pair of neighbouring runs becomes one: k is the place to fill, i and j are the heads of the runs."""
-        pair = o.mul(run, 2)
-
-        def turn(k: Atom, i: Atom, j: Atom) -> Outs:
-            offset = o.mod(k, pair)
-            start = o.sub(k, offset)
-            middle = o.min(o.add(start, run), n)
-            end = o.min(o.add(start, pair), n)
-            fresh = o.eq(offset, 0)
-            i, j = o.select(fresh, start, i), o.select(fresh, middle, j)
-
-            def compare() -> Outs:
-                return before(b.read(order, j, safe=True), b.read(order, i, safe=True))
-
-            (right,) = b.if_(o.lt(i, middle), lambda: b.if_(o.lt(j, end), compare, lambda: False)[0], lambda: True)
-            taken = b.read(order, o.select(right, j, i), safe=True)
-            return [o.select(right, i, o.add(i, 1)), o.select(right, o.add(j, 1), j), taken]
-
-        merged = b.loop(n, [0, 0], turn)[2]
-        return [pair, merged]
-
-    start = b.map(n, lambda i: i)
-    return b.while_([1, start], lambda run, order: o.lt(run, n), merge)[1]
 
 
 def _matmul(b: Builder, args: tuple[Atom, ...], params: Params) -> Atom:
@@ -206,6 +167,14 @@ def _gaps(b: Builder, args: tuple[Atom, ...], params: Params) -> Atom:
     return b.map((n, n), lambda i, j: o.select(o.eq(i, j), zero, o.div(one, apart(i, j))))
 
 
+def _fft(b: Builder, args: tuple[Atom, ...], params: Params) -> Atom:
+    (x,) = args
+    outer, sign = extents_of(x)[:-2], 1.0 if params["inverse"] else -1.0
+    if not outer:
+        return fourier.transform(b, x, sign)
+    return b.map(outer, lambda *i: fourier.transform(b, b.read(x, *i, safe=True), sign))
+
+
 _EXPANSIONS: dict[str, Callable[[Builder, tuple[Atom, ...], Params], Atom]] = {
     "sort": _sort,
     "argsort": _argsort,
@@ -214,4 +183,5 @@ _EXPANSIONS: dict[str, Callable[[Builder, tuple[Atom, ...], Params], Atom]] = {
     "logabsdet": _logabsdet,
     "pinv": _pinv,
     "gaps": _gaps,
+    "fft": _fft,
 }

@@ -196,6 +196,10 @@ def _umulhi(code: Code, a: Value, b: Value) -> Value:
     return code.let(f"trunc i{2 * bits} {high.text} to {a.type}", a.type)
 
 
+def _bits(code: Code, x: Value) -> Value:
+    return x.bits() if x.type == "double" else x.bits().convert("sext", "i64")
+
+
 _INLINE: dict[str, Callable[..., Value]] = {
     "floordiv": _floordiv,
     "mod": _mod,
@@ -207,6 +211,7 @@ _INLINE: dict[str, Callable[..., Value]] = {
     "shr": partial(_shift, "ashr"),
     "lshr": partial(_shift, "lshr"),
     "umulhi": _umulhi,
+    "bits": _bits,
     "isnan": lambda code, x: x.compare("uno", x),
     "isinf": lambda code, x: x.call("fabs").equals(float("inf")),
     "isfinite": lambda code, x: x.call("fabs") < float("inf"),

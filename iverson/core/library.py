@@ -19,6 +19,7 @@ Arguments are only read; results are fresh.  Derivatives are core programs: diff
     sort (x), argsort (x)                     along the last axis, stable, NaN last
     sort_by_bin (k, starts)                   the stable order of bins k, int64, all in bounds; bin b has its places
                                               from starts[b] on
+    fft (x; inverse)                          of complex rows [..., n, 2]; the inverse is not scaled
 
 Factors that are passed along with their matrix (lu, pivots, u, s, vt) are what is known of it, not variables of their
 own: so a derivative of any order reuses one factorisation.
@@ -34,7 +35,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from iverson.core import decompositions
-from iverson.core.syntax import I64, Array, Atom, DType, Scalar, Type
+from iverson.core.syntax import I64, Array, Atom, DType, Literal, Scalar, Type
 
 Values: TypeAlias = tuple[Any, ...]
 Params: TypeAlias = Mapping[str, Any]
@@ -167,6 +168,12 @@ def _sort_by_bin_types(args: Sequence[Array], params: Params) -> list[Type]:
     return [args[0]]
 
 
+def _fft_types(args: Sequence[Array], params: Params) -> list[Type]:
+    _float_dtype("fft", args, 1)
+    _expect(args[0].rank >= 2 and args[0].extents[-1] == Literal(2, I64), "fft takes rows of complex numbers")
+    return [args[0]]
+
+
 # --- meanings ---------------------------------------------------------------------------------------------------------
 
 
@@ -184,6 +191,16 @@ def _sort(x: Any) -> Values:
 
 def _sort_by_bin(k: Any, starts: Any) -> Values:
     return (np.argsort(k, kind="stable"),)
+
+
+def _fft(x: Any, *, inverse: bool) -> Values:
+    if np.iscomplexobj(x):  # linear over the reals
+        return (_fft(x.real, inverse=inverse)[0] + 1j * _fft(x.imag, inverse=inverse)[0],)
+    if x.shape[-2] == 0:
+        return (x.copy(),)
+    z = x[..., 0] + 1j * x[..., 1]
+    y = np.fft.ifft(z, norm="forward") if inverse else np.fft.fft(z)
+    return (np.stack([y.real, y.imag], axis=-1).astype(x.dtype),)
 
 
 # --- costs ------------------------------------------------------------------------------------------------------------
@@ -225,6 +242,11 @@ def _sort_cost(shapes: Shapes, params: Params) -> int:
 def _sort_by_bin_cost(shapes: Shapes, params: Params) -> int:
     ((n,), (bins,)) = shapes
     return 4 * n + bins
+
+
+def _fft_cost(shapes: Shapes, params: Params) -> int:
+    (shape,) = shapes
+    return 5 * math.prod(shape[:-1]) * max(_log2(shape[-2]), 1)
 
 
 def _sequential(shapes: Shapes) -> int:
@@ -278,4 +300,5 @@ TABLE: dict[str, Row] = {
     "sort": Row(_sort_types, _sort, _sort_cost, _sort_span, {}),
     "argsort": Row(_argsort_types, _argsort, _sort_cost, _sort_span, {}),
     "sort_by_bin": Row(_sort_by_bin_types, _sort_by_bin, _sort_by_bin_cost, lambda s: _log2(s[0][0]) + 1, {}),
+    "fft": Row(_fft_types, _fft, _fft_cost, lambda s: _log2(s[0][-2]) + 1, {"inverse": False}),
 }

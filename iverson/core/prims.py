@@ -307,6 +307,7 @@ _LOGIC = [
     _discrete("shr", 2, "int", np.right_shift, "inline:shr"),
     _discrete("lshr", 2, "int", s.lshr, "inline:lshr"),
     _discrete("umulhi", 2, "int", s.umulhi, "inline:umulhi"),  # the high half of the unsigned product
+    Row("bits", 1, "float", "int64", on_real(s.bits), (None,), "inline:bits", (REALS,)),  # a float's, sign extended
     _predicate("isnan", np.isnan),
     _predicate("isinf", np.isinf),
     _predicate("isfinite", np.isfinite),

@@ -163,6 +163,12 @@ def umulhi(x: Value, z: Value) -> Value:
     return np.asarray(x1 * z1 + (middle >> half) + (carry >> half)).view(dtype)[()]
 
 
+def bits(x: Value) -> Value:
+    """The bits of a float as an integer, sign extended."""
+    x = np.asarray(x)
+    return x.view(np.dtype(f"i{x.itemsize}")).astype(np.int64)[()]
+
+
 def cast(name: str) -> Meaning:
     """To int: truncation (out of range and NaN: some integer).  To bool: x != 0, NaN is true."""
     dtype = np.dtype(name)

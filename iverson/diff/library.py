@@ -24,7 +24,9 @@ from iverson.diff.sweep import Sweep
 def forward(b: Builder, let: Let, tangents: Sequence[Atom | None]) -> list[Atom | None]:
     """The tangents of an operation's results."""
     op = _op(let.op)
-    return list(rule(op).jvp(_call(b, op, op.args, let.vars), tangents))
+    call = _call(b, op, op.args, let.vars)
+    found = rule(op).jvp(call, tangents)
+    return [None if t is None else call.m.conform(t, v) for t, v in zip(found, let.vars, strict=False)]
 
 
 def library(s: Sweep, frame: Frame, step: Step) -> None:
@@ -35,8 +37,10 @@ def library(s: Sweep, frame: Frame, step: Step) -> None:
         return
     args, results = [frame.at(a) for a in op.args], [frame.at(v) for v in step.let.vars]
     wanted = [k in rule(op).arguments and s.is_active(a) for k, a in enumerate(op.args)]
-    for a, g in zip(op.args, rule(op).vjp(_call(s.b, op, args, results), grads, wanted), strict=False):
-        s.add(frame, a, g)
+    call = _call(s.b, op, args, results)
+    for a, g in zip(op.args, rule(op).vjp(call, grads, wanted), strict=False):
+        if g is not None and s.is_active(a):
+            s.add(frame, a, call.m.conform(g, frame.at(a)))
 
 
 def _op(op: object) -> Library:

@@ -90,9 +90,20 @@ def _sort_vjp(call: Call, adjoints: Sequence[Maybe], wanted: Sequence[bool]) -> 
     return [b.accumulate([("set", [call.m.zeros(g)])], back)[0]]
 
 
+def _fft_jvp(call: Call, tangents: Sequence[Maybe]) -> Sequence[Maybe]:
+    assert tangents[0] is not None
+    return [call.m.library("fft", tangents[0], **call.params)]
+
+
+def _fft_vjp(call: Call, adjoints: Sequence[Maybe], wanted: Sequence[bool]) -> Sequence[Maybe]:
+    assert adjoints[0] is not None
+    return [call.m.library("fft", adjoints[0], inverse=not call.params["inverse"])]
+
+
 RULES: Mapping[str, Rule] = {
     "matmul": Rule((0, 1), _matmul_jvp, _matmul_vjp),
     "sort": Rule((0,), _sort_jvp, _sort_vjp),
+    "fft": Rule((0,), _fft_jvp, _fft_vjp),
     **solve_rules.RULES,
     **decomposition_rules.RULES,
 }

@@ -70,10 +70,10 @@ def _cofactors(call: Call) -> Atom:
             return product
 
         sign = o.mul(_orthogonal_sign(call, u), _orthogonal_sign(call, vt))
-        return m.scale(sign, m.mul(m.columns_times(u, b.map(n, others)), vt))
+        return m.conform(m.scale(sign, m.mul(m.columns_times(u, b.map(n, others)), vt)), a)
 
     regular = o.ne(det, literal(0.0, dtype_of(det)))
-    return b.if_(regular, lambda: m.scale(det, _inverse_transposed(call)), singular)[0]
+    return b.if_(regular, lambda: m.conform(m.scale(det, _inverse_transposed(call)), a), singular)[0]
 
 
 def _orthogonal_sign(call: Call, q: Atom) -> Atom:

@@ -1,4 +1,4 @@
-"""Names that staged programs refuse, with what to do instead: hidden state, transforms and decompositions to come."""
+"""Names that staged programs refuse, with what to do instead: hidden state, and what isn't there yet."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ for _name in random.__all__:
     if not isinstance(getattr(random, _name), type):
         refuse(getattr(random, _name), NotImplementedError, _STATEFUL.format(f"random.{_name}"))
 
-for _name in np.fft.__all__:
+for _name in ("hfft", "ihfft"):
     refuse(
         getattr(np.fft, _name),
         NotImplementedError,
-        f"np.fft.{_name} is not available in staged programs yet: call it outside",
+        f"np.fft.{_name} is not available in staged programs: use irfft or rfft of the conjugate",
     )
 
 for _function, _why in {

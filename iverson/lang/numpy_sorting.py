@@ -53,6 +53,17 @@ def sort_in_place(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *
     a[...] = sort(a, axis)
 
 
+@implements(np.partition)
+def partition(a: Any, kth: Any, axis: Any = -1, kind: str = "introselect", order: Any = None) -> Any:
+    """Sorted, which is a partition at every place."""
+    return sort(a, axis)
+
+
+@implements(np.argpartition)
+def argpartition(a: Any, kth: Any, axis: Any = -1, kind: str = "introselect", order: Any = None) -> Any:
+    return argsort(a, axis)
+
+
 # --- quantiles --------------------------------------------------------------------------------------------------------
 
 

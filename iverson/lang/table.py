@@ -36,6 +36,8 @@ _MODULES = (
     "numpy_solvers",
     "numpy_decompositions",
     "scipy_linalg",
+    "numpy_fft",
+    "scipy_signal",
     "numpy_refused",
     "scipy_special",
     "mathtable",

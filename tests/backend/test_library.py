@@ -11,7 +11,7 @@ import pytest
 from iverson.backend.abi import Layout
 from iverson.core.build import Builder
 from iverson.core.evaluate import evaluate
-from iverson.core.syntax import F32, F64, I64, Array, DType, Function, Scalar, Var
+from iverson.core.syntax import F32, F64, I64, Array, DType, Function, Literal, Scalar, Var
 from tests.backend import native
 
 Emit = Callable[..., Any]  # what a program consists of: (builder, *arrays) -> outs
@@ -155,6 +155,23 @@ def test_sorting(name: str, n: int) -> None:
     compare(program(name, (1,), I64), [rng.integers(-5, 5, n)])
 
 
+ORDERS = {
+    "ties and both zeros": np.tile([0.0, -0.0, np.nan, 1.0, -np.inf, np.inf, -1.0, -np.nan], 40),
+    "single": np.random.default_rng(0).normal(size=300).astype(np.float32),
+    "wide integers": np.random.default_rng(1).integers(-(2**63), 2**63 - 1, 300),
+    "narrow integers": np.random.default_rng(2).integers(-(2**31), 2**31 - 1, 300).astype(np.int32),
+    "bools": np.random.default_rng(3).integers(0, 2, 300).astype(bool),
+    "tiny": np.nextafter(0.0, np.linspace(-1.0, 1.0, 301)) * np.arange(301),
+}
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_sorting_by_digits(name: str) -> None:
+    x = ORDERS[name]
+    (order,) = native.Native(program("argsort", (1,), DType(x.dtype.name)))(len(x), x)
+    np.testing.assert_array_equal(order, np.argsort(x, kind="stable"))
+
+
 def test_inside_loops() -> None:
     """A solve per turn: its work space and pivots leave the loop."""
     b = Builder()
@@ -168,4 +185,20 @@ def test_inside_loops() -> None:
     native.COUNT[0] = 0
     np.testing.assert_allclose(kernel(*args)[0], evaluate(function, args).values[0], rtol=1e-9)
     assert native.COUNT[0] <= 5
+    assert not native.LIVE
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 4, 5, 7, 8, 17, 60, 64, 105, 121])
+def test_fourier(n: int, inverse: bool) -> None:
+    b = Builder()
+    size = Var(Scalar(I64), "n")
+    x = Var(Array(F64, (size, Literal(2, I64))), "x")
+    rows = Var(Array(F64, (Literal(3, I64), size, Literal(2, I64))), "rows")
+    outs = [*b.library("fft", x, inverse=inverse), *b.library("fft", rows, inverse=inverse)]
+    function = b.function([size, x, rows], outs)
+    rng = np.random.default_rng(n)
+    args = [n, rng.normal(size=(n, 2)), rng.normal(size=(3, n, 2))]
+    for g, w in zip(native.Native(function)(*args), evaluate(function, args).values, strict=True):
+        np.testing.assert_allclose(g, w, rtol=1e-11, atol=1e-11)
     assert not native.LIVE

@@ -162,6 +162,17 @@ def test_matmul(ranks: tuple[int, int], left: bool, right: bool) -> None:
         second(f, [*lengths, *arrays])
 
 
+@pytest.mark.parametrize("inverse", [False, True])
+@pytest.mark.parametrize("n", [0, 1, 5, 8])
+def test_fourier(n: int, inverse: bool) -> None:
+    rows = size()
+    x = array(2, rows, 2)
+    f = program([rows, x], lambda b: b.library("fft", x, inverse=inverse))
+    values = [n, np.random.default_rng(n).normal(size=(2, n, 2))]
+    both(f, values)
+    second(f, values)
+
+
 FINITE = {
     "lu": square(SQUARE["lu"]),
     "det": square(SQUARE["det"]),

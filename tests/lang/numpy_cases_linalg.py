@@ -1,7 +1,9 @@
-"""Programs for the names of `np.linalg` and `scipy.linalg` that solve and decompose."""
+"""Programs for what `np.linalg`, `scipy.linalg`, `np.fft`, `scipy.fft` and `scipy.signal` solve and transform."""
 
 import numpy as np
+import scipy.fft
 import scipy.linalg as sl
+import scipy.signal
 
 from .numpy_cases import case
 
@@ -105,3 +107,47 @@ case(sl.expm, "q", lambda x: sl.expm(x), lambda x: sl.expm(9.0 * x[:2, :2]), lam
 case(sl.inv, "q", lambda x: sl.inv(x))
 case(sl.det, "q", lambda x: sl.det(x))
 case(sl.norm, "m", lambda x: sl.norm(x), lambda x: sl.norm(x, 2))
+
+# --- Fourier transforms -----------------------------------------------------------------------------------------------
+
+
+def parts(z):
+    return z.real, z.imag
+
+
+for ft in (np.fft, scipy.fft):
+    case(
+        ft.fft, "v p o", lambda x, ft=ft: parts(ft.fft(x)), lambda x, ft=ft: parts(ft.fft(x * 1j + x, 8, norm="ortho"))
+    )
+    case(ft.ifft, "v u", lambda x, ft=ft: parts(ft.ifft(x)), lambda x, ft=ft: parts(ft.ifft(x, 3, norm="forward")))
+    case(ft.rfft, "v u", lambda x, ft=ft: parts(ft.rfft(x)), lambda x, ft=ft: parts(ft.rfft(x, 12, norm="forward")))
+    case(ft.irfft, "v u", lambda x, ft=ft: ft.irfft(x), lambda x, ft=ft: ft.irfft(x + 2j * x, 7, norm="ortho"))
+    case(ft.fft, "t", lambda x, ft=ft: parts(ft.fft(x, axis=0)), lambda x, ft=ft: ft.fft(x, axis=1))
+    case(ft.fft2, "m t", lambda x, ft=ft: parts(ft.fft2(x)))
+    case(ft.ifft2, "m", lambda x, ft=ft: parts(ft.ifft2(x)))
+    case(ft.rfft2, "m", lambda x, ft=ft: parts(ft.rfft2(x)))
+    case(ft.irfft2, "m", lambda x, ft=ft: ft.irfft2(x))
+    case(ft.fftn, "t", lambda x, ft=ft: parts(ft.fftn(x)), lambda x, ft=ft: parts(ft.fftn(x, (3, 4), axes=(2, 0))))
+    case(ft.ifftn, "t", lambda x, ft=ft: parts(ft.ifftn(x)))
+    case(ft.rfftn, "t", lambda x, ft=ft: parts(ft.rfftn(x)))
+    case(ft.irfftn, "t", lambda x, ft=ft: ft.irfftn(x), lambda x, ft=ft: ft.irfftn(x, (4, 9), axes=(0, 1)))
+case(np.fft.fft, "f", lambda x: np.fft.fft(x))
+case(np.fft.fftfreq, "v u", lambda x: np.fft.fftfreq(len(x), x[0]))
+case(np.fft.rfftfreq, "v u", lambda x: np.fft.rfftfreq(len(x), 0.5))
+case(np.fft.fftshift, "v m", lambda x: np.fft.fftshift(x), lambda x: np.fft.fftshift(x, -1))
+case(np.fft.ifftshift, "v m", lambda x: np.fft.ifftshift(x))
+case(np.partition, "v", lambda x: np.partition(x, 3)[3], lambda x: np.sort(np.partition(x, 2)[:2]))
+case(np.argpartition, "m", lambda x: np.argpartition(x, 3)[:, 3])
+
+# --- convolutions -----------------------------------------------------------------------------------------------------
+
+MODES = ("full", "same", "valid")
+signal = scipy.signal
+case(signal.convolve, "v,k k,v", *(lambda x, y, mode=mode: signal.convolve(x, y, mode) for mode in MODES))
+case(signal.convolve, "m,s", *(lambda x, y, mode=mode: signal.convolve(x, y, mode) for mode in MODES))
+case(signal.convolve, "v,k", lambda x, y: signal.convolve(x, y, method="fft"))
+case(signal.convolve, "v,k", lambda x, y: parts(signal.convolve(x, 1j * y)))
+case(signal.correlate, "v,k k,v m,s", *(lambda x, y, mode=mode: signal.correlate(x, y, mode) for mode in MODES))
+case(signal.correlate, "v,k", lambda x, y: parts(signal.correlate(x + 1j * x, 1j * y + 2.0)))
+case(signal.fftconvolve, "v,k m,s", *(lambda x, y, mode=mode: signal.fftconvolve(x, y, mode) for mode in MODES))
+case(signal.fftconvolve, "v,k", lambda x, y: parts(signal.fftconvolve(x, 1j * y)))

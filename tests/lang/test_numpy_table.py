@@ -91,8 +91,10 @@ REFUSED = {
     "np.random.seed": lambda x: np.random.seed(0),
     "a generator": lambda x: x + GENERATOR.normal(size=6),
     "random.random": lambda x: x * random.random(),
-    "np.fft.fft": lambda x: np.fft.fft(x),
-    "np.partition": lambda x: np.partition(x, 2),
+    "np.fft.hfft": lambda x: np.fft.hfft(x),
+    "np.linalg.eig": lambda x: np.linalg.eig(np.outer(x, x)),
+    "np.linalg.qr, all of it": lambda x: np.linalg.qr(np.outer(x, x), mode="complete"),
+    "out of np.fft": lambda x: np.fft.fft(x, out=x + 0j),
     "np.union1d": lambda x: np.union1d(x, x),
     "np.quantile by another method": lambda x: np.quantile(x, 0.1, method="lower"),
     "math.frexp": lambda x: math.frexp(x[0]),
@@ -104,6 +106,11 @@ REFUSED = {
 def test_refusals_say_so(name):
     with pytest.raises(NotImplementedError, match=r"test_numpy_table\.py"):
         run(REFUSED[name], X)
+
+
+def test_all_singular_vectors_are_of_square_matrices():
+    with pytest.raises(NotImplementedError, match="full_matrices=False"):
+        run(lambda x: np.linalg.svd(np.outer(x, x[:5]))[0], X)
 
 
 _DECOMPOSITIONS = [n for n in np.linalg.__all__ if n.islower() and callable(getattr(np.linalg, n))]

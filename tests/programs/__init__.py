@@ -10,6 +10,7 @@ from . import (  # noqa: F401
     functional,
     gather_scatter,
     lengths,
+    library,
     linalg_loops,
     loops,
     numpy_names,
