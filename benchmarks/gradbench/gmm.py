@@ -1,7 +1,7 @@
 """gmm: the posterior of a mixture of Gaussians under a Wishart prior, as in ADBench.
 
-The precision of component c is Q_c^T Q_c, with Q_c lower triangular: its diagonal is exp(q_c), and l_c has what is below
-the diagonal, column by column.
+The precision of component c is Q_c^T Q_c, with Q_c lower triangular: its diagonal is exp(q_c), and l_c has what is
+below the diagonal, column by column.
 """
 
 import math
@@ -46,7 +46,7 @@ def objective(alpha, mu, q, l, x, gamma, m):
 
 def jacobian(alpha, mu, q, l, x, gamma, m):
     gradient = iv.grad(objective, argnums=(0, 1, 2, 3))(alpha, mu, q, l, x, gamma, m)
-    return dict(zip(("alpha", "mu", "q", "l"), gradient))
+    return dict(zip(("alpha", "mu", "q", "l"), gradient, strict=True))
 
 
 def make(rng, d, k, n):
