@@ -55,7 +55,7 @@ def jacobian(cameras, points, weights, observations, features):
     rows, cols, vals = np.empty(3 * p + 1, dtype=int), np.empty(31 * p, dtype=int), np.empty(31 * p)
     for i in range(p):
         c, q = observations[i]
-        camera = np.array([cameras[c, a] for a in range(CAMERA)])  # of known length
+        camera = np.array([cameras[c, a] for a in range(CAMERA)])
         of_camera, of_point, of_weight = derivatives(camera, points[q], weights[i], features[i])
         values = np.concatenate([of_camera, of_point, of_weight[:, None]], axis=1)
         columns = np.concatenate(

@@ -26,8 +26,8 @@ from iverson.core.syntax import Atom, Map, Monoid, Read, Reduce, Var, arity
 from iverson.lang.arithmetic import InPlace
 from iverson.lang.dtypes import Kind, core_dtype, front_dtype, is_complex, supported
 from iverson.lang.errors import error
-from iverson.lang.messages import sketch
 from iverson.lang.lengths import outside
+from iverson.lang.messages import sketch
 from iverson.lang.num import Num, cast, constant, integer, is_scalar, kind_of, unify
 from iverson.lang.shapes import Extent, Shape, atoms, broadcast, extent_atom, from_atom, product, require_same, stretch
 from iverson.lang.sources import Source, Storage
