@@ -74,7 +74,7 @@ def jacobian(cameras, points, weights, observations, features):
 
 
 def arguments(data):
-    """One camera, point, weight and feature, repeated; a program that made use of that would be no bundle adjustment."""
+    """One camera, point, weight and feature, repeated; of that no use is made."""
     n, m, p = data["n"], data["m"], data["p"]
     observations = np.stack([np.arange(p) % n, np.arange(p) % m], axis=1)
     return (

@@ -110,7 +110,7 @@ ARGUMENTS: dict[str, Callable[..., tuple[list[Any], np.ndarray]]] = {
         np.zeros(1),
     ),
     "lstm": lambda main, extra, state, sequence: (
-        [len(main) // 2, len(sequence), main, extra, state, sequence],
+        [len(main), len(sequence), main, extra, state, sequence],
         np.zeros(1),
     ),
     "ode": lambda x, s: ([len(x), s, x], np.zeros(len(x))),
