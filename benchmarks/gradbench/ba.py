@@ -1,7 +1,7 @@
 """ba: bundle adjustment, as in ADBench: what cameras see of points, and the sparse Jacobian of the errors.
 
-A camera is [rotation 3, centre 3, focal length, principal point 2, distortion 2].  An observation is a pair: a camera and
-the point that it sees; it has a weight, and a feature, where in the image the point was seen.
+A camera is [rotation 3, centre 3, focal length, principal point 2, distortion 2].  An observation is a pair: a camera
+and the point that it sees; it has a weight, and a feature, where in the image the point was seen.
 """
 
 import numpy as np
@@ -41,8 +41,7 @@ def excess(weight):
 def objective(cameras, points, weights, observations, features):
     p = len(observations)
     errors = [
-        reprojection(cameras[observations[i, 0]], points[observations[i, 1]], weights[i], features[i])
-        for i in range(p)
+        reprojection(cameras[observations[i, 0]], points[observations[i, 1]], weights[i], features[i]) for i in range(p)
     ]
     return errors, [excess(weights[i]) for i in range(p)]
 
@@ -50,31 +49,32 @@ def objective(cameras, points, weights, observations, features):
 def jacobian(cameras, points, weights, observations, features):
     """The Jacobian in compressed rows: where the rows start, columns, values."""
     p = len(observations)
-    first_point = CAMERA * len(cameras)
-    first_weight = first_point + 3 * len(points)
-    block = iv.jacrev(reprojection, argnums=(0, 1, 2))
-    slope = iv.grad(excess)
-
+    point_columns = CAMERA * len(cameras)
+    weight_columns = point_columns + 3 * len(points)
+    derivatives = iv.jacrev(reprojection, argnums=(0, 1, 2))
     rows, cols, vals = np.empty(3 * p + 1, dtype=int), np.empty(31 * p, dtype=int), np.empty(31 * p)
     for i in range(p):
-        seen, by = observations[i, 1], observations[i, 0]
-        camera = np.array([cameras[by, a] for a in range(CAMERA)])
-        in_camera, in_point, in_weight = block(camera, points[seen], weights[i], features[i])
-        values = np.concatenate([in_camera, in_point, in_weight[:, None]], axis=1)
-        columns = np.concatenate([CAMERA * by + np.arange(CAMERA), first_point + 3 * seen + np.arange(3), [first_weight + i]])
+        c, q = observations[i]
+        camera = np.array([cameras[c, a] for a in range(CAMERA)])
+        of_camera, of_point, of_weight = derivatives(camera, points[q], weights[i], features[i])
+        values = np.concatenate([of_camera, of_point, of_weight[:, None]], axis=1)
+        columns = np.concatenate(
+            [CAMERA * c + np.arange(CAMERA), point_columns + 3 * q + np.arange(3), [weight_columns + i]]
+        )
         for r in range(2):
             at = 30 * i + 15 * r
             rows[2 * i + r] = at
             cols[at : at + 15] = columns
             vals[at : at + 15] = values[r]
     for i in range(p):
-        rows[2 * p + i], cols[30 * p + i], vals[30 * p + i] = 30 * p + i, first_weight + i, slope(weights[i])
+        at = 30 * p + i
+        rows[2 * p + i], cols[at], vals[at] = at, weight_columns + i, iv.grad(excess)(weights[i])
     rows[3 * p] = 31 * p
     return rows, cols, vals
 
 
 def arguments(data):
-    """One camera, point, weight and feature, repeated; a program that made use of that would be no bundle adjustment."""
+    """One camera, point, weight and feature, repeated; of that no use is made."""
     n, m, p = data["n"], data["m"], data["p"]
     observations = np.stack([np.arange(p) % n, np.arange(p) % m], axis=1)
     return (

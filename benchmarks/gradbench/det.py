@@ -1,7 +1,7 @@
 """det: the determinant of a matrix by Laplace's expansion along the first row, of its minors likewise.
 
-The recursion ends when the function is staged, since lengths are part of the type (`static_shapes`): what is compiled is
-one loop in another, one for each row.
+The recursion ends when the function is staged, since lengths are part of the type (`static_shapes`): what is compiled
+is one loop in another, one for each row.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """gmm: the posterior of a mixture of Gaussians under a Wishart prior, as in ADBench.
 
-The precision of component c is Q_c^T Q_c, with Q_c lower triangular: its diagonal is exp(q_c), and l_c has what is below
-the diagonal, column by column.
+The precision of component c is Q_c^T Q_c, with Q_c lower triangular: its diagonal is exp(q_c), and l_c has what is
+below the diagonal, column by column.
 """
 
 import math
@@ -22,20 +22,29 @@ def log_gamma(a, p):
     return p * (p - 1) / 4 * math.log(math.pi) + sum(math.lgamma(a - j / 2) for j in range(p))
 
 
+def triangles(l, d):
+    """The entries below the diagonal as matrices."""
+    k = len(l)
+    lower = np.zeros((k, d, d))
+    for c in range(k):
+        at = 0
+        for b in range(d):
+            for a in range(b + 1, d):
+                lower[c, a, b] = l[c, at]
+                at += 1
+    return lower
+
+
 def objective(alpha, mu, q, l, x, gamma, m):
     n, d = x.shape
     k = len(alpha)
-    scale = np.exp(q)
+    scale, lower = np.exp(q), triangles(l, d)
 
     def log_joint(i, c):
         """log w_c N(x_i; mu_c, (Q_c^T Q_c)^-1), up to constants."""
         r = [x[i, a] - mu[c, a] for a in range(d)]
-        y = [scale[c, a] * r[a] + sum(lower(c, a, b) * r[b] for b in range(a)) for a in range(d)]
+        y = [scale[c, a] * r[a] + sum(lower[c, a, b] * r[b] for b in range(a)) for a in range(d)]
         return alpha[c] + sum(q[c, a] for a in range(d)) - 0.5 * sum(y[a] ** 2 for a in range(d))
-
-    def lower(c, a, b):
-        """Q_c[a, b] for b < a."""
-        return l[c, b * (2 * d - b - 1) // 2 + a - b - 1]
 
     likelihood = sum(logsumexp([log_joint(i, c) for c in range(k)]) for i in range(n)) - n * logsumexp(alpha)
     nu = d + m + 1
@@ -46,7 +55,7 @@ def objective(alpha, mu, q, l, x, gamma, m):
 
 def jacobian(alpha, mu, q, l, x, gamma, m):
     gradient = iv.grad(objective, argnums=(0, 1, 2, 3))(alpha, mu, q, l, x, gamma, m)
-    return dict(zip(("alpha", "mu", "q", "l"), gradient))
+    return dict(zip(("alpha", "mu", "q", "l"), gradient, strict=True))
 
 
 def make(rng, d, k, n):

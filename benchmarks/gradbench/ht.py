@@ -56,9 +56,13 @@ def skin(theta, model):
         parent = model["parents"][b]
         absolute[b] = relative if parent < 0 else absolute[parent] @ relative
     transforms = absolute @ model["inverse_base_absolutes"]
-    blended = (model["weights"] @ transforms.reshape(bones, 16)).reshape(-1, 4, 4)
-    base = model["base_positions"]
-    positions = np.array([[blended[v, i] @ base[v] for i in range(3)] for v in range(len(base))])
+    base, weights = model["base_positions"], model["weights"]
+
+    def position(v):
+        blended = [[sum(weights[v, b] * transforms[b, i, j] for b in range(bones)) for j in range(4)] for i in range(3)]
+        return [sum(blended[i][j] * base[v, j] for j in range(4)) for i in range(3)]
+
+    positions = np.array([position(v) for v in range(len(base))])
     if model["is_mirrored"]:
         positions[:, 0] *= -1.0
     return positions @ about(theta[0:3]).T + theta[3:6]
@@ -84,8 +88,11 @@ def objective(theta, us, data):
 def jacobian(theta, us, data):
     if us is None:
         return iv.jacfwd(objective)(theta, us, data)
-    # a point's error depends on its own us alone: one shift of them all gives each its two columns
-    shifted = lambda shift, theta: objective(theta, us + shift, data)  # noqa: E731
+
+    def shifted(shift, theta):
+        """An error depends on its own pair of us alone: one shift of all pairs gives every error its two columns."""
+        return objective(theta, us + shift, data)
+
     return np.concatenate(iv.jacfwd(shifted, argnums=(0, 1))(np.zeros(2), theta), axis=1)
 
 

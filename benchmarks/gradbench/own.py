@@ -1,8 +1,8 @@
 """The evaluations by themselves: times of primals and derivatives, in the thread's CPU time, and what to compare with.
 
-The measure is a plain C++ primal (`primals.cpp`, -O3 -march=native, one thread), compiled here if there is a g++.  Every
-tool's derivative is given as a multiple of it; the peers' multiples are of GradBench's own C++ primals, each measured
-where the derivative was.
+The measure is a plain C++ primal (`primals.cpp`, -O3 -march=native, one thread), compiled here if there is a g++.
+Every tool's derivative is given as a multiple of it; the peers' multiples are of GradBench's own C++ primals, each
+measured where the derivative was.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ ARGUMENTS: dict[str, Callable[..., tuple[list[Any], np.ndarray]]] = {
         np.zeros(1),
     ),
     "lstm": lambda main, extra, state, sequence: (
-        [len(main) // 2, len(sequence), main, extra, state, sequence],
+        [len(main), len(sequence), main, extra, state, sequence],
         np.zeros(1),
     ),
     "ode": lambda x, s: ([len(x), s, x], np.zeros(len(x))),
@@ -126,7 +126,9 @@ def compare(names: Sequence[str] = ()) -> None:
     found = library()
     if found is None:
         print("no g++ here: nothing to compare with in C++\n")
-    print(f"{'':32s} {'primal':>9s} {'derivative':>10s} {'/primal':>8s} {'C++':>9s} {'primal/C++':>10s} {'deriv/C++':>9s}")
+    print(
+        f"{'':32s} {'primal':>9s} {'derivative':>10s} {'/primal':>8s} {'C++':>9s} {'primal/C++':>10s} {'deriv/C++':>9s}"
+    )
     for name in NAMES:
         if not names or name in names:
             for sizes in evaluation(name).sizes:

@@ -1,7 +1,7 @@
 """particle: a charged particle is to hit the origin; the place of a charge is found by descent.
 
-The force is a derivative, so the descent needs a derivative of a derivative through a while loop, in all combinations of
-forward and reverse mode.  From Siskind and Pearlmutter.
+The force is a derivative, so the descent needs a derivative of a derivative through a while loop, in all combinations
+of forward and reverse mode.  From Siskind and Pearlmutter.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """saddle: the saddle point of |x|^2 - |y|^2 as a descent in a descent, differentiated through.
 
-The gradient of max_y f(x, y) in x goes through all steps of the descent that finds y, in all combinations of forward and
-reverse mode.  From Siskind and Pearlmutter.
+The gradient of max_y f(x, y) in x goes through all steps of the descent that finds y, in all combinations of forward
+and reverse mode.  From Siskind and Pearlmutter.
 """
 
 import numpy as np

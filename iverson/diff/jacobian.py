@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from iverson.core.build import Builder, dtype_of, extents_of, literal
 from iverson.core.dce import dce
 from iverson.core.rewrite import free, lookup, rename, rename_function, rename_let, type_atoms
-from iverson.core.syntax import Atom, Block, DType, Function, Let, Map, Var
+from iverson.core.syntax import Atom, Block, DType, Function, Let, Literal, Map, Var
 from iverson.diff import forward, reverse
 
 
@@ -28,7 +28,7 @@ def jacfwd(f: Function, wrt: Sequence[int]) -> Function:
     by_parameter = []
     for w in wrt:
         param, g = f.params[w], forward.pushforward(f, [w])
-        shared = _shared(f.body, g.body)
+        shared = _shared(f.body, g.body) if _several(extents_of(param)) else set()
 
         def column(*index: Atom, param: Var = param, g: Function = g, shared: set[Var] = shared) -> tuple[Atom, ...]:
             tangent = _unit(b, extents_of(param), dtype_of(param), index)
@@ -37,6 +37,11 @@ def jacfwd(f: Function, wrt: Sequence[int]) -> Function:
         columns = _each(b, extents_of(param), floats, column) if floats else ()
         by_parameter.append([_transposed(b, c, len(extents_of(param))) for c in columns])
     return dce(b.function(f.params, [j for row in zip(*by_parameter, strict=True) for j in row], f"jacfwd_{f.name}"))
+
+
+def _several(extents: Sequence[Atom]) -> bool:
+    """More than one direction: for one, tangents had better run with the primal."""
+    return any(not isinstance(n, Literal) or n.value != 1 for n in extents)
 
 
 def _shared(primal: Block, dual: Block) -> set[Var]:

@@ -19,7 +19,7 @@ from iverson.lang.indexing import contribute
 from iverson.lang.iterate import Steps, steps
 from iverson.lang.lists import ListArr, TreeList, is_structure, of_levels
 from iverson.lang.loops import must_unroll
-from iverson.lang.num import Num, as_bool, as_kind, cast, constant, is_scalar, kind_of, known, truth
+from iverson.lang.num import Num, as_bool, as_kind, cast, constant, integer, is_scalar, kind_of, known, truth
 from iverson.lang.raising import attempt
 from iverson.lang.ranges import low_of
 from iverson.lang.shapes import Extent, atoms, extent_atom
@@ -138,7 +138,7 @@ class _Probe:
 
 def _index(n: Extent) -> Num:
     base, offset = current().affine_of(extent_atom(n))
-    return Num(Var(literal(0).type, "i"), True, None, 0, (base, offset - 1))
+    return integer(Var(literal(0).type, "i"), 0, (base, offset - 1))
 
 
 def _element(inner: Any) -> Any:

@@ -26,6 +26,7 @@ from iverson.core.syntax import Atom, Map, Monoid, Read, Reduce, Var, arity
 from iverson.lang.arithmetic import InPlace
 from iverson.lang.dtypes import Kind, core_dtype, front_dtype, is_complex, supported
 from iverson.lang.errors import error, refusal
+from iverson.lang.lengths import outside
 from iverson.lang.messages import sketch
 from iverson.lang.num import Num, cast, constant, integer, is_scalar, kind_of, unify
 from iverson.lang.shapes import (
@@ -341,19 +342,26 @@ def in_parallel(shape: Shape, body: Callable[..., Any], yields: Any) -> tuple[Va
     def staged(*index: Var) -> Any:
         with state.scope(Each()) as scope:
             outs = body(*indices(shape, index))
-        _require_rectangular(outs, {*index, *(v for let in scope.lets for v in let.vars)})
+        inner = {*index, *(v for let in scope.lets for v in let.vars)}
+        if any(n in inner for o in outs for n in extents_of(o)):
+            with state.scope(scope):
+                outs = tuple(_rectangular(o, inner) for o in outs)
         builder().splice(state.block(scope, ()))
         return outs
 
     return builder().for_(atoms(shape), staged, yields)
 
 
-def _require_rectangular(outs: Sequence[Atom], inner: set[Var]) -> None:
-    """The rows of an array have one length."""
-    if any(n in inner for o in outs for n in extents_of(o)):
+def _rectangular(out: Atom, inner: set[Var]) -> Atom:
+    """An element of a comprehension as an array whose lengths are known outside of it: its rows have one length."""
+    if not any(n in inner for n in extents_of(out)):
+        return out
+    lengths = [outside(n, inner) if n in inner else n for n in extents_of(out)]
+    if any(n is None for n in lengths):
         raise refusal(
             ValueError, "the rows of an array have an inhomogeneous shape: their length depends on the row's index"
         )
+    return builder().map([n for n in lengths if n is not None], lambda *i: builder().read(out, *i, safe=True))
 
 
 def generate(shape: Sequence[Extent], fn: Elements, dtype: Any = None, name: str = "") -> Any:

@@ -5,8 +5,12 @@
                                                           For [i < n] { For [c < k] { a = t[c]; B } }
 
 and so for Loop and While.  The second equation is for what is dear: a Reduce of scalars, or a transcendental function;
-the extents (k) are the same in every turn.  What moves can't raise, trusts no check, and is not consumed inside; but
-where a loop surely runs, what comes before all that may raise in a turn does so as well before the loop.
+the extents (k) are the same in every turn.  Of several Reduces in one For, those that are the same in every turn get a
+For of their own first: so what is primal leaves a loop over tangents.
+
+What moves can't raise, trusts no check, and is not consumed inside.  But where a loop surely runs, what comes before
+all that may raise in a turn does so before the loop as well; and what the function checks before all loops, that two
+extents are equal, needs no trust.
 
 Invariant: if the loop runs, the count falls by what moved from all turns but one, and rises by two per element of t.
 If it doesn't run, it rises by at most the cost of one turn.
@@ -14,16 +18,17 @@ If it doesn't run, it rises by at most the cost of one turn.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from iverson.core import prims
 from iverson.core.dce import dce
-from iverson.core.rewrite import blocks, free, map_op, rename, with_body, with_lets, with_op
+from iverson.core.rewrite import blocks, free, map_op, rename, rename_op, with_body, with_lets, with_op
 from iverson.core.syntax import (
     Array,
     Atom,
     Block,
+    Check,
     For,
     Function,
     Let,
@@ -37,6 +42,7 @@ from iverson.core.syntax import (
     Scalar,
     Var,
     While,
+    width,
 )
 from iverson.opt.effects import Effects, contributed
 from iverson.opt.substitute import Substitution
@@ -46,12 +52,25 @@ CHEAP = frozenset({"sqrt", "floor", "ceil", "round", "trunc", "fma", "copysign"}
 
 def run(f: Function) -> Function:
     """Out of the innermost loops first: what has left one may leave the next."""
-    return dce(with_body(f, _Hoister(Effects(f)).block(f.body)))
+    return dce(with_body(f, _Hoister(Effects(f)).outermost(f.body)))
 
 
 class _Hoister:
     def __init__(self, effects: Effects) -> None:
         self.effects = effects
+
+    def outermost(self, block: Block) -> Block:
+        """The function's own block: what it checks holds in all that follows, and nothing moves further out."""
+        lets: list[Let] = []
+        equal: dict[Atom, Sequence[Atom]] = {}
+        for let in block:
+            op = let.op
+            if isinstance(op, Prim) and op.name == "eq":
+                equal[let.vars[0]] = op.args
+            elif isinstance(op, Check) and op.pred in equal and not op.warns:
+                self.effects.equate(*equal[op.pred])
+            lets += self.block(Block((let,), ()))
+        return with_lets(block, lets)
 
     def block(self, block: Block) -> Block:
         lets: list[Let] = []
@@ -90,7 +109,7 @@ class _Mover:
         """The loop's own body: invariant statements go out as they are."""
         kept: list[Let] = []
         first = _runs(loop)
-        for let in loop.body:
+        for let in self.unzipped(loop.body):
             if self.invariant(let) and self.may_move(let, first) and self.consumed.keys().isdisjoint(let.vars):
                 self.before.append(let)
             else:
@@ -120,7 +139,7 @@ class _Mover:
 
     def nested(self, block: Block, path: _Path) -> Block:
         lets: list[Let] = []
-        for let in block:
+        for let in self.unzipped(block):
             if not self.invariant(let) or not self.may_move(let):
                 self.varying.update(let.vars)
                 lets.append(self.inner(let, path))
@@ -130,6 +149,30 @@ class _Mover:
             path = replace(path, steady=(*path.steady, let))
             lets.append(let)
         return with_lets(block, lets)
+
+    def unzipped(self, block: Block) -> Iterator[Let]:
+        """The block's statements, as `varying` is known of those before; what can be split is."""
+        for let in block:
+            op = let.op
+            steady = self.steady_sums(op) if isinstance(op, For) and len(let.vars) > 1 and self.may_move(let) else []
+            if not isinstance(op, For) or not 0 < len(steady) < len(let.vars):
+                yield let
+                continue
+            rest = [k for k in range(len(let.vars)) if k not in steady]
+            yield Let(tuple(let.vars[k] for k in steady), _part(op, steady), let.site)
+            yield Let(tuple(let.vars[k] for k in rest), rename_op(_part(op, rest), {}), let.site)
+
+    def steady_sums(self, op: For) -> list[int]:
+        """Which results of a For of Reduces to scalars are the same in every turn."""
+        if not all(isinstance(y, Reduce) and width(y) == 1 for y in op.yields) or not self.varying.isdisjoint(
+            op.extent
+        ):
+            return []
+        varying = set(self.varying)
+        for let in op.body:
+            if not varying.isdisjoint(free(Block((let,), ()))):
+                varying.update(let.vars)
+        return [k for k, out in enumerate(op.body.outs) if out not in varying and isinstance(out.type, Scalar)]
 
     def stored(self, let: Let, path: _Path) -> Let:
         """A dear statement becomes a read of what it is at every index of the path that it depends on."""
@@ -178,6 +221,18 @@ def _dear(let: Let) -> bool:
     if isinstance(op, For):
         return len(let.vars) == 1 and isinstance(op.yields[0], Reduce) and isinstance(let.vars[0].type, Scalar)
     return isinstance(op, Prim) and op.name not in CHEAP and prims.TABLE[op.name].recipe.startswith(("call:", "llvm:"))
+
+
+def _part(op: For, chosen: Sequence[int]) -> For:
+    """A For of some of the results alone; its body has no effects."""
+    outs = tuple(op.body.outs[k] for k in chosen)
+    needed = {a for a in outs if isinstance(a, Var)}
+    lets: list[Let] = []
+    for let in reversed(op.body.lets):
+        if needed.intersection(let.vars):
+            needed.update(free(Block((let,), ())))
+            lets.insert(0, let)
+    return replace(op, body=Block(tuple(lets), outs), yields=tuple(op.yields[k] for k in chosen))
 
 
 def _slice(let: Let, steady: Sequence[Let]) -> Block:

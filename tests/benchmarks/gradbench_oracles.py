@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def lstm(main, extra, state, sequence):
     b = extra.shape[1]
     said, kept = list(state[0::2]), list(state[1::2])
     losses = []
-    for now, following in zip(sequence[:-1], sequence[1:], strict=True):
+    for now, following in pairwise(sequence):
         x = now * extra[0]
         for i, (w, bias) in enumerate(zip(main[0::2], main[1::2], strict=True)):
             f, g, o, a = (w.reshape(4, b) * [x, said[i], x, said[i]] + bias.reshape(4, b)).reshape(4, b)

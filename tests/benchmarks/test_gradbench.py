@@ -52,10 +52,11 @@ def same(got: Any, expected: Any, tolerance: float = 1e-9) -> None:
 
 def test_protocol():
     data, _ = made("lse", 3)
+    often = {**data, "min_runs": 5, "min_seconds": 0.01}
     start, define, run, unknown, analysis, missing, wrong, module = converse(
         {"kind": "start", "eval": "lse"},
         {"kind": "define", "module": "lse"},
-        {"kind": "evaluate", "module": "lse", "function": "primal", "input": {**data, "min_runs": 5, "min_seconds": 0.01}},
+        {"kind": "evaluate", "module": "lse", "function": "primal", "input": often},
         {"kind": "something"},
         {"kind": "analysis", "of": 2, "valid": True},
         {"kind": "evaluate", "module": "lse", "function": "hessian", "input": data},

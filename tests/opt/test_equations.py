@@ -210,6 +210,31 @@ def test_hoist():
     )
 
 
+def test_hoist_what_may_raise_from_a_loop_that_runs():
+    b, n, x = start()
+
+    def turn(i):
+        first = b.read(x, 0)
+        own = b.read(x, i)
+        return b.o.mul(b.o.mul(first, own), b.read(x, 1))
+
+    golden(
+        b.function([n, x], [b.map(2, turn)]),
+        hoist.run,
+        """
+            t = x[0]
+            t1 = for i < 2 {
+                t2 = x[i]
+                t3 = mul t t2
+                t4 = x[1]
+                t5 = mul t3 t4
+            } map t5
+        } t1
+        """,
+        ARGS,
+    )
+
+
 def test_fuse():
     b, n, x = start()
     y = b.map(n, lambda i: b.o.exp(b.read(x, i)))

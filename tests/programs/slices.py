@@ -168,3 +168,28 @@ def broadcast_assignment(a, row, column):
     a[:, 1:3] *= column[:, None]
     a[:, 3] = column
     a[...] += 0.25
+
+
+@program(
+    args=lambda n, rng: (rng.normal(size=2 * n + 5), rng.normal(size=5)),
+    wrt=(0, 1),
+    tags="comprehension slice size",
+)
+def windows_of_one_length(x, w):
+    """Slices whose length is the same in every element, although their ends are not."""
+    smooth = [x[i : i + len(w)] * w for i in range(len(x) - len(w) + 1)]
+    around = [x[i - 1 : i + 2] for i in range(1, len(x) - 1)]
+    pairs = [np.concatenate([x[2 * i : 2 * i + 2], w[:3]]) for i in range(len(x) // 2)]
+    return smooth, around, pairs
+
+
+@program(
+    args=lambda n, rng: (rng.normal(size=(n + 5, n + 6)), rng.normal(size=(5, 5))),
+    wrt=(0, 1),
+    large=30,
+    tags="comprehension slice size contraction",
+)
+def patches_of_an_image(image, kernel):
+    (h, w), k = image.shape, len(kernel)
+    patches = np.array([[image[i : i + k, j : j + k] for j in range(w - k + 1)] for i in range(h - k + 1)])
+    return [[np.sum(p * kernel) for p in row] for row in patches]

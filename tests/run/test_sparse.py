@@ -268,18 +268,6 @@ def test_dense_patterns_are_refused_or_need_no_colouring():
         colour_columns(thick)
 
 
-def test_a_dense_jacobian_is_by_the_mode_with_fewer_products():
-    J = iv.jacobian(chain)
-    np.testing.assert_allclose(J(X), iv.jacfwd(chain)(X))
-    assert list(J.chosen.values()) == [False]  # 149 outputs, 150 inputs
-    wide = iv.jacobian(lambda x: np.array([x[0] * k for k in range(6)]) + x[1])
-    assert wide(X[:2]).shape == (6, 2) and list(wide.chosen.values()) == [True]
-    inside = iv.jit(lambda x: iv.jacobian(chain)(x) @ x)
-    np.testing.assert_allclose(inside(X[:9]), iv.jacfwd(chain)(X[:9]) @ X[:9])
-    gradient = iv.jit(lambda x: iv.jacobian(lambda y: np.sum(y**2))(x))
-    np.testing.assert_allclose(gradient(X), 2 * X)
-
-
 def test_sorting():
     sets = iv.jacobian(lambda a, b: np.sort(a) * b, sparsity="auto")
     a = rng.normal(size=8)
