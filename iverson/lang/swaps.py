@@ -15,20 +15,12 @@ from typing import Any
 
 from iverson.core.build import literal
 from iverson.core.syntax import Atom, Scalar, Var
-from iverson.lang.branch import conditional
+from iverson.lang.branch import Origin, conditional
 from iverson.lang.dtypes import INT64, core_dtype
+from iverson.lang.errors import error
 from iverson.lang.num import Num, constant, select
-from iverson.lang.staging import Cell
+from iverson.lang.staging import Cell, Suite, current
 from iverson.lang.values import Arr, materialise, owned
-
-
-@dataclass(frozen=True, eq=False)
-class Origin:
-    """After a loop that permutes arrays: which of `cells` this cell stands for."""
-
-    group: object
-    cells: tuple[Cell, ...]
-    number: Num
 
 
 @dataclass(eq=False)
@@ -95,6 +87,12 @@ def numbers(trades: Sequence[Trade], finals: dict[str, Atom]) -> list[Carry]:
 
 def settle(trades: Sequence[Trade], finals: dict[str, Atom], results: Sequence[Arr]) -> None:
     """After the loop: tie the arrays of before to those that the names denote now."""
+    if any(isinstance(scope, Suite) for t in trades for scope in current().scopes[t.init.depth :]):
+        raise error(
+            ValueError,
+            f"{trades[0].name} trades its array in a loop under a condition, and the array is an argument or has "
+            "another name: bind it to a .copy() first",
+        )
     cells = tuple(t.init for t in trades)
     group = object()
     ids = [Num(finals[t.name], True) for t in trades]

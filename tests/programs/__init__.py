@@ -21,6 +21,7 @@ from . import (  # noqa: F401
     special_functions,
     statistics,
     stencils,
+    swaps,
     whiles,
 )
 from .registry import (
