@@ -8,16 +8,15 @@ for two arrays from before, and a poison that explains itself where no value can
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
 from iverson.core.build import dtype_of, literal, make_type
 from iverson.core.syntax import BOOL, Atom, Block, If, Let, Prim, Var
-from iverson.lang import signals
+from iverson.lang import signals, trades
 from iverson.lang.dtypes import Kind, core_dtype, is_complex, promote
 from iverson.lang.errors import error
-from iverson.lang.num import Num, as_kind, cast, constant, is_scalar, kind_of, known, select, truth
+from iverson.lang.num import Num, as_kind, cast, constant, is_scalar, kind_of, known, truth
 from iverson.lang.ranges import low_of
 from iverson.lang.shapes import Shape, atoms, certainly_differ, require_same, same
 from iverson.lang.signals import ABSENT, NEVER, Leave, Return, parts, surely_leaves
@@ -106,27 +105,6 @@ class Choice(Source):
         return [*self.then.source.cells(), *self.orelse.source.cells()]
 
 
-@dataclass(frozen=True, eq=False)
-class Origin:
-    """After a loop or a condition that permutes arrays: which of `cells` this cell stands for."""
-
-    group: object
-    cells: tuple[Cell, ...]
-    number: Num
-
-
-def _which(x: Arr, cells: Sequence[Cell]) -> Num:
-    """The number of the cell that an array is, or stands for."""
-    if x.cell in cells:
-        return constant(cells.index(x.cell))
-    assert x.cell is not None
-    origin = x.cell.origin
-    number = constant(cells.index(origin.cells[0]))
-    for j, c in enumerate(origin.cells[1:], 1):
-        number = select(constant(origin.number == j), constant(cells.index(c)), number)
-    return number
-
-
 class Merge:
     """The results of an If, as they are found out."""
 
@@ -207,33 +185,6 @@ class Merge:
         def result() -> Arr:
             made = owned(self.vars[k], dtype, _hint(name))
             return made.like(x) if type(x) is type(y) else made
-
-        return result
-
-    def tradable(self, x: Arr, y: Arr, cells: Sequence[Cell]) -> bool:
-        """Whether two arrays can change places: alike, or to be made alike by the loop that carries them all."""
-        if x.dtype != y.dtype or x.ndim != y.ndim or any(map(certainly_differ, x.shape, y.shape)):
-            return False
-        carried = all(c.deferred is not None for c in cells)
-        return all(map(same, x.shape, y.shape)) or (carried and self.comparable(x, y))
-
-    def trade(self, x: Arr, y: Arr, name: str, group: object, cells: tuple[Cell, ...]) -> Thunk:
-        """An array with the contents of one of two, that stands for one of `cells`."""
-        for m, n in zip(x.shape, y.shape, strict=True):
-            require_same(m, n, f"{name} changes its shape in a loop")
-        made = self.contents(x, y, name)
-        int64 = core_dtype(kind_of(0).dtype)
-        k = self.add(lambda: _which(x, cells).atom, lambda: _which(y, cells).atom, int64)
-
-        def result() -> Arr:
-            out = made()
-            cell = out.cell
-            assert cell is not None
-            cell.origin = Origin(group, cells, Num(self.vars[k], True))
-            cell.deferred = next((c.deferred for c in cells if c.deferred is not None), None)
-            for other in {id(t): t for c in cells for t in c.tied}.values():
-                tie(cell, other)
-            return out
 
         return result
 
@@ -391,7 +342,7 @@ def merged(p: Num, sides: tuple[Branch, Branch], names: Sequence[str]) -> Any:
     merge = Merge(p, then, orelse)
     before = then.before
     todo: list[tuple[Callable[[Any], None], Thunk]] = []
-    traded = _traded(merge, names)
+    traded = trades.traded(merge, names)
     for name in names:
         cell = before.cells.get(name)
         if cell is not None:
@@ -433,42 +384,6 @@ def share(x: Any, y: Any) -> bool:
     if not isinstance(x, Arr) or not isinstance(y, Arr):
         return False
     return any(c is d for c in x.source.cells() for d in y.source.cells())
-
-
-def _traded(merge: Merge, names: Sequence[str]) -> dict[str, Thunk]:
-    """Names that trade arrays which nobody else sees, as in `if p: a, b = b, a`: their contents are moved."""
-    sides = merge.then.after.names, merge.orelse.after.names
-    before = {n: x for n in names if isinstance(x := merge.then.before.names.get(n), Arr) and x.cell is not None}
-    before = {n: x for n, x in before.items() if all(_bound_to_array(side.get(n)) for side in sides)}
-    pairs = {n: (sides[0][n], sides[1][n]) for n in before}
-    pairs = {n: xy for n, xy in pairs.items() if not all(before[n].is_same(x) for x in xy)}
-    cells = tuple(before[n].cell for n in pairs)
-    own = all(c.depth <= merge.depth and not c.external and c.views.count == 1 for c in cells)
-    circles = own and all(
-        _permuted([xy[k].cell for xy in pairs.values()], cells)  # type: ignore[misc]
-        for k in range(2)
-    )
-    if not circles or not all(merge.tradable(x, y, cells) for x, y in pairs.values()):
-        return {}
-    group = object()
-    return {n: merge.trade(x, y, n, group, cells) for n, (x, y) in pairs.items()}
-
-
-def _bound_to_array(x: Any) -> bool:
-    return isinstance(x, Arr) and x.whole and x.cell is not None
-
-
-def _permuted(found: Sequence[Cell], cells: Sequence[Cell]) -> bool:
-    """Whether cells are certain other ones, each once, in an order that may depend on conditions."""
-    taken: list[Cell] = []
-    groups: list[object] = []
-    for c in found:
-        if c in cells:
-            taken.append(c)
-        elif c.origin is not None and c.origin.group not in groups:
-            groups.append(c.origin.group)
-            taken += c.origin.cells
-    return len(taken) == len(cells) == len({*map(id, taken)}) and all(c in cells for c in taken)
 
 
 def _unchanged(x: dict[Any, Any], y: dict[Any, Any]) -> bool:

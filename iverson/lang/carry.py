@@ -21,7 +21,19 @@ from iverson.lang.num import Num, as_kind, cast, constant, is_scalar, kind_of
 from iverson.lang.ranges import low_of
 from iverson.lang.shapes import Shape, atoms, canonical, certainly_differ, require_same, same
 from iverson.lang.staging import Cell, Turn, current, tie
-from iverson.lang.state import UNBOUND, Maybe, Poison, Snapshot, fill, flatten, get, put, same_value, unflatten, variables
+from iverson.lang.state import (
+    UNBOUND,
+    Maybe,
+    Poison,
+    Snapshot,
+    fill,
+    flatten,
+    get,
+    put,
+    same_value,
+    unflatten,
+    variables,
+)
 from iverson.lang.swaps import Trade, numbers, permutation, settle
 from iverson.lang.values import Arr, Storage, full, generate, materialise, owned
 

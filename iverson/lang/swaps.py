@@ -15,11 +15,12 @@ from typing import Any
 
 from iverson.core.build import literal
 from iverson.core.syntax import Atom, Scalar, Var
-from iverson.lang.branch import Origin, conditional
+from iverson.lang.branch import conditional
 from iverson.lang.dtypes import INT64, core_dtype
 from iverson.lang.errors import error
 from iverson.lang.num import Num, constant, select
 from iverson.lang.staging import Cell, Suite, current
+from iverson.lang.trades import Origin, permuted
 from iverson.lang.values import Arr, materialise, owned
 
 
@@ -38,17 +39,7 @@ def permutation(trades: Sequence[Trade]) -> list[Trade]:
     """Those trades that only exchange their arrays among each other; [] if any leaves the circle."""
     holders = [t.holder for t in trades]
     inside = [t for t in trades if _sources(t, holders)]
-    taken: list[Cell] = []
-    groups: list[object] = []
-    for t in inside:
-        origin = t.next.cell.origin  # type: ignore[union-attr]
-        if t.next.cell in holders:
-            taken.append(t.next.cell)  # type: ignore[arg-type]
-        elif origin.group not in groups:
-            groups.append(origin.group)
-            taken += origin.cells
-    own = [t.holder for t in inside]
-    fits = len(taken) == len(own) and all(c in own for c in taken) and all(c in taken for c in own)
+    fits = permuted([t.next.cell for t in inside], [t.holder for t in inside])  # type: ignore[misc]
     return inside if fits else []
 
 

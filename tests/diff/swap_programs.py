@@ -85,7 +85,7 @@ def rotations_in_a_while_under_a_condition() -> tuple[Function, Args]:
     return _traded(turn)
 
 
-@case(6.0, copied=1.0)
+@case(6.5, copied=1.0)
 def swaps_of_swaps() -> tuple[Function, Args]:
     """Conditions in conditions, in a loop in a loop."""
 
@@ -123,7 +123,7 @@ def swaps_with_arrays_given_up() -> tuple[Function, Args]:
     return _traded(turn)
 
 
-@case(6.0, copied=1.0)
+@case(6.0, copied=3.0)
 def inner_loops_that_seldom_replace() -> tuple[Function, Args]:
     """An inner loop makes its array anew each turn, and has none in most turns of the outer one."""
 
