@@ -83,8 +83,13 @@ class Planner:
     # --- blocks -------------------------------------------------------------------------------------------------------
 
     def top(self, block: Block) -> Plan:
-        """The plan of a block whose forward and return sweep share one scope."""
-        plan = self.block(block, {})
+        """The plan of a block whose forward and return sweep share one scope.
+
+        All its names are had there, but what branches and accumulations overwrite: they undo it, lest it be copied.
+        """
+        looped = {x for let in block if isinstance(let.op, Loop | While) for x in self.derivation.taken(let)}
+        bound = [v for let in block if not isinstance(let.op, Read) for v in let.vars if isinstance(v.type, Array)]
+        plan = self.block(block, {v: Undone.WITHIN for v in bound if v not in looped})
         for step in plan.steps:
             step.recorded = True
         return plan

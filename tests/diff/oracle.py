@@ -118,6 +118,27 @@ def check_vjp(f: Function, values: Sequence[Any], rtol: float = 1e-9) -> Ratio:
     return Ratio(max(0, result.cost.work - ends) / max(1, primal.cost.work), result.cost.copied)
 
 
+def check_second(f: Function, values: Sequence[Any], rtol: float = 1e-7) -> Ratio:
+    """Reverse over reverse: <gradient, u> pulled back is H u by the complex step of the gradient (so H is symmetric).
+
+    The ratio is to the work of value and gradient.
+    """
+    wrt = float_params(f)
+    g = gradient(f, wrt)
+    pulled = vjp(g, wrt)
+    check(pulled)
+    first, count = evaluate(dce(g), values), len(f.body.outs)
+    u = tangents(values, wrt, 4)
+    floats = [k for k, o in enumerate(g.body.outs) if is_float(o)]
+    cotangents = [np.zeros(np.shape(first.values[k])) if k < count else u[wrt[k - count]] for k in floats]
+    given = [*values, *cotangent_arguments(g, cotangents)]
+    second = evaluate(pulled, given)
+    for got, want in zip(second.values[len(first.values) :], along(g, values, u)[count:], strict=True):
+        np.testing.assert_allclose(got, want, rtol=rtol, atol=1e-8)
+    ends = sum(np.size(v) for v in (*given, *first.values))
+    return Ratio(max(0, second.cost.work - ends) / max(1, first.cost.work), second.cost.copied)
+
+
 def check_jvp(f: Function, values: Sequence[Any], rtol: float = 1e-9) -> float:
     """Tangents against the complex step; the ratio of the work."""
     wrt = float_params(f)

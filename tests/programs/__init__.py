@@ -2,6 +2,7 @@
 
 from . import (  # noqa: F401
     aliasing,
+    any_loop,
     branches,
     calls,
     dtypes,
