@@ -4,8 +4,8 @@
 
 with C independent of all sizes, and copied elements within a multiple of the inputs.  The arrays grow a hundredfold
 while the turns stay few, so that one copy a turn would be far out of bounds.  Their derivatives are right, of first and
-second order, and those of programs of all constructs (tests/core/generate.py) of second order.  A hundred programs here, twenty thousand in the slow run; tests/diff/test_reverse.py has more of first
-order.
+second order, and those of programs of all constructs (tests/core/generate.py) of second order.  A hundred programs
+here, twenty thousand in the slow run; tests/diff/test_reverse.py has more of first order.
 """
 
 from __future__ import annotations
