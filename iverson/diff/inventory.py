@@ -92,8 +92,9 @@ class _Labels:
                     self.how[winner] = "winner"
                     self.sites[winner] = step.let.site
             case LoopRecord():
-                for log in record.logs.values():
-                    self._log(log, step.let.site)
+                for turned in record.undo.values():
+                    if turned is not None:
+                        self._log(turned.updates, step.let.site)
             case BranchRecord():
                 for x, (_, log) in record.undo.items():
                     self._log(log, step.let.site, x)
@@ -106,7 +107,7 @@ class _Labels:
             case Region(parts):
                 olds = [old for _, old in parts]
             case AppendLog():
-                olds = [*log.columns, *([] if log.stamp is None else [log.stamp])]
+                olds = [*log.columns]
                 self.logged.update((v, log) for v in olds)
         for old in olds:
             self.how[old] = "overwritten"

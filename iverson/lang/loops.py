@@ -16,7 +16,7 @@ from iverson.lang import signals
 from iverson.lang.branch import and_, follow, if_, not_
 from iverson.lang.carry import Again, State, array_type, repeatedly
 from iverson.lang.dtypes import Kind, core_dtype
-from iverson.lang.errors import error
+from iverson.lang.errors import StagingError, error
 from iverson.lang.iterate import Steps, steps
 from iverson.lang.num import Num, as_bool, constant, integer, is_scalar, kind_of, known, truth
 from iverson.lang.raising import attempt, unreachable
@@ -112,6 +112,8 @@ def _loop(found: Steps, body: Callable[..., Any], after: Sequence[str], head: Se
         with state.scope(held.turn):
             signal = attempt(lambda: body(found.at(integer(index, 0, (base, offset - 1)))))
         held.close(held.now(signal is NEVER), lambda: _some(n))
+    except (Again, StagingError) as problem:
+        held.forget(problem)
     except Exception:
         held.undo()
         raise
@@ -201,6 +203,8 @@ def _while(test: Any, found: Steps | None, body: Callable[..., Any], after: Sequ
         if endless and not any(isinstance(s.op, Check) for s in statements(Block(tuple(turn.lets), ()))):
             raise error(RuntimeError, "this while loop never ends: its condition is constant")
         _add_exit(held, exit_, found, breaks, going, signal)
+    except (Again, StagingError) as problem:
+        held.forget(problem)
     except Exception:
         held.undo()
         raise

@@ -2,6 +2,7 @@
 
 from . import (  # noqa: F401
     aliasing,
+    any_loop,
     branches,
     calls,
     dtypes,
@@ -23,6 +24,7 @@ from . import (  # noqa: F401
     special_functions,
     statistics,
     stencils,
+    swaps,
     unreached,
     whiles,
 )
