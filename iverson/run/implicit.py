@@ -11,6 +11,7 @@ differentiate the rule, in which the adjoint equation is one more solution with 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -156,7 +157,10 @@ def _run(solver: Function, f: Function, options: _Options, *args: Any) -> Any:
 
 
 def _program(f: Function, solver: Function, options: _Options) -> Function:
-    return Derived(lambda *args: solver(f, options, *args), f, solver.__name__.strip("_"))
+    program = Derived(lambda *args: solver(f, options, *args), f, solver.__name__.strip("_"))
+    if options.preconditioner is not None:  # what it depends on is watched, too
+        program.__wrapped__ = functools.partial(f, options.preconditioner)
+    return program
 
 
 # --- vectors ----------------------------------------------------------------------------------------------------------

@@ -179,7 +179,8 @@ class _Lanes:
             if not needed.isdisjoint(let.vars):
                 needed.update(_uses(let))
                 moved.insert(0, let)
-        self.lets = [let for let in self.lets if let not in moved]
+        gone = set(map(id, moved))
+        self.lets = [let for let in self.lets if id(let) not in gone]
         builder().splice(Block(tuple(moved), ()))
 
 

@@ -65,7 +65,7 @@ class Watch:
         if isinstance(x, dict):
             return self._dict(x)
         if hasattr(x, "__wrapped__"):
-            return (x.__wrapped__, *getattr(x, "rules", ()))
+            return self._dict(vars(x)) if hasattr(x, "rules") else (x.__wrapped__,)
         if isinstance(x, type):
             return self._dict(vars(x)) + list(x.__mro__[1:]) if _is_user(x) else ()
         slots = getattr(x, "__dict__", None)

@@ -217,12 +217,21 @@ def test_methods():
     assert layer.apply(1.5) == 3.0 and iv.grad(layer.apply)(1.5) == 11.0
 
 
-def test_a_new_rule_is_seen_by_new_programs():
+def test_a_new_rule_is_seen():
     f = iv.custom_jvp(lambda x: x)
-    f.defjvps(lambda t, y, x: 2.0 * t)
-    assert iv.grad(f)(1.0) == 2.0
-    f.defjvps(lambda t, y, x: 3.0 * t)
-    assert iv.grad(f)(1.0) == 3.0
+    slope = iv.grad(f)
+    for k in (2.0, 3.0):
+        f.defjvps(lambda t, y, x, k=k: k * t)
+        assert slope(1.0) == k
+
+
+def test_in_operators():
+    product = iv.custom_jvp(lambda a, b: a * b)
+    product.defjvps(lambda t, y, a, b: t * b, lambda t, y, a, b: t * a)
+    for f in (lambda x: iv.reduce(product, 1.0, x), lambda x: iv.scan(product, x, 1.0).sum()):
+        plain = iv.grad(lambda x, f=f: np.prod(x) if f(np.ones(3)) == 1.0 else np.cumprod(x).sum())(X)
+        np.testing.assert_allclose(iv.grad(f)(X), plain)
+        np.testing.assert_allclose(iv.jacfwd(f)(X), plain)
 
 
 # --- what is around a rule --------------------------------------------------------------------------------------------
