@@ -7,7 +7,7 @@ identity, so that h = x ∘ t where it began with x:
         ->  k, v = For i { B } yields Map e, Map v
             min, max:     w = Accumulate argmin { For i { Contribute w[k_i] (v_i, i) } };  t_b = v[w_b]
             mul:          t = Accumulate mul { For i { Contribute t[k_i] v_i } }           by the rule below
-            an operator:  stable counting sort by place;  a Scan that starts anew in each bin, as an operator on
+            an operator:  stable counting sort by place;  a Scan that starts anew with 1 ∘ v in each bin, an operator on
                           (first?, value): (f, x) ∘ (g, y) = (f or g, y if g else m(x, y));  t_b the last of bin b
 
     the rule of mul, with p the product of a bin's non-zeros and z the number of its zeros:
@@ -241,7 +241,8 @@ class Gather:
         def ordered(j: Var) -> tuple[Atom, ...]:
             i = b.read(order, j, safe=True)
             first = o.eq(j, b.read(starts, b.read(flat, i, safe=True), safe=True))
-            return (first, *(b.read(v, *unflatten(b, i, self.extents), safe=True) for v in values))
+            value = [b.read(v, *unflatten(b, i, self.extents), safe=True) for v in values]
+            return (first, *b.if_(first, lambda: self.combined(m.identity, value), lambda: value))
 
         elements = b.for_(count, ordered, [Map()] * (1 + len(values)))
         prefixes = b.for_(count, lambda j: [b.read(e, j, safe=True) for e in elements], [Scan(self.anew(m))])[1:]

@@ -60,10 +60,23 @@ class _Fold:
         self.elements = [frame.var(v) for v in record.elements]
         self.prefixes = [frame.var(v) for v in record.prefixes]
         self.unit = [frame.at(a) for a in self.m.identity]
-        self.floats = [k for k, v in enumerate(self.m.left) if v in record.names]  # the components with a derivative
+        self.grads = {k: g for k, g in enumerate(grads) if g is not None}
+        self.floats = self.components()
         like = [frame.at(a) for a in self.m.identity]
         self.zeros = {k: self.b.zeros(extents_of(like[k]), dtype_of(like[k])) for k in self.floats}
-        self.grads = {k: g for k, g in enumerate(grads) if g is not None}
+
+    def components(self) -> list[int]:
+        """The components of the prefixes that have an adjoint: given, or by those that depend on them."""
+        found, more = set[int](), set(self.grads)
+        while more:
+            found |= more
+            more = set[int]().union(*(self.record.by_left[k] for k in more)) - found
+        return sorted(found)
+
+    def active(self) -> list[int]:
+        """The components of the elements that have an adjoint by these."""
+        reached = set[int]().union(*(self.record.by_right[k] for k in self.floats))
+        return sorted(k for k in reached if self.record.elements[k] in self.s.active)
 
     # --- the operator -------------------------------------------------------------------------------------------------
 
@@ -87,9 +100,6 @@ class _Fold:
 
     def lefts(self) -> list[Var]:
         return [self.m.left[k] for k in self.floats]
-
-    def rights(self) -> list[Var]:
-        return [self.m.right[k] for k in self.floats]
 
     def by_left(self, frame: Frame, left: Atoms, right: Atoms, seeds: Atoms) -> list[Atom]:
         """∂₁(left ∘ right)ᵀ seeds, of the operands alone."""
@@ -129,7 +139,7 @@ class _Fold:
             return [self.b.read(a, self.o.sub(self.last, i), safe=True) for a in adjoints]
 
         m = self.m
-        active = [k for k, a in enumerate(self.record.elements) if a in self.s.active and k in self.floats]
+        active = self.active()
         wanted = [m.right[k] for k in active]
 
         def sweep(child: Frame) -> tuple[Var, ...]:
@@ -176,7 +186,7 @@ class _Fold:
 
         def element(j: Var) -> list[Atom]:
             i = o.sub(self.last, j)
-            following = self.either(o.gt(j, 0), lambda: self.element(o.add(i, 1)), self.unit)
+            following = self.element(o.min(o.add(i, 1), self.last))  # of the last none, whose part is nothing
             return [*self.prefix(i), *following, *self.seeds(i, j)]
 
         def then(*both: Atom) -> list[Atom]:
@@ -219,7 +229,7 @@ class _Fold:
         assert inverse is not None
         total = [self.frame.at(v) for v in self.names]
         seeds = [self.grads.get(k, self.zeros[k]) for k in self.floats]
-        active = [k for k, a in enumerate(self.record.elements) if a in self.s.active and k in self.floats]
+        active = self.active()
 
         def body(i: Var) -> list[Atom]:
             element = self.element(i)
