@@ -24,6 +24,7 @@ from iverson.backend import (
     loopir,
     memory,
     residuals,
+    scans,
     schedule,
     special,
     warning,
@@ -131,6 +132,7 @@ def compile(
     program = lower(expand.run(function), layouts=layouts, committed=committed)
     if not exact:
         program.exact = not checks.run(program) and tells
+        scans.run(program)
         residuals.run(program, reassociate)
         schedule.run(program, reassociate)
     memory.run(program)

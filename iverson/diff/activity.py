@@ -97,7 +97,8 @@ class _Activity:
                 self.accumulate(let, accs, inits, body)
             case Contribute(acc, _, values):
                 assert isinstance(acc.type, Accumulator)
-                self.mark(acc, any(map(self.has, values)) or self.monoid(acc.type.monoid, values))
+                some = self.monoid(acc.type.monoid, values)
+                self.mark(acc, some or any(map(self.has, values)))
             case Loop(_, _, carry, inits, body) | While(carry, inits, _, body):
                 self.marks(carry, inits)
                 self.block(body)

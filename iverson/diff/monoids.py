@@ -36,6 +36,8 @@ from iverson.diff.sweep import Sweep
 
 Atoms: TypeAlias = Sequence[Atom]
 
+CHOICES = ("min", "max")
+
 
 def fold(s: Sweep, frame: Frame, step: Step, record: MonoidRecord) -> None:
     grads = [s.take(frame, v) for v in step.let.vars]
@@ -60,10 +62,23 @@ class _Fold:
         self.elements = [frame.var(v) for v in record.elements]
         self.prefixes = [frame.var(v) for v in record.prefixes]
         self.unit = [frame.at(a) for a in self.m.identity]
-        self.floats = [k for k, v in enumerate(self.m.left) if v in record.names]  # the components with a derivative
+        self.grads = {k: g for k, g in enumerate(grads) if g is not None}
+        self.floats = self.components()
         like = [frame.at(a) for a in self.m.identity]
         self.zeros = {k: self.b.zeros(extents_of(like[k]), dtype_of(like[k])) for k in self.floats}
-        self.grads = {k: g for k, g in enumerate(grads) if g is not None}
+
+    def components(self) -> list[int]:
+        """The components of the prefixes that have an adjoint: given, or by those that depend on them."""
+        found, more = set[int](), set(self.grads)
+        while more:
+            found |= more
+            more = set[int]().union(*(self.record.by_left[k] for k in more)) - found
+        return sorted(found)
+
+    def active(self) -> list[int]:
+        """The components of the elements that have an adjoint by these."""
+        reached = set[int]().union(*(self.record.by_right[k] for k in self.floats))
+        return sorted(k for k in reached if self.record.elements[k] in self.s.active)
 
     # --- the operator -------------------------------------------------------------------------------------------------
 
@@ -88,9 +103,6 @@ class _Fold:
     def lefts(self) -> list[Var]:
         return [self.m.left[k] for k in self.floats]
 
-    def rights(self) -> list[Var]:
-        return [self.m.right[k] for k in self.floats]
-
     def by_left(self, frame: Frame, left: Atoms, right: Atoms, seeds: Atoms) -> list[Atom]:
         """∂₁(left ∘ right)ᵀ seeds, of the operands alone."""
         return self.pulled(self.operands(), frame, self.record.operands, (left, right), seeds, self.lefts())
@@ -102,6 +114,10 @@ class _Fold:
 
     def prefix(self, i: Atom) -> list[Atom]:
         return [self.b.read(p, i, safe=True) for p in self.prefixes]
+
+    def following(self, i: Atom) -> list[Atom]:
+        """a_{i+1}; for the last, whose λ has no other part, any."""
+        return self.element(self.o.min(self.o.add(i, 1), self.last))
 
     def either(self, p: Atom, then: Callable[[], Atoms], orelse: Atoms) -> list[Atom]:
         return list(self.b.if_(p, lambda: tuple(then()), lambda: tuple(orelse)))
@@ -122,14 +138,14 @@ class _Fold:
     # --- the sweep ----------------------------------------------------------------------------------------------------
 
     def sweep(self) -> None:
-        along = self.along_functions if self._is_one_scalar() else self.along_triples
+        along = self.along_functions if self._is_function() else self.along_triples
         adjoints = along()  # λ, from the last
 
         def after(i: Atom) -> list[Atom]:
             return [self.b.read(a, self.o.sub(self.last, i), safe=True) for a in adjoints]
 
         m = self.m
-        active = [k for k, a in enumerate(self.record.elements) if a in self.s.active and k in self.floats]
+        active = self.active()
         wanted = [m.right[k] for k in active]
 
         def sweep(child: Frame) -> tuple[Var, ...]:
@@ -146,10 +162,15 @@ class _Fold:
             self.s.add(self.frame, self.record.elements[k], g)
         self.identity(after)
 
-    def _is_one_scalar(self) -> bool:
-        """One scalar, and a derivative that is no choice: a factor c = 0 must not meet an infinite λ."""
-        smooth = all(isinstance(let.op, Prim) and let.op.name not in ("min", "max", "select") for let in self.m.body)
-        return smooth and len(self.m.left) == 1 and isinstance(self.m.left[0].type, Scalar)
+    def _is_function(self) -> bool:
+        """One scalar, and a derivative that is no choice, or nothing but one: c = 0 must not meet an infinite λ."""
+        smooth = all(isinstance(let.op, Prim) and let.op.name not in (*CHOICES, "select") for let in self.m.body)
+        one = len(self.m.left) == 1 and isinstance(self.m.left[0].type, Scalar)
+        return one and (smooth or self._is_choice())
+
+    def _is_choice(self) -> bool:
+        lets = self.m.body.lets
+        return len(lets) == 1 and isinstance(lets[0].op, Prim) and lets[0].op.name in CHOICES
 
     def along_functions(self) -> tuple[Var, ...]:
         """λ as a scan of the functions λ -> b + c λ."""
@@ -159,12 +180,12 @@ class _Fold:
         def element(j: Var) -> list[Atom]:
             i = o.sub(self.last, j)
 
-            def slope() -> list[Atom]:
-                return self.by_left(self.frame, self.prefix(i), self.element(o.add(i, 1)), [one])
-
-            return [*self.either(o.gt(j, 0), slope, [zero]), *self.seeds(i, j)]
+            return [*self.by_left(self.frame, self.prefix(i), self.following(i), [one]), *self.seeds(i, j)]
 
         def then(c: Atom, b: Atom, c2: Atom, b2: Atom) -> list[Atom]:
+            if self._is_choice():
+                passes = o.ne(c2, 0.0)
+                return [o.select(passes, c, zero), o.add(b2, o.select(passes, b, zero))]
             return [o.mul(c2, c), o.add(b2, o.mul(c2, b))]
 
         return (self.b.scan(self.b.operator([one, zero], then), self.n, element)[1],)
@@ -176,8 +197,7 @@ class _Fold:
 
         def element(j: Var) -> list[Atom]:
             i = o.sub(self.last, j)
-            following = self.either(o.gt(j, 0), lambda: self.element(o.add(i, 1)), self.unit)
-            return [*self.prefix(i), *following, *self.seeds(i, j)]
+            return [*self.prefix(i), *self.following(i), *self.seeds(i, j)]
 
         def then(*both: Atom) -> list[Atom]:
             later, earlier = both[: len(both) // 2], both[len(both) // 2 :]
@@ -219,7 +239,7 @@ class _Fold:
         assert inverse is not None
         total = [self.frame.at(v) for v in self.names]
         seeds = [self.grads.get(k, self.zeros[k]) for k in self.floats]
-        active = [k for k, a in enumerate(self.record.elements) if a in self.s.active and k in self.floats]
+        active = self.active()
 
         def body(i: Var) -> list[Atom]:
             element = self.element(i)

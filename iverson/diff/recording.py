@@ -199,9 +199,9 @@ class Planner:
         names = active(m.body, [v for v in (*m.left, *m.right) if v in self.active])
         read = {r.vars[0]: r.op.array for r in op.body if isinstance(r.op, Read)}
         elements = tuple(read[e] for e in op.body.outs if isinstance(e, Var))
-        record = MonoidRecord(
-            m, elements, let.vars, self.block(m.body, {}), Planner(names, self.derivation).block(m.body, {}), names
-        )
+        operands = Planner(names, self.derivation).block(m.body, {})
+        whole, left, right = self.block(m.body, {}), _depends(m, m.left, names), _depends(m, m.right, names)
+        record = MonoidRecord(m, elements, let.vars, whole, operands, names, left, right)
         if isinstance(y, Scan):
             return (let,), record
         outside = [a for a in (*free(m.body, (*m.left, *m.right)), *m.identity) if a in self.active]
@@ -361,6 +361,12 @@ class Planner:
         if scalars:
             record.slots |= {v: Slot(w, stacked=True) for v, w in zip(scalars, closed[-1].columns, strict=True)}
         return whole, closed
+
+
+def _depends(m: Operator, operands: Sequence[Var], names: set[Var]) -> list[set[int]]:
+    """For each component of an operator's result, on which components of one operand it depends differentiably."""
+    reached = [active(m.body, [v]) if v in names else set[Var]() for v in operands]
+    return [{k for k, found in enumerate(reached) if out in found} for out in m.body.outs]
 
 
 def _updates(plan: Plan, chain: Sequence[Let]) -> Updates:

@@ -190,6 +190,8 @@ class MonoidRecord:
     whole: Plan  # of the operator, with what is free in it
     operands: Plan  # of the operator as a function of its operands alone,
     names: set[Var]  # and what then has a derivative
+    by_left: list[set[int]]  # for each component of the result, the components of the operands that it depends on
+    by_right: list[set[int]]
 
 
 @dataclass

@@ -48,49 +48,143 @@ def stop_gradient(x: Any) -> Any:
     return x
 
 
-def _length(xs: Any) -> int:
-    lengths = {np.shape(leaf)[0] for leaf in optree.tree_leaves(xs)}
-    if len(lengths) != 1:
-        raise ValueError(f"the arrays must have one length along axis 0, not {sorted(lengths)}")
-    return lengths.pop()
+# --- reductions, scans, histograms ------------------------------------------------------------------------------------
+
+ONE_AXIS = "the values of a histogram are arrays with one axis: give the columns of a matrix as a tuple"
 
 
-def _row(xs: Any, i: int) -> Any:
-    return optree.tree_map(lambda leaf: leaf[i], xs)
+def other_structure(what: str, given: Any, wanted: Any) -> str:
+    return f"{what} has the structure {given}, the elements have {wanted}"
 
 
-def reduce(op: Callable[[Any, Any], Any], identity: Any, xs: Any) -> Any:
-    """op over the rows xs[0], xs[1], ... along axis 0; op is associative and `identity` is neutral.
+def other_rank(what: str, given: int, wanted: int) -> str:
+    kinds = [f"an array with {rank} axes" if rank else "a number" for rank in (given, wanted)]
+    return f"{what} is {kinds[0]}, where an element is {kinds[1]}"
 
-    `xs` may be a pytree of arrays of one length: op takes and gives such a tree of rows.
+
+def other_dtype(what: str, given: Any, wanted: Any) -> str:
+    return f"{what} has dtype {given}, the elements have {wanted}: use .astype"
+
+
+def fits(given: Any, wanted: Any, exact: bool) -> bool:
+    """May a value of a dtype stand for an element?"""
+    return given == wanted if exact else np.can_cast(given, wanted, "same_kind")
+
+
+class _Elements:
+    """The elements of a tree of arrays, eagerly: rows along axis 0."""
+
+    def __init__(self, xs: Any) -> None:
+        leaves, self.spec = optree.tree_flatten(xs)
+        self.arrays = [np.asarray(leaf) for leaf in leaves]
+        if not leaves or any(not a.ndim for a in self.arrays):
+            raise ValueError("arrays with an axis 0 are needed")
+        lengths = {len(a) for a in self.arrays}
+        if len(lengths) != 1:
+            raise ValueError(f"the arrays must have one length along axis 0, not {sorted(lengths)}")
+        self.length = lengths.pop()
+
+    def tree(self, leaves: Any) -> Any:
+        return optree.tree_unflatten(self.spec, leaves)
+
+    def row(self, i: int) -> Any:
+        return self.tree([a[i] for a in self.arrays])
+
+    def leaves(self, tree: Any, what: str, exact: bool = True) -> list[Any]:
+        """The leaves of an element; what isn't `exact`, the identity, is cast and broadcast."""
+        leaves, spec = optree.tree_flatten(tree)
+        if spec != self.spec:
+            raise TypeError(other_structure(what, spec, self.spec))
+        out = []
+        for leaf, a in zip(leaves, self.arrays, strict=True):
+            x, shape = np.asarray(leaf), a.shape[1:]
+            if x.ndim > len(shape) or (exact and x.ndim != len(shape)):
+                raise TypeError(other_rank(what, x.ndim, len(shape)))
+            if exact and x.shape != shape:
+                raise ValueError(f"{what} must have the shape of an element, {shape}, not {x.shape}")
+            weak = isinstance(leaf, bool | int | float) and not isinstance(leaf, np.generic)
+            if not fits(x.dtype, a.dtype, exact and not weak):
+                raise TypeError(other_dtype(what, x.dtype, a.dtype))
+            out.append(np.broadcast_to(x, shape).astype(a.dtype)[()])
+        return out
+
+    def identity(self, tree: Any) -> Any:
+        return self.tree(self.leaves(tree, "the identity", exact=False))
+
+    def combined(self, op: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
+        return self.tree(self.leaves(op(left, right), "the operator's result"))
+
+
+def reduce(
+    op: Callable[[Any, Any], Any],
+    identity: Any,
+    xs: Any,
+    inverse: Callable[[Any, Any], Any] | None = None,
+) -> Any:
+    """identity ∘ xs[0] ∘ xs[1] ∘ ..., along axis 0, in this order: op(a, b) is a ∘ b.
+
+    `xs` may be a pytree of arrays of one length: op takes and gives such a tree of their rows, of the same shapes and
+    dtypes, and so is `identity` (whose numbers are cast and broadcast).  op may use what is around it: derivatives
+    reach that, too.
+
+    In a program this is a parallel reduction, and so is its derivative, with no loop over the elements.  For that op
+    must be associative, and `identity` neutral on both sides: it is no initial value.  Neither can be checked; an op
+    that isn't associative gives a result and a derivative that depend on how the sequence is split.
+
+    `inverse` is for the derivative of an op that is commutative and can be undone: inverse(op(b, a), a) is b, but for
+    rounding, for every element a and b the rest of them.  Then nothing but the result is kept.  It is not used where op
+    depends on something around it that has a derivative.
+
+    Raises TypeError where op or identity has another structure, rank or dtype than the elements, ValueError where the
+    lengths or shapes differ.
+
+    >>> iv.reduce(lambda a, b: a * b, 1.0, np.array([2.0, 3.0, 4.0]))
+    np.float64(24.0)
+    >>> def compose(f, g):  # x -> f[0] x + f[1], then g
+    ...     return f[0] * g[0], g[0] * f[1] + g[1]
+    >>> a, b = iv.reduce(compose, (1.0, 0.0), (np.array([2.0, 3.0]), np.array([1.0, 1.0])))
+    >>> float(a), float(b)
+    (6.0, 4.0)
+
+    Derivatives: Paszke et al., Parallelism-preserving automatic differentiation for second-order array languages
+    (FHPNC 2021); Bruun et al., Reverse-mode AD of multi-reduce and scan in Futhark (IFL 2023).
     """
-    out = identity
-    for i in range(_length(xs)):
-        out = op(out, _row(xs, i))
+    elements = _Elements(xs)
+    out = elements.identity(identity)
+    for i in range(elements.length):
+        out = elements.combined(op, out, elements.row(i))
     return out
 
 
 def scan(
     op: Callable[[Any, Any], Any], xs: Any, identity: Any = None, exclusive: bool = False, reverse: bool = False
 ) -> Any:
-    """The results of op over xs[0], ..., xs[i] for each i, along axis 0; op is associative.
+    """xs[0], xs[0] ∘ xs[1], xs[0] ∘ xs[1] ∘ xs[2], ..., along axis 0: op(a, b) is a ∘ b.
 
-    `exclusive` leaves xs[i] out, and starts with the identity.  `reverse` reverses xs before and the result after.
+    `xs` may be a pytree of arrays of one length, and so is the result; op and `identity` are as in `iv.reduce`.  The
+    identity may be left out where op is a sum, product, minimum, maximum or the like of two numbers.  `exclusive`
+    leaves xs[i] out of result i, which starts with the identity.  `reverse` reverses xs before and the result after.
+
+    In a program this is a parallel scan, and so is its derivative.  Raises what `iv.reduce` raises, and ValueError for
+    an exclusive scan without identity.
+
+    >>> iv.scan(lambda a, b: a + b, np.array([1.0, 2.0, 3.0]))
+    array([1., 3., 6.])
+    >>> iv.scan(np.maximum, np.array([1.0, 3.0, 2.0]), -np.inf, exclusive=True, reverse=True)
+    array([  3.,   2., -inf])
     """
     if exclusive and identity is None:
         raise ValueError("an exclusive scan needs the identity of its operator")
-    n = _length(xs)
-    order = range(n - 1, -1, -1) if reverse else range(n)
-    out, rows = identity, []
-    for i in order:
+    elements = _Elements(xs)
+    out = None if identity is None else elements.identity(identity)
+    order = range(elements.length)
+    results = [np.empty_like(a) for a in elements.arrays]
+    for i in reversed(order) if reverse else order:
         before = out
-        out = _row(xs, i) if out is None else op(out, _row(xs, i))
-        rows.append(before if exclusive else out)
-    if reverse:
-        rows.reverse()
-    if not rows:
-        return optree.tree_map(np.copy, xs)
-    return optree.tree_map(lambda leaf, *parts: np.stack(parts).astype(leaf.dtype, copy=False), xs, *rows)
+        out = elements.row(i) if out is None else elements.combined(op, out, elements.row(i))
+        for result, leaf in zip(results, optree.tree_leaves(before if exclusive else out), strict=True):
+            result[i] = leaf
+    return elements.tree(results)
 
 
 def histogram(
@@ -102,29 +196,43 @@ def histogram(
     initial: Any = None,
     mode: str = "error",
 ) -> Any:
-    """Reduce by index: out[indices[i]] = op(out[indices[i]], values[i]) for all i, starting with `initial`.
+    """Reduction by index: out[k] = initial[k] ∘ values[i] ∘ values[j] ∘ ... over the i < j < ... with indices[i] == k.
 
-    `initial` is the identity everywhere unless given.  `values` may be a tuple of arrays; op then takes and gives
-    tuples.  An index outside of 0 ... size - 1 is an error, or with mode="drop" its value is left out.
+    `initial`, of length `size`, is the identity everywhere unless given.  `values` may be a tuple of arrays with one
+    axis; op then takes and gives tuples of numbers, and so are `identity` and `initial`.  op is as in `iv.reduce`.  An
+    index outside of 0 ... size - 1 is an IndexError, or with mode="drop" its value is left out.
+
+    The derivative is parallel as well: for min and max it is that of the first value that attains it, for products that
+    of the product without each, for other operators that of a scan of the values in the order of their bins.  Schenck
+    et al., AD for an array language with nested parallelism (SC 2022).
+
+    Raises IndexError, ValueError for another `mode` or lengths that differ, and the TypeErrors of `iv.reduce`.
+
+    >>> iv.histogram(np.maximum, -np.inf, np.array([0, 2, 0]), np.array([1.0, 5.0, 3.0]), 3)
+    array([  3., -inf,   5.])
     """
     if mode not in ("error", "drop"):
         raise ValueError(f"mode is 'error' or 'drop', not {mode!r}")
+    elements, at = _Elements(values if isinstance(values, tuple) else (values,)), np.asarray(indices)
+    if at.ndim != 1 or any(a.ndim != 1 for a in elements.arrays):
+        raise ValueError(ONE_AXIS)
+    if len(at) != elements.length:
+        raise ValueError(f"indices and values must have one length ({len(at)} and {elements.length})")
     many = isinstance(values, tuple)
-    columns = [np.asarray(v) for v in (values if many else (values,))]
-    units = identity if many else (identity,)
-    starts = (None,) * len(columns) if initial is None else initial if many else (initial,)
-    outs = [
-        np.full(size, unit, v.dtype) if start is None else np.array(start, v.dtype)
-        for v, unit, start in zip(columns, units, starts, strict=True)
-    ]
-    for i, at in enumerate(np.asarray(indices)):
-        if 0 <= at < size:
-            old, value = tuple(o[at] for o in outs), tuple(v[i] for v in columns)
-            new = op(old, value) if many else (op(old[0], value[0]),)
+    unit = elements.identity(identity if many else (identity,))
+    starts = unit if initial is None else initial if many else (initial,)
+    outs = [np.broadcast_to(x, (size,)).astype(a.dtype) for x, a in zip(starts, elements.arrays, strict=True)]
+
+    def combine(left: Any, right: Any) -> Any:
+        return op(left, right) if many else (op(left[0], right[0]),)
+
+    for i, k in enumerate(at):
+        if 0 <= k < size:
+            new = elements.combined(combine, tuple(o[k] for o in outs), elements.row(i))
             for out, x in zip(outs, new, strict=True):
-                out[at] = x
+                out[k] = x
         elif mode == "error":
-            raise IndexError(f"index {at} is out of bounds for {size} bins")
+            raise IndexError(f"index {k} is out of bounds for {size} bins")
     return tuple(outs) if many else outs[0]
 
 

@@ -53,24 +53,37 @@ class Element:
         if any(d.kind == "c" for d in self.dtypes):
             raise error(TypeError, "operators on complex numbers are not available: use pairs of reals")
 
-    def atoms(self, tree: Any, what: str) -> tuple[Any, ...]:
-        """The leaves of a tree of this structure, as core atoms of this element's types."""
+    def atoms(self, tree: Any, what: str, exact: bool = True) -> tuple[Any, ...]:
+        """The leaves of a tree of this structure, as core atoms of this element's types.
+
+        What isn't `exact`, the identity, is cast and broadcast to them.
+        """
         leaves, spec = optree.tree_flatten(tree)
         if spec != self.spec:
-            raise error(TypeError, f"{what} has the structure {spec}, the elements have {self.spec}")
-        out = []
-        for leaf, d, sample in zip(leaves, self.dtypes, self.samples, strict=True):
-            x = lift(leaf)
-            if isinstance(x, Arr) and not x.ndim:
-                x = x.read(())
-            if isinstance(sample, Arr) != isinstance(x, Arr):
-                x = elementwise(lambda _, v: v, sample, x) if isinstance(sample, Arr) else self._misfit(what)
-            out.append(element(x, d))
-        return tuple(out)
+            raise error(TypeError, functional.other_structure(what, spec, self.spec))
+        return tuple(
+            self.atom(lift(leaf), d, sample, what, exact)
+            for leaf, d, sample in zip(leaves, self.dtypes, self.samples, strict=True)
+        )
 
     @staticmethod
-    def _misfit(what: str) -> Any:
-        raise error(TypeError, f"{what} is an array where the elements are numbers")
+    def atom(x: Any, dtype: np.dtype[Any], sample: Any, what: str, exact: bool) -> Any:
+        if isinstance(x, Arr) and not x.ndim:
+            x = x.read(())
+        rank, wanted = (v.ndim if isinstance(v, Arr) else 0 for v in (x, sample))
+        if rank > wanted or (exact and rank != wanted):
+            raise error(TypeError, functional.other_rank(what, rank, wanted))
+        given = x.dtype if isinstance(x, Arr) else kind_of(x).dtype
+        weak = not isinstance(x, Arr) and kind_of(x).weak
+        if not functional.fits(given, dtype, exact and not weak):
+            raise error(TypeError, functional.other_dtype(what, given, dtype))
+        if isinstance(sample, Arr):
+            if isinstance(x, Arr):
+                for n, m in zip(x.shape, sample.shape[wanted - rank :], strict=True):
+                    shapes.require_same(n, m, f"{what} must have the shape of an element")
+            if rank < wanted:
+                x = elementwise(lambda _, v: v, sample, x)
+        return element(x, dtype)
 
     def tree(self, atoms: Sequence[Any]) -> Any:
         return optree.tree_unflatten(self.spec, [_value(a, d) for a, d in zip(atoms, self.dtypes, strict=True)])
@@ -84,17 +97,23 @@ def _value(atom: Any, dtype: np.dtype[Any]) -> Any:
     return owned(atom, dtype) if extents_of(atom) else Num(atom)
 
 
-def monoid_of(op: Callable[..., Any], identity: Any, elements: Element) -> Monoid:
+def monoid_of(
+    op: Callable[..., Any], identity: Any, elements: Element, inverse: Callable[..., Any] | None = None
+) -> Monoid:
     """The core monoid of a Python operator."""
-    unit = elements.atoms(identity, "the identity")
+    unit = elements.atoms(identity, "the identity", exact=False)
     left, right = elements.variables("l"), elements.variables("r")
-    state = current()
-    with state.scope(Each()) as scope:
-        out = attempt(lambda: _call(op, elements.tree(left), elements.tree(right)))
-        out = elements.tree(left) if out is NEVER else out
-        outs = elements.atoms(out, "the operator's result")
-    body = state.block(scope, outs)
-    return _builtin(unit, left, right, body) or Operator(unit, left, right, body)
+
+    def body_of(function: Callable[..., Any], what: str) -> Block:
+        state = current()
+        with state.scope(Each()) as scope:
+            out = attempt(lambda: _call(function, elements.tree(left), elements.tree(right)))
+            outs = elements.atoms(elements.tree(left) if out is NEVER else out, what)
+        return state.block(scope, outs)
+
+    body = body_of(op, "the operator's result")
+    back = None if inverse is None else body_of(inverse, "the inverse's result")
+    return _builtin(unit, left, right, body) or Operator(unit, left, right, body, back)
 
 
 def _builtin(unit: Sequence[Any], left: Sequence[Var], right: Sequence[Var], body: Block) -> Monoid | None:
@@ -139,10 +158,10 @@ def _sample(row: Callable[[Any], Any]) -> Element:
 
 
 @implements(functional.reduce)
-def reduce(op: Callable[..., Any], identity: Any, xs: Any) -> Any:
+def reduce(op: Callable[..., Any], identity: Any, xs: Any, inverse: Callable[..., Any] | None = None) -> Any:
     n, row = _rows(xs)
     elements = _sample(row)
-    m = monoid_of(op, identity, elements)
+    m = monoid_of(op, identity, elements, inverse)
     outs = in_parallel((n,), lambda i: elements.atoms(row(i), "a row"), (Reduce(m),))
     return elements.tree(outs)
 
@@ -161,7 +180,10 @@ def scan(op: Callable[..., Any], xs: Any, identity: Any = None, exclusive: bool 
     outs = in_parallel((n,), lambda i: elements.atoms(row(at(i)), "a row"), yields)
     arrays = [owned(v, d) for v, d in zip(outs, elements.dtypes, strict=True)]
     if exclusive:
-        unit = [_value(a, d) for a, d in zip(elements.atoms(identity, "the identity"), elements.dtypes, strict=True)]
+        unit = [
+            _value(a, d)
+            for a, d in zip(elements.atoms(identity, "the identity", exact=False), elements.dtypes, strict=True)
+        ]
         arrays = [_shifted(a, u) for a, u in zip(arrays, unit, strict=True)]
     if reverse:
         arrays = [a.view(a.shape, lambda index: (n - 1 - index[0], *index[1:])) for a in arrays]
@@ -208,9 +230,9 @@ def histogram(
     many = isinstance(values, tuple)
     columns = [lift_array(v) for v in (values if many else (values,))]
     where = lift_array(indices)
-    for v in columns:
+    for v in (where, *columns):
         if v.ndim != 1:
-            raise error(ValueError, "the values of a histogram are arrays with one axis")
+            raise error(ValueError, functional.ONE_AXIS)
         shapes.require_same(where.shape[0], v.shape[0], "indices and values must have one length")
     elements = _sample(lambda i: tuple(v.read((i,)) for v in columns) if many else columns[0].read((i,)))
     m = monoid_of(op, identity, elements)
@@ -251,7 +273,7 @@ def _accumulate(m: Monoid, inits: Sequence[Arr], where: Arr, columns: Sequence[A
                 add()
             return ()
 
-        in_parallel(where.shape, contribute, ())
+        in_parallel(columns[0].shape, contribute, ())
         return ()
 
     from iverson.lang.values import materialise
