@@ -15,7 +15,22 @@ from typing import Any
 
 import numpy as np
 
-from iverson.backend import checks, cpu, expand, interrupt, linear, loopir, memory, residuals, schedule, special
+from iverson.backend import (
+    checks,
+    copies,
+    cpu,
+    elements,
+    expand,
+    interrupt,
+    linear,
+    loopir,
+    memory,
+    merge,
+    relax,
+    residuals,
+    schedule,
+    special,
+)
 from iverson.backend.abi import OUT_OF_MEMORY, Layout
 from iverson.backend.context import Unsupported
 from iverson.backend.emit import emit
@@ -114,8 +129,14 @@ def compile(
     program = lower(expand.run(function), layouts=layouts, committed=committed)
     if not exact:
         program.exact = not checks.run(program)
+        copies.run(program)
+        merge.run(program)
+        elements.run(program)
+        if reassociate:
+            relax.run(program)
         residuals.run(program, reassociate)
         schedule.run(program, reassociate)
+        relax.lanes(program, reassociate)
     memory.run(program)
     interrupt.run(program)
     text, imports = emit(program, symbol=SYMBOL, reassociate=reassociate)
