@@ -213,19 +213,34 @@ class Case:
 
     def weighed(self) -> Callable[..., Any]:
         """A function of the program's arguments and `weights_like` that gives <weights, outcome>."""
-        f, mutates = self.program.function, self.program.mutates
+        return weighed(self.program)
 
-        def weighed(*args: Any) -> Any:
-            args, weights = args[:-1], args[-1]
-            outcome = [f(*args)]
-            for k in mutates:
-                outcome.append(args[k])
-            total = 0.0
-            for x, w in zip([x for x in state.flatten(outcome)[0] if x is not None], weights, strict=True):
-                total = total + np.sum((w * x).real)
-            return total
 
-        return weighed
+def outcome_leaves(program: Program) -> Callable[..., list[Any]]:
+    """A function of the program's arguments that gives the leaves of its outcome."""
+    f, mutates = program.function, program.mutates
+
+    def outcome(*args: Any) -> list[Any]:
+        found = [f(*args)]
+        for k in mutates:
+            found.append(args[k])
+        return [x for x in state.flatten(found)[0] if x is not None]
+
+    return outcome
+
+
+def weighed(program: Program) -> Callable[..., Any]:
+    """A function of the program's arguments, and of a weight for each leaf of its outcome: the weighted sum."""
+    outcome = outcome_leaves(program)
+
+    def weighed(*args: Any) -> Any:
+        args, weights = args[:-1], args[-1]
+        total = 0.0
+        for x, w in zip(outcome(*args), weights, strict=True):
+            total = total + np.sum((w * x).real)
+        return total
+
+    return weighed
 
 
 def inner(xs: Sequence[Any], ys: Sequence[Any]) -> float:

@@ -2,7 +2,8 @@
 
 ratio       work of value and gradient, beyond the inputs and outputs, beside the primal's
 flatness    the ratio at three times the size, beside that
-tape        elements alive beyond the primal's and the inputs' and outputs', per unit of the primal's work
+tape        bytes alive beyond the primal's and the inputs' and outputs', per element that the primal writes: one of an
+            array that it makes or updates, or a scalar that a turn of a loop hands on
 statements  core statements of value and gradient, beside the primal's
 seconds     of processor time: staging, differentiation, optimisation and compilation at LLVM's lowest level
 """
@@ -36,7 +37,7 @@ class Costs:
 # programs whose values grow beyond all bounds at three times the size
 GROWTH = {"several_updates_of_one_element_in_a_turn": 2}
 
-CEILINGS = Costs(ratio=6.5, flatness=1.25, tape=0.4, statements=6.0, seconds=10.0)
+CEILINGS = Costs(ratio=6.5, flatness=1.25, tape=10.0, statements=6.0, seconds=10.0)
 
 # programs above a ceiling: by how much at most, and why; one that has come down must leave
 EXCEPTIONS: dict[str, dict[str, float]] = {
@@ -53,7 +54,11 @@ EXCEPTIONS: dict[str, dict[str, float]] = {
     "log_sum_exp_of_prefixes": {"statements": 6.2},
     "operators_with_free_variables": {"ratio": 6.7, "statements": 7.6},
     "many_short_reductions": {"ratio": 6.9, "statements": 6.4},
-    "bubble_sort_floats": {"tape": 0.46},
+    # results of inner reductions, which the primal has in registers, or as one scalar a turn, are stored
+    "nbody_forces": {"tape": 100.0},
+    "knapsack": {"tape": 29.0},
+    "vector_fixed_point": {"tape": 14.5},
+    "gaussian_mixture": {"tape": 12.5},
 }
 
 
@@ -63,25 +68,21 @@ def largest(program: Program) -> int:
 
 
 @dataclass(frozen=True)
-class _Counts:
-    work: int
-    gradient: int  # beyond inputs and outputs
-    tape: int
-
-    @property
-    def ratio(self) -> float:
-        return self.gradient / max(self.work, 1)
+class Counts:
+    ratio: float
+    tape: float
 
 
-def _counted(case: Case, primal: Function, vjp: Function) -> _Counts:
+def counted(case: Case, primal: Function, vjp: Function) -> Counts:
+    """What value and gradient cost beside the primal, beyond inputs and outputs."""
     value = evaluate(primal, case.values)
     values = [*case.values, *case.added(vjp, case.seeds(value.values))]
     both = evaluate(vjp, values)
     ends = sum(np.size(v) for v in (*values, *both.values))
-    return _Counts(
-        value.cost.work,
-        max(0, both.cost.work - ends),
-        max(0, both.cost.peak - value.cost.peak - ends),
+    room = sum(np.asarray(v).nbytes for v in (*values, *both.values))
+    return Counts(
+        max(0, both.cost.work - ends) / max(value.cost.work, 1),
+        max(0, both.cost.room - value.cost.room - room) / max(value.cost.writes, 1),
     )
 
 
@@ -92,14 +93,14 @@ def costs(program: Program) -> Costs:
     vjp = reverse.vjp(primal, case.active)
     backend.compile(optimise(vjp), level=0).code.load()
     seconds = time.process_time() - start
-    small = _counted(case, primal, vjp)
+    small = counted(case, primal, vjp)
     grown = Case(program, GROWTH.get(program.name, 3) * largest(program))
     primal_grown = prepare(grown.function)
-    large = _counted(grown, primal_grown, reverse.vjp(primal_grown, grown.active))
+    large = counted(grown, primal_grown, reverse.vjp(primal_grown, grown.active))
     return Costs(
         large.ratio,
         large.ratio / max(small.ratio, 1.0),
-        large.tape / max(large.work, 1),
+        large.tape,
         length(vjp) / max(length(primal), 1),
         seconds,
     )

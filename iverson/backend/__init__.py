@@ -17,12 +17,16 @@ import numpy as np
 
 from iverson.backend import (
     checks,
+    copies,
     cpu,
+    elements,
     expand,
     interrupt,
     linear,
     loopir,
     memory,
+    merge,
+    relax,
     residuals,
     scans,
     schedule,
@@ -133,8 +137,14 @@ def compile(
     if not exact:
         program.exact = not checks.run(program) and tells
         scans.run(program)
+        copies.run(program)
+        merge.run(program)
+        elements.run(program)
+        if reassociate:
+            relax.run(program)
         residuals.run(program, reassociate)
         schedule.run(program, reassociate)
+        relax.lanes(program, reassociate)
     memory.run(program)
     interrupt.run(program)
     text, imports = emit(program, symbol=SYMBOL, reassociate=reassociate)

@@ -79,6 +79,7 @@ class _Emitter:
         self.metadata: list[str] = []
         self.scopes: dict[Buffer, tuple[str, str]] = {}
         self.all_scopes = ""
+        self.group = ""  # of the accesses of a loop whose turns are apart
         self.vectorises = False  # is this the body of an innermost loop that may?
         self.arithmetic = Arithmetic(self.fresh, reassociate)
 
@@ -208,7 +209,8 @@ class _Emitter:
     def alias(self, buffer: Buffer) -> str:
         """The metadata of an access."""
         own, others = self.scopes.get(buffer, ("", self.all_scopes))
-        return (f", !alias.scope {own}" if own else "") + (f", !noalias {others}" if others else "")
+        group = f", !llvm.access.group {self.group}" if self.group else ""
+        return (f", !alias.scope {own}" if own else "") + (f", !noalias {others}" if others else "") + group
 
     # --- memory -----------------------------------------------------------------------------------------------------
 
@@ -492,21 +494,28 @@ class _Emitter:
         self.lines.append("")
         holes = self._phis(stmt.carries, before)
         outside, self.vectorises = self.vectorises, stmt.tag != "seq" and not _has_loops(stmt.body)
+        self.group = self.node("distinct !{}") if stmt.tag == "apart" else ""
+        parallel = f", !llvm.loop {self._parallel(self.group)}" if self.group else ""
         with self.scope():
             self.block(stmt.body)
-        self.vectorises = outside
+        self.vectorises, self.group = outside, ""
         following, more = self.fresh(stmt.index.hint), self.fresh("more")
         self.line(f"{following} = add nuw nsw i64 {index}, 1")
         self.line(f"{more} = icmp slt i64 {following}, {high}")
         self.lines[latch] = f"  {index} = phi i64 [ {low}, %{before} ], [ {following}, %{self.label} ]"
         self._close(stmt.carries, holes)
         last = self.label
-        self.branch(more, loop, done)
+        self.branch(more, loop, done, parallel)
         self.open(done)
         for c in stmt.carries:
             init, value = self.text(c.init), self.text(c.next)
             edges = f"[ {init}, %{before} ], [ {value}, %{last} ]"
             self.line(f"{self.define(c.out)} = phi {type_text(c.out.type)} {edges}")
+
+    def _parallel(self, group: str) -> str:
+        """What says of a loop that its accesses depend on none of another turn."""
+        accesses = self.node(f'!{{!"llvm.loop.parallel_accesses", {group}}}')
+        return self.node(f"distinct !{{!{len(self.metadata)}, {accesses}}}")
 
     def while_(self, stmt: loopir.While) -> None:
         loop, body, done = self.labels("while", "body", "done")

@@ -18,6 +18,7 @@ becoming `next` at the end of a turn, and `out` behind the loop.  A loop's tag s
 
     seq      in order
     any      its turns may run in any order, combining carries with their monoids
+    apart    like any; no two turns touch an element that one of them writes
     simd     like any; lanes
     thread   like any; in chunks on the pool
     tile     a block of a loop that was split
@@ -27,10 +28,11 @@ Statements are mutable so that schedules can rewrite them in place; registers an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from iverson.core.syntax import I64, DType, Literal, Site
 
@@ -397,6 +399,24 @@ def entered(stmt: Stmt) -> list[Reg]:
             return [c.reg for c in stmt.carries]
         case _:
             return []
+
+
+def renamed(body: Sequence[Stmt], env: Mapping[Reg, Value]) -> list[Stmt]:
+    """Statements with registers replaced by others; those in which none is are the same objects."""
+    return [_renamed(stmt, env) for stmt in body]
+
+
+def _renamed(x: Any, env: Mapping[Reg, Value]) -> Any:
+    if isinstance(x, Reg):
+        return env.get(x, x)
+    if isinstance(x, list | tuple):
+        parts = [_renamed(p, env) for p in x]
+        return x if all(map(operator.is_, parts, x)) else type(x)(parts)
+    if isinstance(x, View | Carry | Join | ByReference | Stmt):
+        before = {f.name: getattr(x, f.name) for f in fields(x)}
+        after = {name: _renamed(v, env) for name, v in before.items()}
+        return x if all(after[name] is v for name, v in before.items()) else replace(x, **after)
+    return x
 
 
 # --- printing ---------------------------------------------------------------------------------------------------------

@@ -48,6 +48,7 @@ from iverson.core.meter import (
     fail,
     levels,
     out_of_bounds,
+    scalars,
 )
 from iverson.core.ownership import Owner, consumed, copies
 from iverson.core.rewrite import atoms, blocks, statements, type_atoms
@@ -172,7 +173,7 @@ class _Machine:
         for (p, slot, shape), a in zip(self.params, args, strict=True):
             frame[slot] = self.argument(p, a, shape(frame))
         values, span = self.entry(frame)
-        return Result(values, Cost(meter.work, meter.copied, span, meter.peak))
+        return Result(values, Cost(meter.work, meter.copied, span, meter.peak, meter.room, meter.writes))
 
     def argument(self, p: Var, value: Any, shape: tuple[int, ...]) -> Any:
         """A parameter's value: an array of its dtype and extents; a copy, not counted, if the program may write it."""
@@ -184,7 +185,7 @@ class _Machine:
         if array.shape != shape:
             raise ValueError(f"{p.hint} has shape {array.shape}, not {shape}")
         if donated:
-            self.meter.hold(array.size)
+            self.meter.hold(array.size, array.nbytes)
         return array
 
     # --- slots, types ---------------------------------------------------------------------------------------------
@@ -208,7 +209,7 @@ class _Machine:
 
     # --- blocks -----------------------------------------------------------------------------------------------------
 
-    def block(self, block: Block) -> Run:
+    def block(self, block: Block, writes: int = 0) -> Run:
         meter = self.meter
         steps = [*self.release(self.copies.on_entry(block))]
         work = 0
@@ -216,14 +217,17 @@ class _Machine:
             match let.op:
                 case Prim(name):
                     work += prims.TABLE[name].cost
-                case Read() | Contribute() | Check():
+                case Read() | Check():
                     work += 1
+                case Contribute(acc, _, values):
+                    work, writes = work + 1, writes + (_accumulator(acc).monoid != "append") * len(values)
             steps += [self.statement(let), *self.release(self.copies.after(let))]
         take = self.take(block, block.outs)
         steps_at_end = self.release(self.copies.on_exit(block))
 
         def run(f: Frame) -> tuple[Values, int]:
             meter.work += work
+            meter.writes += writes
             if meter.work > meter.limit:
                 raise WorkLimit(f"more work than {meter.limit}")
             span = work
@@ -242,7 +246,7 @@ class _Machine:
 
         def step(f: Frame) -> int:
             for s in slots:
-                meter.live -= f[s].size
+                meter.drop(f[s])
                 f[s] = None
             return 0
 
@@ -353,7 +357,7 @@ class _Machine:
             meter.work += row.cost(shapes, params)
             for v in values:
                 if isinstance(v, np.ndarray):
-                    meter.fresh(v.size)
+                    meter.fresh(v.size, v.nbytes)
             bind(f, values)
             return row.span(shapes)
 
@@ -388,7 +392,7 @@ class _Machine:
     def loop(self, let: Let, op: Loop) -> Step:
         extent, index, site = self.slot(op.extent), self.slot(op.index), let.site
         take, enter, bind = self.take(let, op.inits), self.binder(op.carry), self.binder(let.vars)
-        body, stack = self.block(op.body), self.meter.stack
+        body, stack = self.block(op.body, scalars(op.carry)), self.meter.stack
         k = len(op.carry)
         emits = [_element(let.vars[k + e], out) for e, out in enumerate(op.body.outs[k:])]
         shapes = [self.shape(t) for t in emits]
@@ -410,7 +414,7 @@ class _Machine:
 
     def while_(self, let: Let, op: While) -> Step:
         take, enter, bind = self.take(let, op.inits), self.binder(op.carry), self.binder(let.vars)
-        cond, body = self.block(op.cond), self.block(op.body)
+        cond, body = self.block(op.cond), self.block(op.body, scalars(op.carry))
 
         def step(f: Frame) -> int:
             carries, span = take(f), 0
@@ -485,9 +489,9 @@ class _Machine:
             meter.work += int(np.size(right[0]))
             for v in right:
                 if isinstance(v, np.ndarray):
-                    meter.live -= v.size
+                    meter.drop(v)
                     if fresh:
-                        meter.fresh(v.size)
+                        meter.fresh(v.size, v.nbytes)
             return combine(left, right), 1
 
         unit = monoids.identity(m, elements[0].dtype) if elements else ()
@@ -541,9 +545,10 @@ class _Machine:
     def contribute(self, let: Let, op: Contribute) -> Step:
         t, acc, site = _accumulator(op.acc), self.slot(op.acc), let.site
         index, values, meter = [self.slot(i) for i in op.index], [self.slot(v) for v in op.values], self.meter
+        room = sum(np.dtype(d.value).itemsize for d in t.dtypes)
 
         def push(f: Frame) -> int:
-            meter.fresh(len(values))
+            meter.fresh(len(values), room)
             for column, v in zip(f[acc], values, strict=True):
                 column.append(f[v])
             return 0

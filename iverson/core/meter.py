@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Protocol, TypeAlias
 
 import numpy as np
 
-from iverson.core.syntax import DType, Site
+from iverson.core.syntax import DType, Scalar, Site, Var
 
 Frame: TypeAlias = list[Any]
 Values: TypeAlias = tuple[Any, ...]
@@ -18,37 +18,49 @@ Combine: TypeAlias = Callable[[Frame, Values, Values], tuple[Values, int]]  # tw
 
 @dataclass(frozen=True)
 class Cost:
+    """`peak` counts elements alive, `room` bytes; `writes` elements made or contributed to, and scalars carried on."""
+
     work: int
     copied: int
     span: int
     peak: int
+    room: int
+    writes: int
 
 
 class Meter:
     """The counts of one run, and the arrays it makes."""
 
-    __slots__ = ("complex_step", "copied", "limit", "live", "peak", "work")
+    __slots__ = ("complex_step", "copied", "held", "limit", "live", "peak", "room", "work", "writes")
 
     def __init__(self, complex_step: bool) -> None:
         self.complex_step = complex_step
         self.reset(math.inf)
 
     def reset(self, limit: float) -> None:
-        self.work = self.copied = self.live = self.peak = 0
+        self.work = self.copied = self.live = self.peak = self.held = self.room = self.writes = 0
         self.limit = limit
 
-    def hold(self, size: int) -> None:
-        """So many elements more are alive."""
+    def hold(self, size: int, room: int) -> None:
+        """So many elements more are alive, of so many bytes."""
         self.live += size
+        self.held += room
         self.peak = max(self.peak, self.live)
+        self.room = max(self.room, self.held)
 
-    def fresh(self, size: int) -> None:
+    def drop(self, array: Any) -> None:
+        """An array is gone."""
+        self.live -= array.size
+        self.held -= array.nbytes
+
+    def fresh(self, size: int, room: int) -> None:
         """An array is made."""
         self.work += size
-        self.hold(size)
+        self.writes += size
+        self.hold(size, room)
 
     def copy(self, array: Any) -> Any:
-        self.fresh(array.size)
+        self.fresh(array.size, array.nbytes)
         self.copied += array.size
         return array.copy()
 
@@ -63,7 +75,7 @@ class Meter:
             fail(ValueError(f"negative dimensions are not allowed: {shape}"), site)
         array = np.empty(shape, self.dtype(dtype))
         if not inner:
-            self.fresh(array.size)
+            self.fresh(array.size, array.nbytes)
         return array
 
 
@@ -80,6 +92,11 @@ def out_of_bounds(indices: Iterable[Any], shape: Sequence[int], site: Site | Non
             written = i if i >= 0 else i - n
             fail(IndexError(f"index {written} is out of bounds for axis {axis} with size {n}"), site)
     raise AssertionError("all indices are in bounds")
+
+
+def scalars(carry: Iterable[Var]) -> int:
+    """How many scalars a turn hands on."""
+    return sum(isinstance(c.type, Scalar) for c in carry)
 
 
 def levels(count: int) -> int:
@@ -136,7 +153,7 @@ class Fold:
         self.total = identity
         for v in identity:
             if isinstance(v, np.ndarray):
-                meter.fresh(v.size)
+                meter.fresh(v.size, v.nbytes)
 
     def put(self, f: Frame, k: int, values: Values) -> None:
         self.total, span = self.combine(f, self.total, values)

@@ -42,6 +42,7 @@ def _split(let: Let, op: For) -> list[Let]:
     if len(op.index) > 1 and op.yields:
         return [let]
     groups = _groups([i for i in body if isinstance(i.op, Contribute)])
+    groups.sort(key=lambda group: not _moves(group, op.index[-1]))
     if len(groups) < 2:
         return [let]
     outs: list[tuple[Atom, ...]] = [op.body.outs, *(() for _ in groups[1:])]
@@ -80,6 +81,11 @@ def _groups(sites: list[Let]) -> list[list[Let]]:
         else:
             found.append(site)
     return groups
+
+
+def _moves(group: list[Let], index: Var) -> bool:
+    """Does every turn of an index have places of its own?  (Such loops come first: they may be one again, in lanes.)"""
+    return all(isinstance(site.op, Contribute) and index in site.op.index for site in group)
 
 
 def _conflict(a: Let, b: Let) -> bool:

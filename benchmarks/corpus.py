@@ -1,0 +1,159 @@
+"""`python -m benchmarks.corpus [--check] [name...]`: what gradients of the programs of the corpus cost by the clock.
+
+clock       seconds of value and gradient of the weighted outcome, beside those of the weighted outcome: medians of the
+            thread's CPU time, in turns, at a size where the latter takes some 50 us
+tape        as in tests/corpus_costs.py, of the optimised programs: what is compiled
+statements  core statements of value and gradient, beside the primal's, before optimisation
+seconds     of the first call of value and gradient: staging, differentiation, optimisation, LLVM
+
+`--check` exits with status 1 if a program is above a ceiling that it isn't excused from; one that is above by the clock
+is measured a second time.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+import iverson as iv
+from benchmarks.__main__ import medians
+from iverson.diff import reverse
+from iverson.lang import state
+from iverson.opt.pipeline import optimise, prepare
+from tests.corpus import Case, outcome_leaves, weighed
+from tests.corpus_costs import GROWTH, counted, largest, length
+from tests.programs import PROGRAMS, Program
+from tests.programs.registry import projection_weights
+
+ENOUGH = 50e-6  # seconds of the primal that mean something
+LARGEST = 2**18  # numbers that go in and out: beyond, the memory's speed is what is measured
+DOUBLINGS = 10
+# programs that mean something at one size only
+FIXED = {"while_loop_square_root": "to eleven places: it goes on for ever for a large number"}
+
+
+@dataclass(frozen=True)
+class Costs:
+    clock: float
+    tape: float
+    statements: float
+    seconds: float
+
+
+CEILINGS = Costs(clock=6.0, tape=16.0, statements=6.0, seconds=10.0)
+
+# programs above a ceiling: by how much at most, and why
+EXCEPTIONS: dict[str, dict[str, float]] = {}
+
+
+class Timed:
+    """A program's weighted outcome and its gradient, compiled as functions of arrays and numbers alone."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        leaves, self.tree = state.flatten(program.arguments(program.large))
+        self.count = len(leaves)
+        starts = np.cumsum([0, *(len(state.flatten(a)[0]) for a in program.arguments(program.large))])
+        wrt = [leaf for k in program.wrt for leaf in range(starts[k], starts[k + 1])]
+        floats = tuple(k for k in wrt if np.asarray(leaves[k]).dtype.kind == "f")
+        whole = weighed(program)
+
+        def flat(*leaves: Any) -> Any:
+            return whole(*state.unflatten(self.tree, list(leaves[: self.count])), leaves[self.count :])
+
+        def pure(*leaves: Any) -> Any:
+            return iv.functional(flat)(*leaves)[0]
+
+        def outcome(*leaves: Any) -> Any:
+            return iv.functional(outcome_leaves(program))(*state.unflatten(self.tree, list(leaves)))[0]
+
+        self.outcome = iv.jit(outcome)
+        self.primal, self.gradient = iv.jit(pure), iv.value_and_grad(flat, argnums=floats)
+
+    def arguments(self, n: int) -> list[Any]:
+        """The leaves of the program's arguments at a size, and weights of its outcome."""
+        leaves = state.flatten(self.program.arguments(n))[0]
+        found = [np.asarray(x) for x in self.outcome(*leaves)]
+        return [*leaves, *(projection_weights(x, k, 0)[()] for k, x in enumerate(found))]
+
+
+def once(call: Callable[[], Any]) -> float:
+    begin = time.thread_time()
+    call()
+    return time.thread_time() - begin
+
+
+def sized(timed: Timed) -> tuple[int, list[Any]]:
+    """A size at which the primal takes long enough, or the largest that there is, and the arguments."""
+    n = timed.program.large
+    args = timed.arguments(n)
+    for _ in range(0 if timed.program.name in FIXED else DOUBLINGS):
+        if 2 * sum(map(np.size, args)) > LARGEST:
+            break
+        if min(once(partial(timed.primal, *args)) for _ in range(3)) >= ENOUGH:
+            break
+        try:
+            larger = timed.arguments(2 * n)
+            timed.primal(*larger)
+        except (ArithmeticError, ValueError, IndexError):
+            break
+        n, args = 2 * n, larger
+    return n, args
+
+
+def clock(timed: Timed, args: Sequence[Any]) -> float:
+    """Seconds of the gradient, in those of the primal."""
+    primal, gradient = medians([partial(timed.primal, *args), partial(timed.gradient, *args)], 0.2, 7)
+    return gradient / primal
+
+
+def measured(program: Program) -> tuple[int, Costs]:
+    """The size by the clock, and the costs."""
+    timed = Timed(program)
+    n, args = sized(timed)
+    begin = time.process_time()
+    timed.gradient(*args)
+    seconds = time.process_time() - begin
+    ratio = clock(timed, args)
+    if ratio > allowed(program).clock:
+        ratio = min(ratio, clock(timed, args))
+    case = Case(program, GROWTH.get(program.name, 3) * largest(program))
+    primal = prepare(case.function)
+    vjp = reverse.vjp(primal, case.active)
+    tape = counted(case, optimise(primal), optimise(vjp)).tape
+    return n, Costs(ratio, tape, length(vjp) / max(length(primal), 1), seconds)
+
+
+def allowed(program: Program) -> Costs:
+    return Costs(**{**asdict(CEILINGS), **EXCEPTIONS.get(program.name, {})})
+
+
+def main(arguments: Sequence[str]) -> int:
+    names = [a for a in arguments if not a.startswith("-")]
+    chosen = [p for p in PROGRAMS if p.differentiable and (not names or any(name in p.name for name in names))]
+    columns = [f.name for f in fields(Costs)]
+    print(f"{'':52}{'size':>9}", *(f"{c:>10}" for c in columns))
+    breaches: list[str] = []
+    for program in chosen:
+        n, costs = measured(program)
+        print(f"{program.name:52}{n:9}", *(f"{getattr(costs, c):10.2f}" for c in columns), flush=True)
+        limits = allowed(program)
+        breaches += [
+            f"{program.name}: {c} above {getattr(limits, c)}" for c in columns if getattr(costs, c) > getattr(limits, c)
+        ]
+    print("\n".join(breaches))
+    return 1 if breaches and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as nowhere:  # what is on disk isn't compiled
+        os.environ["XDG_CACHE_HOME"] = nowhere
+        sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,189 @@
+"""A loop in order whose turns don't depend on each other is a loop in any order; what may run in lanes is told to LLVM.
+
+    for i seq:                             if 0 < n:
+        v = a[k]                               v = a[k]
+        b[k + 1 + i] += f(v)         ->        for i any; s = 0:
+        b[k] += g(v)                               b[k + 1 + i] += f(v)
+                                                   s = s <add> g(v)
+                                               b[k] += s
+
+`lanes` tags innermost loops whose accesses are proven to meet in equal turns only as `apart`: LLVM need not find out,
+and can't for rows of one array.  A sum in a place of memory is reassociated like any other.  Loops of a few turns are
+written out where that makes the loop around them such a loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from iverson.backend import loopir as ir
+from iverson.backend import unroll
+from iverson.backend.invariance import inner_registers
+from iverson.backend.loopir import Carry, For, If, Join, Load, Program, Reg, Stmt, Store, Value
+from iverson.backend.places import Access, Places, accesses
+from iverson.core.syntax import BOOL, DType, Literal
+
+MOST = 100  # statements of a loop in which others were written out
+
+_FLAT = ir.Compute | ir.Combine | Load | Store
+
+
+def run(program: Program) -> None:
+    """Rewrite the innermost loops in order, in place."""
+    places = Places(program.body)
+    program.body[:] = _block(program.body, places, "seq")
+
+
+def lanes(program: Program, reassociate: bool = True) -> None:
+    """Tag the innermost loops that are proven to run in lanes, in place; sums in memory would keep one from it."""
+    places = Places(program.body)
+    if reassociate:
+        program.body[:] = _block(program.body, places, "any")
+    for stmt in ir.walk(program.body):
+        if isinstance(stmt, For) and stmt.tag == "any" and _flat(stmt) and _independent(stmt, accesses([stmt]), places):
+            stmt.tag = "apart"
+
+
+def _flat(loop: For) -> bool:
+    return all(isinstance(s, _FLAT) for s in loop.body)
+
+
+def _independent(loop: For, among: Iterable[Access], places: Places) -> bool:
+    """Do the turns meet only themselves?"""
+    inside, among = frozenset(inner_registers(loop)), list(among)
+    return all(
+        places.meet_in_turn(a.view, loop.index, b.view, loop.index, inside)
+        for n, a in enumerate(among)
+        for b in among[n:]
+        if isinstance(a, Store) or isinstance(b, Store)
+    )
+
+
+def _block(body: list[Stmt], places: Places, tag: str) -> list[Stmt]:
+    out: list[Stmt] = []
+    for stmt in body:
+        for inner in ir.blocks(stmt):
+            inner[:] = _block(inner, places, tag)
+        relaxed: list[Stmt] | None = None
+        if isinstance(stmt, For) and stmt.tag == tag:
+            relaxed = _relaxed(stmt, places) if _flat(stmt) else _flattened(stmt, places)
+        out += [stmt] if relaxed is None else relaxed
+    return out
+
+
+def _flattened(loop: For, places: Places) -> list[Stmt] | None:
+    """A loop whose only loops are short, with these written out, if its turns are apart then."""
+    short = [s for s in loop.body if isinstance(s, For) and unroll.short(s)]
+    if not short or not all(isinstance(s, _FLAT) or s in short for s in loop.body):
+        return None
+    body, ends = unroll.written_out(loop.body, [c.next for c in loop.carries])
+    carries = [replace(c, next=end) for c, end in zip(loop.carries, ends, strict=True)]
+    flat = replace(loop, body=body, carries=carries)
+    places.learn([flat])
+    relaxed = _relaxed(flat, places) or [flat]
+    (made,) = [s for s in ir.walk(relaxed) if isinstance(s, For)]
+    fits = made.tag == "any" and len(made.body) <= MOST
+    return relaxed if fits and _independent(made, accesses([made]), places) else None
+
+
+@dataclass(frozen=True, eq=False)
+class _Sum:
+    """place <add>= value, in a turn."""
+
+    load: Load
+    combine: ir.Combine
+    store: Store
+
+    @property
+    def value(self) -> Value:
+        return self.combine.right if self.combine.left is self.load.out else self.combine.left
+
+    @property
+    def parts(self) -> tuple[Stmt, ...]:
+        return self.load, self.combine, self.store
+
+    def behind(self, total: Reg) -> list[Stmt]:
+        """Once, behind the loop."""
+        load = replace(self.load, out=Reg(self.load.out.type, self.load.out.hint))
+        combine = replace(self.combine, out=Reg(self.load.out.type, "add"), left=load.out, right=total)
+        return [load, combine, Store(load.view, combine.out)]
+
+
+def _relaxed(loop: For, places: Places) -> list[Stmt] | None:
+    """The loop with its turns in any order, and its sums in one place in a register; None if it may not be or was."""
+    if not all(_is_sum(loop, c.reg, c.next) for c in loop.carries):
+        return None
+    sums = _sums(loop, places)
+    steady = [s for s in sums if _invariant(s.load, loop)]
+    moving = {id(p) for s in sums if s not in steady for p in s.parts}
+    gone = {id(p) for s in steady for p in s.parts}
+    rest = [a for a in accesses(loop.body) if id(a) not in gone]
+    stores = [a for a in rest if isinstance(a, Store)] + [s.store for s in steady]
+    fixed = [a for a in rest if isinstance(a, Load) and _invariant(a, loop) and id(a) not in moving]
+    fixed = [a for a in fixed if all(places.apart(a.view, o.view) for o in stores)]
+    rest = [a for a in rest if a not in fixed]
+    if not all(places.apart(s.store.view, a.view) for s in steady for a in rest if id(a) not in moving):
+        return None
+    if not steady if loop.tag == "any" else not _independent(loop, rest, places):
+        return None
+    carries, after = list(loop.carries), []
+    for s in steady:
+        dtype = s.load.out.type
+        assert isinstance(dtype, DType)
+        total, end = Reg(dtype, s.load.out.hint), Reg(dtype, s.load.out.hint)
+        (combine,) = ir.renamed([s.combine], {s.load.out: total})
+        carries.append(Carry(total, Literal(0.0 if dtype.is_float else 0, dtype), s.combine.out, end))
+        after += s.behind(end)
+        gone.discard(id(s.combine))
+        loop.body[loop.body.index(s.combine)] = combine
+    gone |= {id(a) for a in fixed}
+    new = For(loop.index, loop.low, loop.high, [s for s in loop.body if id(s) not in gone], carries, "any")
+    return _guarded(new, fixed, after, len(loop.carries), places)
+
+
+def _guarded(loop: For, before: Sequence[Stmt], after: list[Stmt], own: int, places: Places) -> list[Stmt]:
+    """The loop with what is done once around it, if it turns at all."""
+    if not before and not after:
+        return [loop]
+    turns = Reg(BOOL, "turns")
+    joins: list[Join] = []
+    for c in loop.carries[:own]:
+        inner = Reg(c.out.type, c.out.hint)
+        joins.append(Join(c.out, inner, c.init))
+        c.out = inner
+    guarded = If(turns, [*before, loop, *after], [], joins)
+    places.learn([guarded])
+    return [ir.Compute(turns, "lt", (loop.low, loop.high)), guarded]
+
+
+def _is_sum(loop: For, reg: Reg, value: Value, end: Stmt | None = None) -> bool:
+    """Is a value a register combined with something, which nothing in the loop sees (but for `end`)?"""
+    made = [s for s in loop.body if isinstance(s, ir.Combine) and s.out is value]
+    if len(made) != 1 or not made[0].free or (made[0].left is reg) == (made[0].right is reg):
+        return False
+    users = [s for s in loop.body if any(v is reg for v in ir.used(s))]
+    seen = [s for s in loop.body if any(v is value for v in ir.used(s)) and s is not end]
+    carried = [c for c in loop.carries if c.next is value and c.reg is not reg]
+    return len(users) == 1 and not seen and not carried
+
+
+def _invariant(s: Access, loop: For) -> bool:
+    inside = inner_registers(loop)
+    return all(not isinstance(v, Reg) or v not in inside for v in s.view.prefix)
+
+
+def _sums(loop: For, places: Places) -> list[_Sum]:
+    """The sums in places of memory: loaded, added to, stored, and nothing between that may be there."""
+    found: list[_Sum] = []
+    for at, store in enumerate(loop.body):
+        if not isinstance(store, Store):
+            continue
+        made = next((s for s in loop.body if isinstance(s, ir.Combine) and s.out is store.value), None)
+        loads = [s for s in loop.body[:at] if isinstance(s, Load) and places.same(s.view, store.view)]
+        if made is None or made.monoid != "add" or not loads or not _is_sum(loop, loads[-1].out, store.value, store):
+            continue
+        between = loop.body[loop.body.index(loads[-1]) : at]
+        if all(places.apart(s.view, store.view) for s in between if isinstance(s, Store)):
+            found.append(_Sum(loads[-1], made, store))
+    return found

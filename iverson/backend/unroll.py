@@ -1,0 +1,48 @@
+"""Loops of a few turns, known in number, written out.
+
+for k in 0..2; s = s0: s' = s <add> x[i, k]     ->     s1 = s0 <add> x[i, 0];  s2 = s1 <add> x[i, 1]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from iverson.backend import loopir as ir
+from iverson.backend.loopir import For, Load, Reg, Stmt, Store, Value
+from iverson.core.syntax import Literal
+
+TURNS = 8
+
+
+def short(loop: For) -> bool:
+    """Is it a flat loop of so few turns that they are written out?"""
+    low, high = loop.low, loop.high
+    plain = ir.Compute | ir.Combine | Load | Store
+    if not (isinstance(low, Literal) and isinstance(high, Literal)) or not all(isinstance(s, plain) for s in loop.body):
+        return False
+    return int(high.value) - int(low.value) <= TURNS
+
+
+def written_out(body: Iterable[Stmt], outs: Sequence[Value] = ()) -> tuple[list[Stmt], list[Value]]:
+    """Statements with the turns of their short loops one after the other, and what has become of some values."""
+    out: list[Stmt] = []
+    env: dict[Reg, Value] = {}
+    for stmt in body:
+        (stmt,) = ir.renamed([stmt], env)
+        if not (isinstance(stmt, For) and short(stmt)):
+            out.append(stmt)
+            continue
+        assert isinstance(stmt.low, Literal) and isinstance(stmt.high, Literal)
+        state: dict[Reg, Value] = {c.reg: c.init for c in stmt.carries}
+        for i in range(int(stmt.low.value), int(stmt.high.value)):
+            turn: dict[Reg, Value] = {**state, stmt.index: ir.integer(i)}
+            for inner in stmt.body:
+                (new,) = ir.renamed([inner], turn)
+                if isinstance(new, ir.Compute | ir.Combine | Load):
+                    turn[new.out] = Reg(new.out.type, new.out.hint)
+                    new = replace(new, out=turn[new.out])
+                out.append(new)
+            state = {c.reg: turn.get(c.next, c.next) if isinstance(c.next, Reg) else c.next for c in stmt.carries}
+        env.update((c.out, state[c.reg]) for c in stmt.carries)
+    return out, [env.get(v, v) if isinstance(v, Reg) else v for v in outs]
