@@ -66,7 +66,7 @@ class _Siblings:
             if env:
                 block = Substitution(env).block(Block(tuple(lets), block.outs))
             else:
-                block = Block(tuple(lets), block.outs)
+                block = with_lets(block, lets)
         return with_lets(block, [map_blocks(let, self.block) for let in block])
 
 
