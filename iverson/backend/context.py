@@ -73,6 +73,7 @@ class Frame:
     owned: dict[Buffer, set[Var]] = field(default_factory=dict)  # its live buffers, each with the names that mean it
     wants: dict[Var, View] = field(default_factory=dict)
     sizes: set[Value] = field(default_factory=set)  # known not to be negative from here on
+    dying: Sequence[Var] = ()  # the arrays that aren't used after the statement that is lowered
 
 
 class Context:
@@ -87,7 +88,6 @@ class Context:
         self.frames: list[Frame] = [Frame()]
         self.sites: list[ir.ErrorSite] = []
         self.origin: Site | None = None  # of the statement that is lowered,
-        self.unused: Sequence[Var] = ()  # and which arrays nothing uses after it, its own results among them
         self._memory_sites: dict[Site | None, int] = {}
 
     # --- statements ---------------------------------------------------------------------------------------------------
@@ -261,6 +261,10 @@ class Context:
     def owns(self, buffer: Buffer) -> bool:
         return buffer in self.frames[-1].owned
 
+    def used(self, var: Var) -> bool:
+        """Is a result of the statement that is lowered used at all?"""
+        return var not in self.frames[-1].dying
+
     def want(self, var: Var) -> View | None:
         return self.frames[-1].wants.get(var)
 
@@ -297,7 +301,7 @@ class Context:
         self.frames.append(frame)
         origin = self.origin
         for n, let in enumerate(block.lets):
-            self.origin, self.unused = let.site, chain.dying[n]
+            self.origin, frame.dying = let.site, chain.dying[n]
             self.rules[type(let.op)](self, let)
             for var in chain.dying[n]:
                 self.release(var)

@@ -13,7 +13,7 @@ from iverson.core.syntax import BOOL, I32, I64, DType, Literal, Site
 
 LARGEST = 2**31 - 1
 
-Params: TypeAlias = dict[str, object]
+Params: TypeAlias = dict[str, object]  # and "used": of each result whether it is
 Lowering: TypeAlias = Callable[[Context, list[View], list[View], Params, Site | None], None]
 
 

@@ -51,7 +51,15 @@ def lower_eigh(ctx: Context, inputs: list[View], outs: list[View], params: lapac
         ctx, I32, lapack.plus(ctx, lapack.times(ctx, integer(5), n), integer(3)), site, "integers"
     )
     cell, info = lapack.status(ctx)
-    args = [lapack.letter("V"), lapack.letter("L"), lapack.size(ctx, n), vt, lapack.leading(ctx, n), w]
+    _, vectors = _used(params)
+    args = [
+        lapack.letter("V" if vectors else "N"),
+        lapack.letter("L"),
+        lapack.size(ctx, n),
+        vt,
+        lapack.leading(ctx, n),
+        w,
+    ]
     lapack.call(ctx, "syevd", dtype, [*args, work, length, integers, count, info])
     lapack.expect(ctx, cell, "Eigenvalues did not converge", site)
 
@@ -60,7 +68,11 @@ def lower_svd(ctx: Context, inputs: list[View], outs: list[View], params: lapack
     (a,), (u, s, vt) = inputs, outs
     dtype = s.buffer.dtype
     m, n = a.extents
-    columns, left, right = (lapack.scratch(ctx, dtype, e, "columns") for e in ((n, m), (n, m), (n, n)))
+    left_used, _, right_used = _used(params)
+    vectors = left_used or right_used
+    none = (integer(1), integer(1))
+    shapes = (n, m), (n, m) if vectors else none, (n, n) if vectors else none
+    columns, left, right = (lapack.scratch(ctx, dtype, e, "columns") for e in shapes)
     lapack.transpose(ctx, columns, a)
     needed = lapack.plus(
         ctx,
@@ -72,8 +84,26 @@ def lower_svd(ctx: Context, inputs: list[View], outs: list[View], params: lapack
     integers, _ = lapack.workspace(ctx, I32, ctx.compute("mul", I64, integer(8), n), site, "integers")
     cell, info = lapack.status(ctx)
     tall, wide = lapack.leading(ctx, m), lapack.leading(ctx, n)
-    args = [lapack.letter("S"), lapack.size(ctx, m), lapack.size(ctx, n), columns, tall, s, left, tall, right, wide]
+    args = [
+        lapack.letter("S" if vectors else "N"),
+        lapack.size(ctx, m),
+        lapack.size(ctx, n),
+        columns,
+        tall,
+        s,
+        left,
+        tall,
+        right,
+        wide,
+    ]
     lapack.call(ctx, "gesdd", dtype, [*args, work, length, integers, info])
     lapack.expect(ctx, cell, "SVD did not converge", site)
-    lapack.transpose(ctx, u, left)
-    lapack.transpose(ctx, vt, right)
+    if vectors:
+        lapack.transpose(ctx, u, left)
+        lapack.transpose(ctx, vt, right)
+
+
+def _used(params: lapack.Params) -> list[bool]:
+    used = params["used"]
+    assert isinstance(used, list)
+    return used

@@ -35,7 +35,8 @@ def lower_library(ctx: Context, let: Let) -> None:
         out.buffer.stored = True
     for n in dict.fromkeys(e for v in inputs for e in v.extents if op.name not in _OWN and not isinstance(e, Literal)):
         lapack.fits(ctx, n, let.site)
-    _LOWERINGS[op.name](ctx, inputs, outs, library.with_defaults(op.name, op.params), let.site)
+    params = {**library.with_defaults(op.name, op.params), "used": [ctx.used(v) for v in let.vars]}
+    _LOWERINGS[op.name](ctx, inputs, outs, params, let.site)
     for v, out in zip(let.vars, outs, strict=True):
         ctx.bind(v, out)
 

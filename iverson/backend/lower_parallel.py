@@ -165,7 +165,7 @@ def _open(ctx: Context, let: Let, op: For, nest: _Nest) -> list[_Yield]:
         y = _Yield(kind, vs, slice(at, at + len(vs)), _is_ascending(op, kind, at), [], [])
         at += len(vs)
         if isinstance(kind, Map | Scan):
-            y.stacks = [None if v in ctx.unused and isinstance(kind, Scan) else ctx.destination(v) for v in vs]
+            y.stacks = [None if isinstance(kind, Scan) and not ctx.used(v) else ctx.destination(v) for v in vs]
         if isinstance(kind, Reduce | Scan):
             inits = _inits(ctx, kind.monoid, op.body.outs[y.outs])
             if y.ascending:

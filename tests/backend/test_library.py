@@ -188,6 +188,12 @@ def test_inside_loops() -> None:
     assert not native.LIVE
 
 
+@pytest.mark.parametrize("name, kept", [("eigh", (0,)), ("eigh", (1,)), ("svd", (1,)), ("svd", (0,)), ("svd", (2,))])
+def test_results_that_nobody_uses(name: str, kept: tuple[int, ...]) -> None:
+    a = np.random.default_rng(0).normal(size=(6, 6))
+    compare(program(lambda b, x: [b.library(name, x)[k] for k in kept], (2,)), [a])
+
+
 @pytest.mark.parametrize("inverse", [False, True])
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 4, 5, 7, 8, 17, 60, 64, 105, 121])
 def test_fourier(n: int, inverse: bool) -> None:
