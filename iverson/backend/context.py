@@ -87,7 +87,7 @@ class Context:
         self.code: list[Stmt] = []
         self.frames: list[Frame] = [Frame()]
         self.sites: list[ir.ErrorSite] = []
-        self.origin: Site | None = None  # of the statement that is lowered,
+        self.origin: Site | None = None  # of the statement that is lowered
         self._memory_sites: dict[Site | None, int] = {}
 
     # --- statements ---------------------------------------------------------------------------------------------------
