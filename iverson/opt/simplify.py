@@ -58,6 +58,7 @@ from iverson.core.syntax import (
     Scalar,
     Var,
     While,
+    Yield,
     width,
 )
 from iverson.opt.algebra import rewrite_prim
@@ -173,6 +174,8 @@ class _Simplifier:
         if isinstance(op, If):
             self.share_equal_outs(let.vars, op)
         vs = self.retype(let.vars)
+        if isinstance(op, For):
+            self.share_equal_sums(let.vars, vs, op)
         if key is not None:
             self.known[-1][key] = vs[0] if vs else literal(True)
         if len(vs) == 1:
@@ -234,6 +237,18 @@ class _Simplifier:
             if a == b and isinstance(v.type, Scalar):
                 self.env[v] = a
 
+    def share_equal_sums(self, results: Sequence[Var], named: Sequence[Var], op: For) -> None:
+        """Two reductions of the same to a scalar are one."""
+        first: dict[tuple[Yield, Atom], Var] = {}
+        at = 0
+        for kind in op.yields:
+            out = op.body.outs[at]
+            if isinstance(kind, Reduce) and isinstance(kind.monoid, str) and width(kind) == 1 and _is_scalar(out):
+                found = first.setdefault((kind, out), named[at])
+                if found is not named[at]:
+                    self.env[results[at]] = found
+            at += width(kind)
+
     def without_invariants(self, let: Let, op: Loop | While) -> bool:
         """Carries that every turn hands on unchanged are their initial values; says if nothing else is left."""
         for carry, init, out in zip(op.carry, op.inits, op.body.outs, strict=False):
@@ -264,6 +279,10 @@ class _Simplifier:
 
 def _constant(op: Prim) -> bool:
     return all(isinstance(a, Literal) for a in op.args)
+
+
+def _is_scalar(a: Atom) -> bool:
+    return isinstance(a, Var) and isinstance(a.type, Scalar)
 
 
 def _key(op: Op) -> Key | None:

@@ -45,6 +45,29 @@ def test_simplify():
     )
 
 
+def test_simplify_equal_sums():
+    b, n, x = start()
+
+    def element(i):
+        y, z = b.o.exp(b.read(x, i)), b.o.exp(b.read(x, i))
+        return y, y, z, y
+
+    add = Reduce("add")
+    p, r, s, t = b.for_(n, element, [Map(), add, add, Reduce("max")])
+    golden(
+        b.function([n, x], [p, r, s, t]),
+        simplify.run,
+        """
+            t, t1, t2 = for i < n {
+                t3 = x[i]
+                t4 = exp t3
+            } map t4; reduce add t4; reduce max t4
+        } t, t1, t1, t2
+        """,
+        ARGS,
+    )
+
+
 def test_simplify_invariant_carries():
     b, n, x = start()
     y, s = b.loop(n, [x, 0.0], lambda i, y, s: (y, b.o.add(s, b.read(y, i))), hints=["y", "s"])
