@@ -13,14 +13,13 @@ a table of live allocations; whatever way the program leaves, what is still in i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 
 from iverson.backend import abi, cpu, interrupt, loopir, recipes
-from iverson.backend.abi import ITEM_SIZE, LLVM_TYPE, MEMORY_TYPE
+from iverson.backend.abi import ITEM_SIZE, MEMORY_TYPE
 from iverson.backend.arithmetic import Arithmetic, is_elementary
 from iverson.backend.loopir import Buffer, Carry, Cell, Owner, Program, Reg, Stmt, Type, Value, View
-from iverson.backend.text import constant
+from iverson.backend.writer import Writer, type_text
 from iverson.core.syntax import BOOL, DType, Literal
 
 SCOPES = 24  # with more written buffers than this, stores carry no list of all the others
@@ -54,25 +53,17 @@ declare { i64, i1 } @llvm.umul.with.overflow.i64(i64, i64)
 """
 
 
-def type_text(t: Type) -> str:
-    return LLVM_TYPE[t] if isinstance(t, DType) else t.value
-
-
 def emit(program: Program, *, symbol: str, reassociate: bool = True) -> tuple[str, tuple[str, ...]]:
     """The module of a program, whose kernel is exported as `symbol`, and the symbols it imports."""
     return _Emitter(reassociate).module(program, symbol)
 
 
-class _Emitter:
+class _Emitter(Writer):
     def __init__(self, reassociate: bool) -> None:
-        self.lines: list[str] = []
+        super().__init__()
         self.entry: list[str] = []
-        self.names: dict[Reg, str] = {}
         self.cells: dict[Cell, str] = {}
         self.owners: dict[Owner, int] = {}
-        self.known: list[dict[tuple[str, ...], str]] = [{}]
-        self.count = 0
-        self.label = "entry"
         self.polls = False
         self.strings: list[bytes] = []
         self.exits: list[tuple[str, str]] = []  # (status, label) of the ways to fail
@@ -82,71 +73,6 @@ class _Emitter:
         self.group = ""  # of the accesses of a loop whose turns are apart
         self.vectorises = False  # is this the body of an innermost loop that may?
         self.arithmetic = Arithmetic(self.fresh, reassociate)
-
-    # --- names and text ---------------------------------------------------------------------------------------------
-
-    def fresh(self, hint: str = "t") -> str:
-        """A new name. LLVM's are of ASCII letters and digits, the hints are the user's."""
-        self.count += 1
-        return f"%{hint if hint.isascii() and hint.isidentifier() else 't'}.{self.count}"
-
-    def line(self, text: str) -> None:
-        self.lines.append(f"  {text}")
-
-    def open(self, label: str) -> None:
-        """Start a basic block."""
-        self.lines.append(f"{label}:")
-        self.label = label
-
-    def jump(self, label: str) -> None:
-        self.line(f"br label %{label}")
-
-    def branch(self, pred: str, yes: str, no: str, suffix: str = "") -> None:
-        self.line(f"br i1 {pred}, label %{yes}, label %{no}{suffix}")
-
-    def labels(self, *hints: str) -> list[str]:
-        self.count += 1
-        return [f"{h}.{self.count}" for h in hints]
-
-    def define(self, reg: Reg) -> str:
-        self.names[reg] = name = self.fresh(reg.hint)
-        return name
-
-    def text(self, value: Value) -> str:
-        return constant(LLVM_TYPE[value.dtype], value.value) if isinstance(value, Literal) else self.names[value]
-
-    def typed(self, value: Value) -> str:
-        return f"{type_text(value.dtype if isinstance(value, Literal) else value.type)} {self.text(value)}"
-
-    @contextmanager
-    def scope(self) -> Iterator[None]:
-        """What is computed inside is not known behind it."""
-        self.known.append({})
-        yield
-        self.known.pop()
-
-    def once(self, opcode: str, a: str, b: str, neutral: str = "") -> str:
-        """An i64 instruction, or the name of the same one that was computed before."""
-        if neutral and neutral in (a, b):
-            return b if a == neutral else a
-        if opcode.startswith("mul") and "0" in (a, b):
-            return "0"
-        if a.isdecimal() and b.isdecimal():
-            return str(int(a) + int(b) if opcode.startswith("add") else int(a) * int(b))
-        key = (opcode, a, b)
-        for known in reversed(self.known):
-            if key in known:
-                return known[key]
-        name = self.fresh("x")
-        self.line(f"{name} = {opcode} i64 {a}, {b}")
-        self.known[-1][key] = name
-        return name
-
-    def add(self, a: str, b: str) -> str:
-        return self.once("add nsw", a, b, "0")
-
-    def mul(self, a: str, b: str) -> str:
-        return self.once("mul nsw", a, b, "1")
 
     # --- the module -------------------------------------------------------------------------------------------------
 

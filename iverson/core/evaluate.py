@@ -25,10 +25,8 @@ import builtins
 import itertools
 import math
 import operator
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -42,13 +40,16 @@ from iverson.core.meter import (
     Frame,
     Meter,
     Prefixes,
+    Result,
     Sink,
     Stack,
     Values,
+    WorkLimit,
     fail,
     levels,
     out_of_bounds,
     scalars,
+    warn,
 )
 from iverson.core.ownership import Owner, consumed, copies
 from iverson.core.rewrite import mentioned
@@ -87,16 +88,6 @@ from iverson.core.syntax import (
 Step: TypeAlias = Callable[[Frame], int]  # runs a statement, gives its span (what the block doesn't know beforehand)
 Run: TypeAlias = Callable[[Frame], tuple[Values, int]]  # runs a block: its outs, consumed, and its span
 Take: TypeAlias = Callable[[Frame], Values]
-
-
-@dataclass(frozen=True)
-class Result:
-    values: Values
-    cost: Cost
-
-
-class WorkLimit(RuntimeError):
-    """The program did more work than the caller allowed."""
 
 
 def evaluate(function: Function, args: Sequence[Any], limit: float = math.inf) -> Result:
@@ -370,9 +361,7 @@ class _Machine:
         def step(f: Frame) -> int:
             if not f[pred]:
                 failure = kind(op.message.format(*[f[s] for s in slots]))
-                if not op.warns:
-                    fail(failure, site)
-                warnings.warn_explicit(failure, kind, *((site.file, site.line) if site else ("", 0)))
+                (warn if op.warns else fail)(failure, site)
             return 0
 
         return step

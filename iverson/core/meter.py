@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol, TypeAlias
@@ -26,6 +27,12 @@ class Cost:
     peak: int
     room: int
     writes: int
+
+
+@dataclass(frozen=True)
+class Result:
+    values: Values
+    cost: Cost
 
 
 class Meter:
@@ -79,10 +86,20 @@ class Meter:
         return array
 
 
+class WorkLimit(RuntimeError):
+    """The program did more work than the caller allowed."""
+
+
 def fail(error: Exception, site: Site | None) -> NoReturn:
     """Raise an error of the program."""
     error.site = site  # type: ignore[attr-defined]
     raise error
+
+
+def warn(warning: Exception, site: Site | None) -> None:
+    """Issue a warning of the program."""
+    assert isinstance(warning, Warning)
+    warnings.warn_explicit(warning, type(warning), *((site.file, site.line) if site else ("", 0)))
 
 
 def out_of_bounds(indices: Iterable[Any], shape: Sequence[int], site: Site | None) -> NoReturn:
