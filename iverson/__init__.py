@@ -18,7 +18,7 @@ from iverson.run.implicit import fixed_point, linear_solve, minimize, root
 from iverson.run.inspect import show
 from iverson.run.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
 from iverson.run.jit import jit
-from iverson.run.transforms import functional, grad, jvp, linear_transpose, value_and_grad, vjp
+from iverson.run.transforms import functional, grad, jet, jvp, linear_transpose, value_and_grad, vjp
 from iverson.run.vmap import vmap
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "jacfwd",
     "jacobian",
     "jacrev",
+    "jet",
     "jit",
     "jvp",
     "linear_solve",

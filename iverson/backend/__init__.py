@@ -15,7 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from iverson.backend import checks, cpu, expand, interrupt, linear, loopir, memory, residuals, schedule, special
+from iverson.backend import (
+    checks,
+    cpu,
+    expand,
+    interrupt,
+    linear,
+    loopir,
+    memory,
+    residuals,
+    schedule,
+    special,
+    warning,
+)
 from iverson.backend.abi import OUT_OF_MEMORY, Layout
 from iverson.backend.context import Unsupported
 from iverson.backend.emit import emit
@@ -42,6 +54,8 @@ class Code:
     def symbols(self) -> dict[str, int]:
         """The addresses of what the object imports."""
         foreign = {name: linear.address(name) for name in self.imports if name.startswith(linear.PREFIX)}
+        if warning.SYMBOL in self.imports:
+            foreign[warning.SYMBOL] = warning.address()
         if interrupt.FLAG in self.imports:
             foreign[interrupt.FLAG] = interrupt.address()
         return foreign | special.addresses(name for name in self.imports if name not in foreign)

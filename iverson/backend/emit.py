@@ -74,6 +74,7 @@ class _Emitter:
         self.count = 0
         self.label = "entry"
         self.polls = False
+        self.strings: list[bytes] = []
         self.exits: list[tuple[str, str]] = []  # (status, label) of the ways to fail
         self.metadata: list[str] = []
         self.scopes: dict[Buffer, tuple[str, str]] = {}
@@ -164,6 +165,7 @@ class _Emitter:
         flag = [f"@{interrupt.FLAG} = external global i32"] if self.polls else []
         kernel = [
             *flag,
+            *(_string(k, content) for k, content in enumerate(self.strings)),
             f"define i64 @{symbol}({pointers}) {attributes} {{",
             "entry:",
             *head,
@@ -444,6 +446,9 @@ class _Emitter:
         content = argument.content
         if isinstance(content, Cell):
             return self.cell(content)
+        if isinstance(content, bytes):
+            self.strings.append(content)
+            return f"@string.{len(self.strings) - 1}"
         if isinstance(content, str):
             text, t = f"i8 {ord(content)}", "i8"
         else:
@@ -562,6 +567,12 @@ _METHODS = {
     loopir.Call: "call",
     loopir.Poll: "poll",
 }
+
+
+def _string(number: int, content: bytes) -> str:
+    """A constant of the module, with the zero that ends it."""
+    text = "".join(f"\\{byte:02x}" for byte in (*content, 0))
+    return f'@string.{number} = private unnamed_addr constant [{len(content) + 1} x i8] c"{text}"'
 
 
 def _has_loops(body: list[Stmt]) -> bool:

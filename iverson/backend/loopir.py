@@ -266,9 +266,9 @@ class Bound:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ByReference:
-    """An argument by its address: a value or a letter in a place of its own, or a cell."""
+    """An argument by its address: a value or a letter in a place of its own, a cell, or constant bytes."""
 
-    content: Value | str | Cell
+    content: Value | str | Cell | bytes
 
 
 Passed: TypeAlias = ByReference | View
@@ -430,7 +430,7 @@ class _Printer:
     def passed(self, p: Passed) -> str:
         if isinstance(p, View):
             return self.view(p)
-        return repr(p.content) if isinstance(p.content, str) else f"&{self.name(p.content)}"
+        return repr(p.content) if isinstance(p.content, str | bytes) else f"&{self.name(p.content)}"
 
     def when(self, value: Value | None) -> str:
         return "" if value is None else f" when {self.name(value)}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from iverson.backend import abi
+from iverson.backend import abi, warning
 from iverson.backend import loopir as ir
 from iverson.backend.abi import Layout
 from iverson.backend.chains import Chains
@@ -97,7 +97,10 @@ def lower_read(ctx: Context, let: Let) -> None:
 def lower_check(ctx: Context, let: Let) -> None:
     op = let.op
     assert isinstance(op, Check)
-    ctx.require(ctx.value(op.pred), op.error, op.message, ctx.values(op.args), let.site)
+    if op.warns:
+        warning.lower(ctx, let, op)
+    else:
+        ctx.require(ctx.value(op.pred), op.error, op.message, ctx.values(op.args), let.site)
 
 
 RULES: Mapping[type, Callable[[Context, Let], None]] = {

@@ -92,7 +92,7 @@ class Sizes:
                     self._between(let.vars[0], size(1))
             case Prim(name, args) if let.vars[0].type == Scalar(BOOL):
                 self._conditions[let.vars[0]] = self._condition(name, args)
-            case Check(pred):
+            case Check(pred) if not let.op.warns:
                 self.assume(pred)
             case _:
                 for v in let.vars:

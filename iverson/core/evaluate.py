@@ -24,6 +24,7 @@ import builtins
 import itertools
 import math
 import operator
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -361,7 +362,10 @@ class _Machine:
 
         def step(f: Frame) -> int:
             if not f[pred]:
-                fail(kind(op.message.format(*[f[s] for s in slots])), site)
+                failure = kind(op.message.format(*[f[s] for s in slots]))
+                if not op.warns:
+                    fail(failure, site)
+                warnings.warn_explicit(failure, kind, *((site.file, site.line) if site else ("", 0)))
             return 0
 
         return step

@@ -12,7 +12,7 @@
            | While [carry = init] cond Block                    cond and body are blocks over the carries
            | If p Block Block                                   lazy
            | Library name (atom...)                             gemm, solve, sort, ... ; a row of a table
-           | Check p message (atom...)                          raises unless p holds
+           | Check p message (atom...)                          raises, or warns and goes on, unless p holds
     m      = add | mul | min | max | and | or | argmin | argmax | set | append | Operator (identity, Block)
 
 Meaning and cost are `core/evaluate.py`; `core/check.py` says which programs are well formed.  Blocks close over what is
@@ -253,7 +253,12 @@ class Check:
     pred: Atom
     message: str  # str.format'ed with the run-time values of args
     args: tuple[Atom, ...] = ()
-    error: str = "ValueError"
+    error: str = "ValueError"  # or a warning's name
+
+    @property
+    def warns(self) -> bool:
+        """Does the program go on where p doesn't hold?"""
+        return self.error.endswith("Warning")
 
 
 Op: TypeAlias = Prim | Read | For | Accumulate | Contribute | Loop | While | If | Library | Check

@@ -1,6 +1,7 @@
-"""Forward mode: `jvp`, core to core, by dual numbers.  Beside every active name x goes its tangent ẋ.
+"""Forward mode, core to core: `jvp` by dual numbers, `jet` by truncated power series.  Beside every active name x goes
+its tangent ẋ; at order K, the coefficients x_1 ... x_K of x(t), of which the tangent is the first.
 
-    y = Prim(a, b)                   ẏ = ȧ ∂y/∂a + ḃ ∂y/∂b: the primitive's row
+    y = Prim(a, b)                   ẏ = ȧ ∂y/∂a + ḃ ∂y/∂b: the primitive's row; y_2 ... y_K from it, by taylor.py
     y = Read x[e]                    ẏ = Read ẋ[e]
     For yields Map / add e           the same of ė
     For yields min, max e            the winner's index beside the value, and ė read there
@@ -9,17 +10,19 @@
     Loop, While, If                  tangents are carried, emitted and given as well
     custom                           the user's rule: custom.py
 
-Names of the primal are kept, so the transform of a transform just adds names: there is no perturbation to confuse.
+and the same for every coefficient, since all but Prim and the products of a monoid are linear.  Names of the primal are
+kept, so the transform of a transform just adds names: there is no perturbation to confuse.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
-from iverson.core import monoids, prims
+from iverson.core import monoids
 from iverson.core.build import Builder, dtype_of, extents_of, literal, make_type
-from iverson.core.custom import call, called, custom, inlined
+from iverson.core.custom import Custom, call, called, custom, inlined
 from iverson.core.dce import dce
 from iverson.core.rewrite import rename, rename_function
 from iverson.core.syntax import (
@@ -44,6 +47,7 @@ from iverson.core.syntax import (
     Reduce,
     Scalar,
     Scan,
+    Site,
     Var,
     While,
     Yield,
@@ -53,7 +57,10 @@ from iverson.diff.activity import active, finals_of, is_float
 from iverson.diff.adjoints import product, unflatten
 from iverson.diff.custom import pushforward, require_rules
 from iverson.diff.reverse import transpose
+from iverson.diff.taylor import cauchy, coefficients
 from iverson.diff.yields import EXTREMA, Yields
+
+Tail: TypeAlias = tuple[Atom, ...]  # coefficients 1 to K of a name
 
 
 def jvp(function: Function, wrt: Sequence[int]) -> Function:
@@ -62,51 +69,103 @@ def jvp(function: Function, wrt: Sequence[int]) -> Function:
     Parameters: the primal's, then a tangent per parameter in `wrt`.  Outs: the primal's, then the tangent of each float
     out.
     """
+    return _forward(function, wrt, 1, f"{function.name}_jvp")
+
+
+def jet(function: Function, wrt: Sequence[int], order: int) -> Function:
+    """The function that also pushes Taylor coefficients forward: x(t) = x + x_1 t + ... + x_K tᴷ, K = `order`.
+
+    Parameters: the primal's, then the coefficients from 1 on of each parameter in `wrt`.  Outs: the primal's, then
+    those of each float out.
+    """
+    return _forward(function, wrt, order, f"{function.name}_jet")
+
+
+def _forward(function: Function, wrt: Sequence[int], order: int, name: str) -> Function:
     primal = dce(rename_function(function))
     inputs = [primal.params[k] for k in wrt]
     for p in inputs:
         if not is_float(p):
             raise TypeError(f"parameter {p.hint} of {function.name} has no derivative: it is {dtype_of(p)!r}")
-    tangents = [Var(p.type, f"d{p.hint}") for p in inputs]
-    dual = _Dual(active(primal.body, inputs), dict(zip(inputs, tangents, strict=True)))
+    tails: dict[Var, Tail] = {p: tuple(Var(p.type, f"d{p.hint}") for _ in range(order)) for p in inputs}
+    added = [c for p in inputs for c in tails[p] if isinstance(c, Var)]
+    dual = _Dual(active(primal.body, inputs), tails, order)
     for let in primal.body:
         dual.let(let)
     outs = primal.body.outs
-    more = [dual.tangent(out) for out in outs if is_float(out)]
-    result = dual.b.function((*primal.params, *tangents), (*outs, *more), f"{primal.name}_jvp")
+    more = dual.all_tails([out for out in outs if is_float(out)])
+    result = dual.b.function((*primal.params, *added), (*outs, *more), name)
     return dce(replace(inlined(result, called), donated=primal.donated))
 
 
+def _pushed(c: Custom, order: int, site: Site | None) -> Function:
+    """(args, the coefficients of each of `wrt`) -> (outs, those of each float out), by the rule of c.
+
+    y' = J(x, x'), J the pushforward: series of x and x' give one of y', and y_k = (y')_{k-1} / k.
+    """
+    push = pushforward(c, transpose, site)
+    if order == 1:
+        return push
+    n, count = len(c.primal.params), len(c.primal.body.outs)
+    series = _forward(push, [*c.wrt, *range(n, len(push.params))], order - 1, push.name)
+    b = Builder()
+    args = push.params[:n]
+    tails = [[Var(args[k].type, "d") for _ in range(order)] for k in c.wrt]
+
+    def scaled(x: Atom, factor: float) -> Atom:
+        by = literal(factor, dtype_of(x))
+        return (
+            b.map(extents_of(x), lambda *i: b.o.mul(b.read(x, *i, safe=True), by)) if extents_of(x) else b.o.mul(x, by)
+        )
+
+    given = [x for tail in tails for x in tail[:-1]]
+    slopes = [scaled(x, k) for tail in tails for k, x in enumerate(tail[1:], 2)]
+    actual = (*args, *(tail[0] for tail in tails), *given, *slopes)
+    results = b.splice(rename(series.body, dict(zip(series.params, actual, strict=True))))
+    floats = sum(map(is_float, c.primal.body.outs))
+    first = results[count : count + floats]
+    rest = results[len(results) - floats * (order - 1) :]
+    outs = list(results[:count])
+    for j, slope in enumerate(first):
+        higher = rest[j * (order - 1) : (j + 1) * (order - 1)]
+        outs += [slope, *(scaled(x, 1.0 / k) for k, x in enumerate(higher, 2))]
+    return b.function((*args, *(x for tail in tails for x in tail)), outs, push.name)
+
+
 class _Dual:
-    def __init__(self, names: set[Var], tangents: dict[Var, Atom]) -> None:
+    def __init__(self, names: set[Var], tails: dict[Var, Tail], order: int) -> None:
         self.active = names
-        self.tangents = tangents
-        self.lifted: dict[Var, Var] = {}  # accumulator -> of tangents, or of values and tangents
+        self.tails = tails
+        self.order = order
+        self.lifted: dict[Var, tuple[Var, ...]] = {}  # accumulator -> of each coefficient, or one of all together
         self.b = Builder()
 
-    # --- tangents -----------------------------------------------------------------------------------------------------
+    # --- coefficients -------------------------------------------------------------------------------------------------
 
     def is_active(self, a: Atom) -> bool:
         return isinstance(a, Var) and a in self.active
 
-    def tangent(self, a: Atom) -> Atom:
-        """The tangent of a float atom, zeros if it has none."""
-        if isinstance(a, Var) and a in self.tangents:
-            return self.tangents[a]
-        return self.b.zeros(extents_of(a), dtype_of(a))
+    def tail(self, a: Atom) -> Tail:
+        """The coefficients from 1 on of a float atom, zeros if it has none."""
+        if isinstance(a, Var) and a in self.tails:
+            return self.tails[a]
+        return (self.b.zeros(extents_of(a), dtype_of(a)),) * self.order
 
-    def dual(self, v: Var) -> Var:
-        """A new name for the tangent of v."""
-        d = Var(v.type, f"d{v.hint}")
-        self.tangents[v] = d
-        return d
+    def dual(self, v: Var) -> tuple[Var, ...]:
+        """New names for the coefficients of v."""
+        names = tuple(Var(v.type, f"d{v.hint}") for _ in range(self.order))
+        self.tails[v] = names
+        return names
 
     def duals(self, vs: Sequence[Var]) -> tuple[Var, ...]:
-        return tuple(self.dual(v) for v in vs if v in self.active)
+        return tuple(d for v in vs if v in self.active for d in self.dual(v))
 
-    def tangents_of(self, outs: Sequence[Atom], results: Sequence[Var]) -> tuple[Atom, ...]:
-        """The tangents of the outs whose results are active."""
-        return tuple(self.tangent(o) for o, v in zip(outs, results, strict=True) if v in self.active)
+    def all_tails(self, atoms: Sequence[Atom]) -> Tail:
+        return tuple(c for a in atoms for c in self.tail(a))
+
+    def tails_of(self, outs: Sequence[Atom], results: Sequence[Var]) -> Tail:
+        """The coefficients of the outs whose results are active."""
+        return self.all_tails([o for o, v in zip(outs, results, strict=True) if v in self.active])
 
     # --- statements ---------------------------------------------------------------------------------------------------
 
@@ -119,7 +178,8 @@ class _Dual:
             case Read():
                 self.b.let(let)
                 if let.vars[0] in self.active:
-                    self.tangents[let.vars[0]] = self.b.read(self.tangent(op.array), *op.index, safe=op.safe)
+                    read = [self.b.read(c, *op.index, safe=op.safe) for c in self.tail(op.array)]
+                    self.tails[let.vars[0]] = tuple(read)
             case For():
                 self.for_(let, op)
             case Accumulate():
@@ -133,8 +193,8 @@ class _Dual:
                 self.b.let(Let((*let.vars, *self.duals(let.vars)), If(op.pred, sides[0], sides[1]), let.site))
             case Library(_, args) if (c := custom(op)) and any(v in self.active for v in let.vars):
                 require_rules(c, args, self.active, let.site)
-                tangents = [self.tangent(args[k]) for k in c.wrt]
-                pushed = call(pushforward(c, transpose, let.site), (*args, *tangents))
+                tails = self.all_tails([args[k] for k in c.wrt])
+                pushed = call(_pushed(c, self.order, let.site), (*args, *tails))
                 self.b.let(Let((*let.vars, *self.duals(let.vars)), pushed, let.site))
             case Library(name) if any(v in self.active for v in let.vars):
                 raise NotImplementedError(f"the derivative of the library operation {name!r} is not defined")
@@ -142,36 +202,32 @@ class _Dual:
                 self.b.let(let)
 
     def block(self, block: Block, results: Sequence[Var]) -> Block:
-        """A block that also gives the tangents of the outs whose results are active."""
+        """A block that also gives the coefficients of the outs whose results are active."""
         with self.b.scope() as lets:
             for let in block:
                 self.let(let)
-            tangents = self.tangents_of(block.outs, results)
-        return Block(tuple(lets), (*block.outs, *tangents))
+            tails = self.tails_of(block.outs, results)
+        return Block(tuple(lets), (*block.outs, *tails))
 
     def prim(self, y: Var, op: Prim) -> None:
-        total: Atom | None = None
-        for a, rule in zip(op.args, prims.TABLE[op.name].linear, strict=True):
-            if rule is None or not self.is_active(a):
-                continue
-            term = self.b.cast(rule(self.b.o, self.tangent(a), *op.args, y), dtype_of(y))
-            total = term if total is None else self.b.o.add(total, term)
-        if total is not None:
-            self.tangents[y] = total
+        if y in self.active:
+            tails = [self.tails.get(a, ()) if isinstance(a, Var) and self.is_active(a) else () for a in op.args]
+            if any(tails):
+                self.tails[y] = coefficients(self.b, op, y, tails, self.order)
 
     def loop(self, let: Let, op: Loop | While) -> None:
         count = len(op.carry)
         moving = [(c, i) for c, i in zip(op.carry, op.inits, strict=True) if c in self.active]
-        inits = tuple(self.tangent(i) for _, i in moving)
-        carry = tuple(self.dual(c) for c, _ in moving)
+        inits = self.all_tails([i for _, i in moving])
+        carry = self.duals(op.carry)
         results = (*op.carry, *let.vars[count:])
         with self.b.scope() as lets:
             for inner in op.body:
                 self.let(inner)
-            following = self.tangents_of(op.body.outs[:count], op.carry)
-            emits = self.tangents_of(op.body.outs[count:], let.vars[count:])
+            following = self.tails_of(op.body.outs[:count], op.carry)
+            emits = self.tails_of(op.body.outs[count:], let.vars[count:])
         outs = (*op.body.outs[:count], *following, *op.body.outs[count:], *emits)
-        finals = tuple(self.dual(v) for v, c in zip(let.vars, op.carry, strict=False) if c in self.active)
+        finals = tuple(d for v, c in zip(let.vars, op.carry, strict=False) if c in self.active for d in self.dual(v))
         stacked = self.duals(results[count:])
         new = replace(op, carry=(*op.carry, *carry), inits=(*op.inits, *inits), body=Block(tuple(lets), outs))
         self.b.let(Let((*let.vars[:count], *finals, *let.vars[count:], *stacked), new, let.site))
@@ -186,7 +242,7 @@ class _Dual:
             groups.append((y, outs, vs, self.needs_lift(y, vs)))
             at += width(y)
         new = Yields(op)
-        picked: list[tuple[Var, Var, Var, Yield]] = []  # result, tangents everywhere, winner
+        picked: list[tuple[Var, list[Var], Var, Yield]] = []  # result, coefficients everywhere, winner
         with self.b.scope() as lets:
             for inner in op.body:
                 self.let(inner)
@@ -195,20 +251,22 @@ class _Dual:
                 if not any(v in self.active for v in vs):
                     new.add(y, outs, vs)
                 elif lift is not None and not isinstance(y, Map):
-                    tangents = [self.tangent(outs[k]) for k in floats]
-                    results = [self.dual(vs[k]) for k in floats]
-                    new.add(replace(y, monoid=lift), [*outs, *tangents], [*vs, *results])
+                    tails = self.all_tails([outs[k] for k in floats])
+                    results = [d for k in floats for d in self.dual(vs[k])]
+                    new.add(replace(y, monoid=lift), [*outs, *tails], [*vs, *results])
                 elif isinstance(y, Map) or y.monoid == "add":
                     new.add(y, outs, vs)
-                    new.add(y, [self.tangent(outs[0])], [self.dual(vs[0])])
+                    for c, d in zip(self.tail(outs[0]), self.dual(vs[0]), strict=True):
+                        new.add(y, [c], [d])
                 else:
                     winner = new.extremum(self.b, y, outs, vs)
-                    every = Var(Array(dtype_of(outs[0]), op.extent), "d")
-                    new.add(Map(), [self.tangent(outs[0])], [every])
+                    every = [Var(Array(dtype_of(outs[0]), op.extent), "d") for _ in range(self.order)]
+                    for c, e in zip(self.tail(outs[0]), every, strict=True):
+                        new.add(Map(), [c], [e])
                     picked.append((vs[0], every, winner, y))
         self.b.let(new.let(lets, let.site))
         for result, every, winner, y in picked:
-            self.tangents[result] = self.pick(op, y, every, winner)
+            self.tails[result] = tuple(self.pick(op, y, e, winner) for e in every)
 
     def needs_lift(self, y: Yield, vs: Sequence[Var]) -> Operator | None:
         """The lifted monoid where there is no simpler way."""
@@ -220,7 +278,7 @@ class _Dual:
         return self.lift(y.monoid, elements)
 
     def pick(self, op: For, y: Yield, every: Var, winner: Var) -> Atom:
-        """The tangents at the winners; an empty reduction has none."""
+        """The coefficients at the winners; an empty reduction has none."""
         b = self.b
         if isinstance(y, Scan):
             return b.map(op.extent, lambda i: b.read(every, b.read(winner, i, safe=True), safe=True))
@@ -231,34 +289,34 @@ class _Dual:
     # --- monoids ------------------------------------------------------------------------------------------------------
 
     def lift(self, m: Monoid, like: Sequence[Atom]) -> Operator:
-        """The monoid on (values..., tangents of the floats...)."""
+        """The monoid on (values..., coefficients of each float...)."""
         unit = m.identity if isinstance(m, Operator) else self.identity(m, like)
         floats = [k for k, u in enumerate(like) if is_float(u)]
-        tangent_unit = [self.tangent(unit[k]) for k in floats]
-        left = [Var(a.type, "l") for a in (*like, *(like[k] for k in floats))]
-        right = [Var(a.type, "r") for a in (*like, *(like[k] for k in floats))]
+        unit_tails = self.all_tails([unit[k] for k in floats])
+        types = [a.type for a in (*like, *(like[k] for k in floats for _ in range(self.order)))]
+        left, right = [Var(t, "l") for t in types], [Var(t, "r") for t in types]
         n = len(like)
         if not isinstance(m, Operator):
             combine = self.b.block(lambda: self.combine(m, left, right))
-            return Operator((*unit, *tangent_unit), tuple(left), tuple(right), combine)
+            return Operator((*unit, *unit_tails), tuple(left), tuple(right), combine)
         body = rename(m.body, dict(zip((*m.left, *m.right), (*left[:n], *right[:n]), strict=True)))
-        inner = _Dual(
-            active(body, {*self.active, *(v for v in (*left[:n], *right[:n]) if is_float(v))}), dict(self.tangents)
-        )
+        names = active(body, {*self.active, *(v for v in (*left[:n], *right[:n]) if is_float(v))})
+        inner = _Dual(names, dict(self.tails), self.order)
         for operands in (left, right):
-            inner.tangents.update((operands[k], operands[n + j]) for j, k in enumerate(floats))
+            for j, k in enumerate(floats):
+                inner.tails[operands[k]] = tuple(operands[n + j * self.order : n + (j + 1) * self.order])
         for let in body:
             inner.let(let)
-        tangents = [inner.tangent(body.outs[k]) for k in floats]
-        whole = inner.b.function((), (*body.outs, *tangents)).body
-        return Operator((*unit, *tangent_unit), tuple(left), tuple(right), whole)
+        tails = inner.all_tails([body.outs[k] for k in floats])
+        whole = inner.b.function((), (*body.outs, *tails)).body
+        return Operator((*unit, *unit_tails), tuple(left), tuple(right), whole)
 
     def identity(self, m: Builtin, like: Sequence[Atom]) -> tuple[Atom, ...]:
         values = monoids.identity(m, dtype_of(like[0]))
         return tuple(self.b.full(extents_of(a), literal(x, dtype_of(a))) for x, a in zip(values, like, strict=True))
 
     def combine(self, m: Builtin, left: Sequence[Atom], right: Sequence[Atom]) -> tuple[Atom, ...]:
-        """A built-in monoid on duals, element by element if they are arrays."""
+        """A built-in monoid on values and coefficients, element by element if they are arrays."""
         b = self.b
         if extents := extents_of(left[0]):
             return b.for_(
@@ -269,12 +327,11 @@ class _Dual:
                 [Map()] * len(left),
             )
         if m == "mul":
-            (x, dx), (z, dz) = left, right
-            return b.o.mul(x, z), b.o.add(b.o.mul(x, dz), b.o.mul(dx, z))
+            return tuple(cauchy(b, left, right, k) for k in range(self.order + 1))
         if m in ("min", "max"):
-            (x, _), (z, _) = left, right
+            x, z = left[0], right[0]
             later = b.o.gt(x, z) if m == "min" else b.o.lt(x, z)
-            return b.prim(m, x, z), b.o.select(later, right[1], left[1])
+            return b.prim(m, x, z), *(b.o.select(later, r, l) for l, r in zip(left[1:], right[1:], strict=True))
         stays = self.stays(m, left, right)
         return tuple(b.o.select(stays, x, z) for x, z in zip(left, right, strict=True))
 
@@ -302,19 +359,20 @@ class _Dual:
                 finals += vs
                 continue
             if monoid in ("add", "set"):
-                lifted = self.lifted[acc] = Var(acc.type, f"d{acc.hint}")
-                accs += [acc, lifted]
-                inits += [init, (self.tangent(init[0]),)]
-                finals += [*vs, self.dual(vs[0])]
+                self.lifted[acc] = tuple(Var(acc.type, f"d{acc.hint}") for _ in range(self.order))
+                accs += [acc, *self.lifted[acc]]
+                inits += [init, *((c,) for c in self.tail(init[0]))]
+                finals += [*vs, *self.dual(vs[0])]
                 continue
             floats = [v for v in vs if is_float(v)]
             assert isinstance(acc.type, Accumulator)
-            columns = (*acc.type.dtypes, *map(dtype_of, floats))
+            columns = (*acc.type.dtypes, *(dtype_of(v) for v in floats for _ in range(self.order)))
             lift: Monoid = "append" if monoid == "append" else self.lift(monoid, _elements(acc))
-            lifted = self.lifted[acc] = Var(Accumulator(lift, columns, acc.type.extents), acc.hint)
+            lifted = Var(Accumulator(lift, columns, acc.type.extents), acc.hint)
+            self.lifted[acc] = (lifted,)
             accs.append(lifted)
-            inits.append((*init, *(self.tangent(a) for a in init if is_float(a))))
-            finals += [*vs, *map(self.dual, floats)]
+            inits.append((*init, *self.all_tails([a for a in init if is_float(a)])))
+            finals += [*vs, *(d for v in floats for d in self.dual(v))]
         outs = let.vars[sum(map(len, finals_of(let))) :]
         body = self.block(op.body, outs)
         self.b.let(Let((*finals, *outs, *self.duals(outs)), Accumulate(tuple(accs), tuple(inits), body), let.site))
@@ -324,13 +382,14 @@ class _Dual:
             self.b.let(let)
             return
         lifted, monoid = self.lifted[op.acc], _monoid(op.acc)
-        tangents = [self.tangent(v) for v in op.values if is_float(v)]
+        tails = self.all_tails([v for v in op.values if is_float(v)])
         if monoid not in ("add", "set"):
-            self.b.let(Let((), Contribute(lifted, op.index, (*op.values, *tangents), op.safe), let.site))
+            self.b.let(Let((), Contribute(lifted[0], op.index, (*op.values, *tails), op.safe), let.site))
             return
         self.b.let(let)
         if monoid == "set" or self.is_active(op.values[0]):
-            self.b.let(Let((), Contribute(lifted, op.index, tuple(tangents), op.safe), let.site))
+            for acc, c in zip(lifted, tails, strict=True):
+                self.b.let(Let((), Contribute(acc, op.index, (c,), op.safe), let.site))
 
 
 def _monoid(acc: Var) -> Monoid:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from iverson.lang.messages import composing, readable, template
 from iverson.lang.num import constant, truth
 from iverson.lang.signals import NEVER
 from iverson.lang.staging import builder, current
+from iverson.lang.table import implements
 
 Thunk = Callable[[], Any]
 
@@ -29,6 +31,23 @@ def raise_(make: Thunk) -> Any:
         message, args = template(exc.args[0] if exc.args else type(exc).__name__)
     builder().check(Literal(False, BOOL), message, *args, error=builtin_name(type(exc)))
     return NEVER
+
+
+def warn(function: Any, call: Callable[[Any], Any]) -> Any:
+    """A call of something named `warn`: the arguments of Python's are a message."""
+    if function is not warnings.warn:
+        return call(function)
+    with composing():
+        return call(function)
+
+
+@implements(warnings.warn)
+def _warn(message: Any, category: Any = None, *_: Any, **__: Any) -> None:
+    """warnings.warn, when the program gets here; of this line, whatever the stacklevel."""
+    if isinstance(message, Warning):
+        message, category = message.args[0] if message.args else "", type(message)
+    text, args = template(message)
+    builder().check(Literal(False, BOOL), text, *args, error=builtin_name(category or UserWarning))
 
 
 def builtin_name(cls: type[BaseException]) -> str:

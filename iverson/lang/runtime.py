@@ -19,7 +19,7 @@ from iverson.lang.errors import error
 from iverson.lang.iterate import Steps
 from iverson.lang.loops import for_, then, while_
 from iverson.lang.num import Num, is_scalar, known
-from iverson.lang.raising import assert_, raise_
+from iverson.lang.raising import assert_, raise_, warn
 from iverson.lang.signals import BREAK, CONTINUE, Return
 from iverson.lang.staging import builder, current
 from iverson.lang.state import Maybe, Poison
@@ -168,5 +168,6 @@ __all__ = [
     "unpack",
     "use",
     "value",
+    "warn",
     "while_",
 ]

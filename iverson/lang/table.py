@@ -38,6 +38,7 @@ _MODULES = (
     "scipy_special",
     "mathtable",
     "operators",
+    "raising",
     "random",
 )
 

@@ -421,7 +421,11 @@ class _Rewriter(ast.NodeTransformer):
             callee = self.visit(callee)
         args = [self.visit(a) for a in e.args]
         keywords = [ast.keyword(k.arg, self.visit(k.value)) for k in e.keywords]
-        return _at(ast.Call(ast.Attribute(_name("_iv"), "call", ast.Load()), [callee, *args], keywords), e)
+        whole = ast.Call(ast.Attribute(_name("_iv"), "call", ast.Load()), [callee, *args], keywords)
+        if _tail(e.func) == "warn":  # Python's takes a message, which may have numbers of the program
+            whole.args[0] = _name("_iv_callee")
+            whole = _iv("warn", callee, ast.Lambda(_arguments(["_iv_callee"]), whole))
+        return _at(whole, e)
 
     @staticmethod
     def is_numpy(callee: ast.expr) -> bool:

@@ -258,8 +258,8 @@ def _key(op: Op) -> Key | None:
             return (name, *(sorted(args, key=_order) if name in COMMUTATIVE else args))
         case Read(array, index):
             return ("read", array, *index)
-        case Check(pred, _, _, error):
-            return ("check", pred, error)
+        case Check(pred, message, args, error):
+            return ("check", pred, error, *((message, *args) if op.warns else ()))
         case _:
             return None
 

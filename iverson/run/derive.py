@@ -87,6 +87,12 @@ def apply(sub: Subprogram, rule: str, arguments: Callable[[Sequence[Var]], Seque
     return list(results)
 
 
+def jet(sub: Subprogram, order: int, coefficients: Sequence[Atom]) -> list[Atom]:
+    """The results of Taylor mode, made at once."""
+    made = forward.jet(differentiable(sub.function), sub.active, order)
+    return list(sub.apply(made, coefficients))
+
+
 def expand(f: Function) -> Function:
     """The function with its derivatives made, and functions with derivatives of their own as what they compute."""
     return _replaced(f, (NAME, CUSTOM))
