@@ -48,6 +48,7 @@ from iverson.core.syntax import (
     Reduce,
     Scalar,
     Scan,
+    Site,
     Var,
     While,
     Yield,
@@ -190,13 +191,9 @@ class Dual:
                 self.tails[y] = coefficients(self.b, op, y, tails, self.order)
 
     def custom(self, let: Let, op: Library, c: Custom) -> None:
-        if self.order > 1:
-            raise NotImplementedError(
-                f"{c.name} has a derivative of its own: Taylor mode beyond order 1 is not defined"
-            )
         require_rules(c, op.args, self.active, let.site)
-        tangents = [self.tail(op.args[k])[0] for k in c.wrt]
-        pushed = call(custom_pushforward(c, transpose, let.site), (*op.args, *tangents))
+        tails = self.all_tails([op.args[k] for k in c.wrt])
+        pushed = call(_pushed(c, self.order, let.site), (*op.args, *tails))
         self.b.let(Let((*let.vars, *self.duals(let.vars)), pushed, let.site))
 
     def library(self, let: Let, op: Library) -> None:
@@ -209,20 +206,13 @@ class Dual:
         for k in range(2, self.order + 1):
             rule = _rule(let, op, list(inputs), list(results))
             made = jet(rule, range(len(rule.params)), k - 1)
-            moved = [self.scaled(c, j) for tail in inputs.values() for j, c in enumerate(tail[1:k], 2)]
+            moved = [_scaled(self.b, c, j) for tail in inputs.values() for j, c in enumerate(tail[1:k], 2)]
             series = [c for tail in (*inputs.values(), *results.values()) for c in tail[: k - 1]]
             actual = (*inputs, *results, *tangents.values(), *series, *moved)
             outs = self.b.splice(rename(made.body, dict(zip(made.params, actual, strict=True))))[len(results) :]
             for n, tail in enumerate(results.values()):
-                tail.append(self.scaled(outs[(n + 1) * (k - 1) - 1], 1 / k))
+                tail.append(_scaled(self.b, outs[(n + 1) * (k - 1) - 1], 1 / k))
         self.tails.update((v, tuple(tail)) for v, tail in results.items())
-
-    def scaled(self, x: Atom, by: float) -> Atom:
-        """x times a number, element by element."""
-        b = self.b
-        if not extents_of(x):
-            return b.o.mul(x, float(by))
-        return b.map(extents_of(x), lambda *i: b.o.mul(b.read(x, *i, safe=True), float(by)))
 
     def loop(self, let: Let, op: Loop | While) -> None:
         count = len(op.carry)
@@ -413,6 +403,42 @@ class Dual:
         if monoid == "set" or self.is_active(op.values[0]):
             for acc, c in zip(lifted, tails, strict=True):
                 self.b.let(Let((), Contribute(acc, op.index, (c,), op.safe), let.site))
+
+
+def _pushed(c: Custom, order: int, site: Site | None) -> Function:
+    """(args, the coefficients of each of `wrt`) -> (outs, those of each float out), by the rule of c.
+
+    y' = J(x, x'), J the pushforward: series of x and x' give one of y', and y_k = (y')_{k-1} / k.
+    """
+    push = custom_pushforward(c, transpose, site)
+    if order == 1:
+        return push
+    n, count = len(c.primal.params), len(c.primal.body.outs)
+    series = jet(push, [*c.wrt, *range(n, len(push.params))], order - 1)
+    b = Builder()
+    args = push.params[:n]
+    tails = [[Var(args[k].type, "d") for _ in range(order)] for k in c.wrt]
+
+    given = [x for tail in tails for x in tail[:-1]]
+    slopes = [_scaled(b, x, k) for tail in tails for k, x in enumerate(tail[1:], 2)]
+    actual = (*args, *(tail[0] for tail in tails), *given, *slopes)
+    results = b.splice(rename(series.body, dict(zip(series.params, actual, strict=True))))
+    floats = sum(map(is_float, c.primal.body.outs))
+    first = results[count : count + floats]
+    rest = results[len(results) - floats * (order - 1) :]
+    outs = list(results[:count])
+    for j, slope in enumerate(first):
+        higher = rest[j * (order - 1) : (j + 1) * (order - 1)]
+        outs += [slope, *(_scaled(b, x, 1 / k) for k, x in enumerate(higher, 2))]
+    return b.function((*args, *(x for tail in tails for x in tail)), outs, push.name)
+
+
+def _scaled(b: Builder, x: Atom, by: float) -> Atom:
+    """x times a number, element by element."""
+    factor = literal(by, dtype_of(x))
+    if not extents_of(x):
+        return b.o.mul(x, factor)
+    return b.map(extents_of(x), lambda *i: b.o.mul(b.read(x, *i, safe=True), factor))
 
 
 def _rule(let: Let, op: Library, inputs: Sequence[Var], results: Sequence[Var]) -> Function:

@@ -31,12 +31,16 @@ from iverson.lang.values import Arr, Storage, lift, materialise, owned
 
 
 class Inside(Each):
-    """The body of a function that is being transformed."""
+    """The body of a function that is being transformed: differentiated so many times."""
 
     refusal = (
         "a function that is differentiated writes an array that it doesn't own: pass the array as an argument, "
         "or return the new one"
     )
+
+    def __init__(self, orders: int = 1) -> None:
+        super().__init__()
+        self.orders = orders
 
 
 @dataclass

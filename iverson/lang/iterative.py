@@ -5,12 +5,13 @@
     iterate         x = f(x)
     bfgs            a minimum of f
 
-Each gives the solution, and stops after `maxiter` turns; then it raises RuntimeError unless `strict` is False.
+Each gives the solution, and stops after `maxiter` turns; if it has not converged then, `unconverged` says what to do.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,15 @@ def size(x: Vector) -> Any:
     return math.sqrt(x @ x)
 
 
-def cg(matvec: Map, b: Vector, x: Vector, precondition: Map, tol: Any, maxiter: Any, strict: bool) -> Vector:
+def ended(what: str, turns: Any, found: Any, limit: Any, unconverged: str) -> None:
+    """Say so if an iteration has not converged."""
+    if unconverged == "raise" and not found <= limit:
+        raise RuntimeError(f"{what} in {turns} turns: {found}, where {limit} is wanted")
+    if unconverged == "warn" and not found <= limit:
+        warnings.warn(f"{what} in {turns} turns: {found}, where {limit} is wanted", RuntimeWarning, stacklevel=3)
+
+
+def cg(matvec: Map, b: Vector, x: Vector, precondition: Map, tol: Any, maxiter: Any, unconverged: str) -> Vector:
     """Conjugate gradients, for a symmetric positive definite matrix."""
     limit = tol * size(b)
     r = b - matvec(x)
@@ -41,15 +50,12 @@ def cg(matvec: Map, b: Vector, x: Vector, precondition: Map, tol: Any, maxiter: 
         rz = r @ z
         p = z + (rz / before) * p
         turns += 1
-    if strict and not size(r) <= limit:
-        raise RuntimeError(
-            f"conjugate gradients have not converged in {turns} turns: the residual is {size(r)}, not {limit}"
-        )
+    ended("conjugate gradients have not converged", turns, size(r), limit, unconverged)
     return x
 
 
 def gmres(
-    matvec: Map, b: Vector, x: Vector, precondition: Map, tol: Any, maxiter: Any, restart: Any, strict: bool
+    matvec: Map, b: Vector, x: Vector, precondition: Map, tol: Any, maxiter: Any, restart: Any, unconverged: str
 ) -> Vector:
     """Generalised minimal residuals, preconditioned from the right, restarted (Saad and Schultz, 1986)."""
     n = len(b)
@@ -90,12 +96,13 @@ def gmres(
             y[i] = (g[i] - rest) / h[i, i] if h[i, i] > 0.0 else 0.0
         x = x + precondition(y @ basis[:m])
         r = b - matvec(x)
-    if strict and not size(r) <= limit:
-        raise RuntimeError(f"GMRES has not converged in {turns} turns: the residual is {size(r)}, not {limit}")
+    ended("GMRES has not converged", turns, size(r), limit, unconverged)
     return x
 
 
-def newton(f: Map, step: Callable[[Vector, Vector], Vector], x: Vector, tol: Any, maxiter: Any, strict: bool) -> Vector:
+def newton(
+    f: Map, step: Callable[[Vector, Vector], Vector], x: Vector, tol: Any, maxiter: Any, unconverged: str
+) -> Vector:
     """Newton's method with step halving; step(x, r) solves f'(x) s = r."""
     r = f(x)
     limit = tol * max(1.0, size(r))
@@ -110,14 +117,11 @@ def newton(f: Map, step: Callable[[Vector, Vector], Vector], x: Vector, tol: Any
         x = x - scale * s
         r = after
         turns += 1
-    if strict and not size(r) <= limit:
-        raise RuntimeError(
-            f"Newton's method has not converged in {turns} turns: the size of f is {size(r)}, not {limit}"
-        )
+    ended("Newton's method has not converged", turns, size(r), limit, unconverged)
     return x
 
 
-def iterate(f: Map, x: Vector, tol: Any, maxiter: Any, strict: bool) -> Vector:
+def iterate(f: Map, x: Vector, tol: Any, maxiter: Any, unconverged: str) -> Vector:
     """x = f(x), again and again."""
     after = f(x)
     turns = 1
@@ -125,12 +129,12 @@ def iterate(f: Map, x: Vector, tol: Any, maxiter: Any, strict: bool) -> Vector:
         x = after
         after = f(x)
         turns += 1
-    if strict and not size(after - x) <= tol * (1.0 + size(after)):
-        raise RuntimeError(f"the iteration has not converged in {turns} turns: the last step was {size(after - x)}")
+    limit = tol * (1.0 + size(after))
+    ended("the iteration has not converged", turns, size(after - x), limit, unconverged)
     return after
 
 
-def bfgs(f: Map, gradient: Map, x: Vector, tol: Any, maxiter: Any, strict: bool) -> Vector:
+def bfgs(f: Map, gradient: Map, x: Vector, tol: Any, maxiter: Any, unconverged: str) -> Vector:
     """BFGS with a line search for Wolfe's conditions by bisection (Lewis and Overton, 2013)."""
     n = len(x)
     inverse = np.eye(n, dtype=x.dtype)
@@ -169,8 +173,5 @@ def bfgs(f: Map, gradient: Map, x: Vector, tol: Any, maxiter: Any, strict: bool)
         if not stuck:
             x, value, g = after, new, ahead
         turns += 1
-    if strict and not size(g) <= limit:
-        raise RuntimeError(
-            f"BFGS has not converged in {turns} turns: the size of the gradient is {size(g)}, not {limit}"
-        )
+    ended("BFGS has not converged", turns, size(g), limit, unconverged)
     return x

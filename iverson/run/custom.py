@@ -85,7 +85,7 @@ class _Custom:
         for scope in reversed(current().scopes):
             if isinstance(scope, Plain):
                 break
-            inside += isinstance(scope, Inside)
+            inside += scope.orders if isinstance(scope, Inside) else 0
             if isinstance(scope, Rule) and scope.of is self:
                 own.append(scope)
         return inside, own

@@ -42,9 +42,13 @@ class _Options:
     method: str
     tol: float | None = None
     maxiter: int | None = None
-    strict: bool = True
+    unconverged: str = "warn"
     restart: int = 20
     preconditioner: Function | None = None
+
+    def __post_init__(self) -> None:
+        if self.unconverged not in ("warn", "raise", "ignore"):
+            raise ValueError(f"unconverged is 'warn', 'raise' or 'ignore', not {self.unconverged!r}")
 
     def tolerance(self, dtype: np.dtype[Any], exponent: float) -> float:
         """`tol`, or a power of the rounding error."""
@@ -61,7 +65,7 @@ def linear_solve(
     maxiter: int | None = None,
     restart: int = 20,
     preconditioner: Function | None = None,
-    strict: bool = True,
+    unconverged: str = "warn",
 ) -> Any:
     """x with matvec(x) = b, for a linear function that is given by its products alone.
 
@@ -72,15 +76,16 @@ def linear_solve(
     The derivative is that of the solution, in b and in what matvec reads from around it, in both modes and any order;
     the transposed system is solved by the same method.
 
-    Raises RuntimeError if it is not solved after `maxiter` products, unless `strict` is False; ValueError for an
-    unknown method; TypeError or ValueError where matvec doesn't give a result like its argument.
+    If it is not solved after `maxiter` products, that is a RuntimeWarning; `unconverged` may also be "raise", a
+    RuntimeError, or "ignore".  Raises ValueError for an unknown method, TypeError or ValueError where matvec doesn't
+    give a result like its argument.
 
     >>> iv.linear_solve(lambda x: np.array([2.0, 4.0]) * x, np.array([1.0, 1.0]))
     array([0.5 , 0.25])
     """
     if method not in ("gmres", "cg"):
         raise ValueError(f"method is 'gmres' or 'cg', not {method!r}")
-    options = _Options(method, tol, maxiter, strict, restart, preconditioner)
+    options = _Options(method, tol, maxiter, unconverged, restart, preconditioner)
     return _run(_linear_solve, matvec, options, b, x0)
 
 
@@ -92,7 +97,7 @@ def root(
     method: str = "newton",
     tol: float | None = None,
     maxiter: int = 100,
-    strict: bool = True,
+    unconverged: str = "warn",
 ) -> Any:
     """x with f(x, *args) = 0, by Newton's method from x0; x is a number, an array or a pytree, and f(x) is like it.
 
@@ -100,14 +105,15 @@ def root(
     solved when |f(x)| <= tol max(1, |f(x0)|).  The derivative is that of the solution, in args and in what f reads from
     around it, in both modes and any order.
 
-    Raises RuntimeError if it is not solved after `maxiter` turns, unless `strict` is False.
+    If it is not solved after `maxiter` turns, that is a RuntimeWarning; `unconverged` may also be "raise", a
+    RuntimeError, or "ignore".
 
     >>> iv.grad(lambda a: iv.root(lambda x: x * x - a, 1.0))(4.0)
     0.25
     """
     if method not in ("newton", "krylov"):
         raise ValueError(f"method is 'newton' or 'krylov', not {method!r}")
-    return _run(_root, f, _Options(method, tol, maxiter, strict), x0, args)
+    return _run(_root, f, _Options(method, tol, maxiter, unconverged), x0, args)
 
 
 def fixed_point(
@@ -117,7 +123,7 @@ def fixed_point(
     *,
     tol: float | None = None,
     maxiter: int = 10_000,
-    strict: bool = True,
+    unconverged: str = "warn",
 ) -> Any:
     """x with x = f(x, *args), by iteration from x0.
 
@@ -126,7 +132,7 @@ def fixed_point(
     >>> iv.fixed_point(np.cos, 1.0)
     0.7390851332151607
     """
-    return _run(_fixed_point, f, _Options("krylov", tol, maxiter, strict), x0, args)
+    return _run(_fixed_point, f, _Options("krylov", tol, maxiter, unconverged), x0, args)
 
 
 def minimize(
@@ -136,7 +142,7 @@ def minimize(
     *,
     tol: float | None = None,
     maxiter: int = 1000,
-    strict: bool = True,
+    unconverged: str = "warn",
 ) -> Any:
     """The x near x0 where f(x, *args), a scalar, is least, by BFGS.
 
@@ -146,7 +152,7 @@ def minimize(
     >>> iv.minimize(lambda x: (x - 3.0) ** 2, 0.0)
     3.0
     """
-    return _run(_minimize, f, _Options("krylov", tol, maxiter, strict), x0, args)
+    return _run(_minimize, f, _Options("krylov", tol, maxiter, unconverged), x0, args)
 
 
 def _run(solver: Function, f: Function, options: _Options, *args: Any) -> Any:
@@ -262,8 +268,8 @@ class _System:
         precondition = lambda v: _stopped(self.precondition(v))  # noqa: E731
         matvec = lambda v: self.product(values, v)  # noqa: E731
         if o.method == "cg":
-            return call(iterative.cg, matvec, b, x0, precondition, tol, maxiter, o.strict)
-        return call(iterative.gmres, matvec, b, x0, precondition, tol, maxiter, o.restart, o.strict)
+            return call(iterative.cg, matvec, b, x0, precondition, tol, maxiter, o.unconverged)
+        return call(iterative.gmres, matvec, b, x0, precondition, tol, maxiter, o.restart, o.unconverged)
 
 
 def _stopped(x: Any) -> Any:
@@ -326,7 +332,7 @@ class _Problem:
         if self.dense:
             return call(np.linalg.solve, jacfwd(lambda y: self.equations(values, y))(x).T, ct)
         _, pullback = vjp(lambda y: self.equations(values, y), x)
-        return _linear_solve(lambda v: pullback(v)[0], _Options("gmres", strict=self.options.strict), ct)
+        return _linear_solve(lambda v: pullback(v)[0], _Options("gmres", unconverged=self.options.unconverged), ct)
 
 
 @custom_vjp
@@ -368,11 +374,11 @@ def _root(f: Function, options: _Options, x0: Any, args: tuple[Any, ...]) -> Any
         def step(v: Any, r: Any) -> Any:
             if dense:
                 return call(np.linalg.solve, jacfwd(g)(v), r)
-            loosely = _Options("gmres", tol=1e-3, strict=False)
+            loosely = _Options("gmres", tol=1e-3, unconverged="ignore")
             return _linear_solve(lambda d: jvp(g, (v,), (d,))[1], loosely, r)
 
         tol = options.tolerance(x.dtype, 0.7)
-        return call(iterative.newton, g, step, x, tol, options.maxiter, options.strict)
+        return call(iterative.newton, g, step, x, tol, options.maxiter, options.unconverged)
 
     return _solved(x0, dense, options, lambda x: call(f, x, *args), solve, "the result of the function")
 
@@ -387,7 +393,7 @@ def _fixed_point(f: Function, options: _Options, x0: Any, args: tuple[Any, ...])
 
     def solve(g: Function, x: Any) -> Any:
         tol = options.tolerance(x.dtype, 0.7)
-        return call(iterative.iterate, lambda v: v - g(v), x, tol, options.maxiter, options.strict)
+        return call(iterative.iterate, lambda v: v - g(v), x, tol, options.maxiter, options.unconverged)
 
     return _solved(x0, False, options, distance, solve, "the result of the function")
 
@@ -400,6 +406,6 @@ def _minimize(f: Function, options: _Options, x0: Any, args: tuple[Any, ...]) ->
     def solve(g: Function, x: Any) -> Any:
         tol = options.tolerance(x.dtype, 0.5)
         height = lambda v: value(tuple(map(_stopped, value.values)), v)  # noqa: E731
-        return call(iterative.bfgs, height, g, x, tol, options.maxiter, options.strict)
+        return call(iterative.bfgs, height, g, x, tol, options.maxiter, options.unconverged)
 
     return _solved(x0, False, options, gradient, solve, "the gradient")

@@ -6,10 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from iverson.core.syntax import Atom
 from iverson.lang import state
 from iverson.lang.errors import error
-from iverson.lang.inner import numeric, require_like, subprogram, value_of
+from iverson.lang.inner import Inside, numeric, require_like, subprogram
 from iverson.lang.staging import active
 from iverson.lang.values import materialise
 from iverson.run import derive
@@ -49,7 +48,7 @@ def _curve(f: Callable[..., Any]) -> Callable[..., Any]:
 def _jet(f: Callable[..., Any], primals: tuple[Any, ...], series: tuple[list[Any], ...]) -> tuple[Any, list[Any]]:
     order = len(series[0])
     chosen = Chosen(primals, range(len(primals)))
-    sub = subprogram(f, primals, {}, chosen.leaves)
+    sub = subprogram(f, primals, {}, chosen.leaves, scope=Inside(order))
     terms = []  # by order, in the order of the leaves
     for k in range(order):
         given, structure = state.flatten(tuple(s[k] for s in series))
@@ -61,9 +60,5 @@ def _jet(f: Callable[..., Any], primals: tuple[Any, ...], series: tuple[list[Any
     outs = derive.jet(sub, order, scaled)
     count = len(sub.function.body.outs)
     tails = [outs[count + k :: order] for k in range(order)]
-    unscaled = [[_scaled(a, math.factorial(k)) for a in tail] for k, tail in enumerate(tails, 1)]
-    return sub.rebuild(outs[:count]), [tangent_tree(sub, atoms) for atoms in unscaled]
-
-
-def _scaled(coefficient: Atom, by: int) -> Atom:
-    return materialise(value_of(coefficient) * float(by))
+    trees = [tangent_tree(sub, tail, float(math.factorial(k))) for k, tail in enumerate(tails, 1)]
+    return sub.rebuild(outs[:count]), trees

@@ -112,10 +112,12 @@ def cotangents(tree: Any, sub: Subprogram) -> list[Atom]:
     return found
 
 
-def tangent_tree(sub: Subprogram, tangents: Sequence[Atom]) -> Any:
-    """Tangents in the structure of the result; None for what has no derivative."""
+def tangent_tree(sub: Subprogram, tangents: Sequence[Atom], scale: float = 1.0) -> Any:
+    """Tangents, times `scale`, in the structure of the result; None for what has no derivative."""
     fresh = iter(tangents)
-    values = [value_of(next(fresh), x.dtype) if is_inexact(x) else None for x in sub.outs]
+    values: list[Any] = [value_of(next(fresh), x.dtype) if is_inexact(x) else None for x in sub.outs]
+    if scale != 1.0:
+        values = [None if x is None else x * scale for x in values]
     return sub.map_outs(lambda k: values[k])
 
 

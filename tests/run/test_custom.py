@@ -370,3 +370,16 @@ def test_outside_of_programs_they_are_plain_functions():
     f = iv.custom_vjp(lambda x: [x, "text"])
     assert f(1.0) == [1.0, "text"]
     assert KINDS["jvp"](0.5) == np.sin(0.5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_series_of_any_order(kind):
+    rule, plain = KINDS[kind], two_sine
+    curve = ((0.7,), ((1.0, -0.5, 2.0, 0.3),))
+    got, want = (iv.jet(lambda x, f=f: f(f(x) * x), *curve)[1] for f in (rule, plain))
+    np.testing.assert_allclose(got[0], want[0])
+    sines = iv.custom_jvp(lambda x: np.sin(x))
+    sines.defjvps(lambda t, y, x: t * np.cos(x))
+    x = (X,), ((V, X, V * X),)
+    for a, b in zip(iv.jet(lambda y: sines(y) * y, *x)[1], iv.jet(lambda y: np.sin(y) * y, *x)[1], strict=True):
+        np.testing.assert_allclose(a, b)

@@ -1,5 +1,7 @@
 """`iv.linear_solve`, `iv.root`, `iv.fixed_point`, `iv.minimize`: solutions, their derivatives, and what goes wrong."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -150,17 +152,23 @@ def test_memory_does_not_depend_on_the_turns():
 
 
 @pytest.mark.parametrize(
+    ("solve", "says"),
+    [
+        (lambda how: iv.root(lambda x: x * x + 1.0, 1.1, maxiter=20, **how), "has not converged in 20 turns"),
+        (lambda how: iv.fixed_point(lambda x: 2.0 * x, 1.0, maxiter=9, **how), "not converged in 9 turns"),
+        (lambda how: iv.minimize(lambda x: -x, 1.0, maxiter=9, **how), "BFGS has not converged"),
+        (lambda how: iv.linear_solve(lambda x: 0.0 * x, B, **how), "GMRES has not converged"),
+        (lambda how: iv.linear_solve(lambda x: -x * B, B, method="cg", maxiter=2, **how), "conjugate gradients"),
+    ],
+)
+def test_what_does_not_converge_may_be_an_error(solve, says):
+    with pytest.raises(RuntimeError, match=says):
+        solve({"unconverged": "raise"})
+
+
+@pytest.mark.parametrize(
     ("call", "kind", "says"),
     [
-        (
-            lambda: iv.root(lambda x: x * x + 1.0, 1.1, maxiter=20),
-            RuntimeError,
-            "has not converged in 20 turns",
-        ),
-        (lambda: iv.fixed_point(lambda x: 2.0 * x, 1.0, maxiter=9), RuntimeError, "not converged in 9 turns"),
-        (lambda: iv.minimize(lambda x: -x, 1.0, maxiter=9), RuntimeError, "BFGS has not converged"),
-        (lambda: iv.linear_solve(lambda x: 0.0 * x, B), RuntimeError, "GMRES has not converged"),
-        (lambda: iv.linear_solve(lambda x: -x * B, B, method="cg", maxiter=2), RuntimeError, "conjugate gradients"),
         (lambda: iv.linear_solve(lambda x: x[:3], B), ValueError, "result of matvec must have the shape of the right"),
         (lambda: iv.linear_solve(lambda x: x, B, method="lu"), ValueError, "'gmres' or 'cg', not 'lu'"),
         (lambda: iv.linear_solve(lambda x: x, 3), TypeError, "floats of one dtype, not int64"),
@@ -173,5 +181,15 @@ def test_mistakes(call, kind, says):
         call()
 
 
-def test_what_has_not_converged_is_had_without_strict():
-    assert iv.fixed_point(lambda x: 2.0 * x, 1.0, maxiter=4, strict=False) == 16.0
+def test_what_has_not_converged_is_a_warning():
+    with pytest.warns(RuntimeWarning, match="the iteration has not converged in 4 turns") as issued:
+        assert iv.fixed_point(lambda x: 2.0 * x, 1.0, maxiter=4) == 16.0
+    assert issued[0].filename == __file__
+    with pytest.warns(RuntimeWarning, match="GMRES has not converged in 1 turns"):
+        iv.grad(lambda a: iv.linear_solve(lambda x: a @ x, B, maxiter=1).sum())(A)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert iv.fixed_point(lambda x: 2.0 * x, 1.0, maxiter=4, unconverged="ignore") == 16.0
+        iv.root(lambda x: x * x - 2.0, np.ones(5), method="krylov")
+    with pytest.raises(ValueError, match="'warn', 'raise' or 'ignore', not 'stop'"):
+        iv.fixed_point(np.cos, 1.0, unconverged="stop")
