@@ -37,7 +37,9 @@ def accumulate(s: Sweep, frame: Frame, step: Step) -> None:
         if _is_append(acc):
             frame.cursors[acc] = frame.at(finals[0])
     grads = [s.take(frame, v) for v in results]
-    if any(g is not None for g in grads) or s.reached(frame, op) or any(_reached(frame, a) for a in op.accs):
+    reached = s.reached(frame, op) or any(_reached(frame, a) for a in op.accs)
+    if record.within or reached or any(g is not None for g in grads):
+        frame.env.update((end, frame.at(results[k])) for k, end in record.plans[0].ends.items())
         s.enter(frame, record.plans[0], record.slots[0])
         for a, g in zip(op.body.outs, grads, strict=True):
             s.add(frame, a, g)

@@ -1,58 +1,60 @@
-"""Which array a consumed array is an updated version of.
+"""Which arrays a statement takes over, and which of its results may live in their buffers.
 
-    x' = Accumulate [acc = x] ...        x' derives from x
-    x' = Loop / While [c = x] ...        if the carry's next value derives from the carry itself
-    x' = If p {... a} {... b}            if a or b derives from x
-    x' an out of an Accumulate's block   if that out derives from x
+    x' = Accumulate [acc = x] ...        takes x, for x'
+    x' = Loop / While [c = x] ...        takes x, for the result of every carry that c may come to by the turns
+    x' = If p {... a} {... b}            takes what its sides take or hand on, for what may come of it
+    x' an out of an Accumulate's block   the same, with one side
 
-and x is not used again, so that x' lives in x's buffer.  Such an update can be undone element by element.
+A statement takes an array that is owned where it stands and not used again (see core/ownership.py).  By which way a
+buffer goes may depend on run-time values: two arrays that are swapped under a condition, or by a Loop of some number of
+turns, may each live in either's.  Nothing here asks which: the return sweep of a statement has the values of its
+results, and gives those of the arrays that it took.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
 from iverson.core.rewrite import atoms, blocks, free
 from iverson.core.syntax import Accumulate, Accumulator, Array, Atom, Block, If, Let, Loop, Read, Var, While
 from iverson.diff.activity import finals_of
 
+Names: TypeAlias = frozenset[Var]
+NONE: Names = frozenset()
+
 
 class Derivation:
-    """The derivation of every array of a block, nested ones included."""
+    """What is taken, and for what, by every statement of a block, nested ones included."""
 
-    def __init__(self, body: Block) -> None:
-        self._source: dict[Var, Var] = {}
+    def __init__(self, body: Block, owned: Iterable[Var] = ()) -> None:
+        self._body = body  # keeps alive what is named by identity
+        self._taken: dict[int, dict[Var, None]] = {}
+        self._sources: dict[Var, Names] = {}
+        self._passed: dict[int, dict[int, Names]] = {}
         self._view: dict[Var, Var] = {}
-        self._home: dict[Var, int] = {}  # result -> the block that binds it
-        self._bind(body)
-        self._block(body, set())
+        self._block(body, owned)
 
-    def source(self, v: Var) -> Var | None:
-        """The array whose buffer v's statement took over."""
-        return self._source.get(v)
+    def taken(self, let: Let) -> dict[Var, None]:
+        """The arrays whose buffers a statement takes over."""
+        return self._taken[id(let)]
 
-    def origin(self, block: Block, out: Atom) -> Var | None:
-        """The name from outside `block` that an out derives from (itself, if it is from outside)."""
-        if not isinstance(out, Var) or not isinstance(out.type, Array):
-            return None
-        v: Var | None = out
-        while v is not None and self._home.get(v) == id(block):
-            v = self._source.get(v)
-        return v
+    def sources(self, v: Var) -> Names:
+        """The arrays, of those that v's statement takes, in whose buffers v may live."""
+        return self._sources.get(v, NONE)
 
-    def permutation(self, op: Loop | While) -> dict[int, int]:
-        """For each array carry k whose next value derives from a carry j: k -> j, a permutation."""
+    def survivors(self, op: Loop | While) -> dict[int, frozenset[int]]:
+        """For each array carry k: the carries whose buffers may be k's in the next turn, of those that can go on so
+        for any number of turns."""
         place = {c: j for j, c in enumerate(op.carry)}
-        found: dict[int, int] = {}
-        for k in range(len(op.carry)):
-            v = self.origin(op.body, op.body.outs[k])
-            if v in place:
-                found[k] = place[v]
-        taken = list(found.values())
-        found = {k: j for k, j in found.items() if taken.count(j) == 1}
-        while found.keys() != set(found.values()):
-            found = {k: j for k, j in found.items() if j in found and k in found.values()}
-        return found
+        passed = self._passed[id(op.body)]
+        found = {k: frozenset(place[c] for c in cs) for k, cs in passed.items() if k < len(op.carry)}
+        while True:
+            reached = frozenset(j for js in found.values() for j in js)
+            closed = {k: js & found.keys() for k, js in found.items() if k in reached and js & found.keys()}
+            if closed == found:
+                return found
+            found = closed
 
     def _roots(self, vs: Iterable[Var]) -> set[Var]:
         return {self._view.get(v, v) for v in vs}
@@ -61,52 +63,99 @@ class Derivation:
         used = {a for a in atoms(let.op) if isinstance(a, Var)}
         for binders, inner in blocks(let.op):
             used |= free(inner, binders).keys()
-        return self._roots(used)
+        if isinstance(let.op, Read) and isinstance(let.vars[0].type, Array):
+            self._view[let.vars[0]] = self._view.get(let.op.array, let.op.array)
+        return {v for v in self._roots(used) if isinstance(v.type, Array)}
 
-    def _bind(self, block: Block) -> None:
-        for let in block:
+    def _block(self, block: Block, entry: Iterable[Var]) -> dict[Var, None]:
+        """Look through a block that may take the arrays `entry`; give those it takes or hands on."""
+        uses = [self._uses(let) for let in block]
+        outs = self._roots(a for a in block.outs if isinstance(a, Var))
+        last = {v: k for k, used in enumerate([*uses, outs]) for v in used}
+        origin = {x: frozenset((x,)) for x in entry}
+        owned, gone = set(origin), dict[Var, None]()
+        for k, let in enumerate(block):
+            dying = {v for v in uses[k] if last[v] == k and v in owned}
+            taken = self._taken[id(let)] = self._let(let, dying)
             for v in let.vars:
-                self._home[v] = id(block)
-            if isinstance(let.op, Read) and isinstance(let.vars[0].type, Array):
-                self._view[let.vars[0]] = self._view.get(let.op.array, let.op.array)
-            for _, inner in blocks(let.op):
-                self._bind(inner)
+                if sources := self.sources(v):
+                    origin[v] = NONE.union(*(origin.get(x, NONE) for x in sources))
+            gone.update((x, None) for v in taken for x in origin.get(v, NONE))
+            owned -= dying
+            if not isinstance(let.op, Read):
+                owned.update(v for v in let.vars if isinstance(v.type, Array))
+        passed = {k: origin.get(v, NONE) for k, v in moved(dict(enumerate(block.outs)), owned).items()}
+        self._passed[id(block)] = {k: xs for k, xs in sorted(passed.items()) if xs}
+        gone.update((x, None) for xs in passed.values() for x in xs)
+        return gone
 
-    def _block(self, block: Block, after: set[Var]) -> None:
-        """Derive what a block binds, given what is used after it."""
-        later = after | self._roots(a for a in block.outs if isinstance(a, Var))
-        for let in reversed(block.lets):
-            once = isinstance(let.op, If | Accumulate)
-            for _, inner in blocks(let.op):
-                self._block(inner, later if once else set())
-            taken: set[Var] = set()
-            for v, options in self._candidates(let):
-                fit = [x for x in options if x not in later and x not in self._view and x not in taken]
-                if len(set(fit)) == 1:
-                    self._source[v] = fit[0]
-                    taken.add(fit[0])
-            later |= self._uses(let)
-
-    def _candidates(self, let: Let) -> list[tuple[Var, list[Var]]]:
-        """For each array result what it may derive from.  Two fitting answers (a conditional swap) are none."""
-        pairs: list[tuple[Var, list[Atom | None]]] = []
+    def _let(self, let: Let, dying: set[Var]) -> dict[Var, None]:
         match let.op:
-            case Accumulate(accs, inits, body):
-                groups = finals_of(let)
-                inside = self._roots(free(body, accs))
-                for acc, vs, columns in zip(accs, groups, inits, strict=True):
-                    assert isinstance(acc.type, Accumulator)
-                    if acc.type.monoid != "append":
-                        pairs += [(v, [a]) for v, a in zip(vs, columns, strict=True) if a not in inside]
-                outs = let.vars[sum(map(len, groups)) :]
-                pairs += [(v, [self.origin(body, a)]) for v, a in zip(outs, body.outs, strict=True)]
-            case Loop(_, _, carry, inits, body) | While(carry, inits, _, body):
-                inside = self._roots(free(body, carry))
-                same = [k for k, j in self.permutation(let.op).items() if k == j]
-                pairs += [(let.vars[k], [inits[k]]) for k in same if inits[k] not in inside]
+            case Accumulate():
+                return self._accumulate(let, let.op, dying)
             case If(_, then, orelse):
-                for v, a, b in zip(let.vars, then.outs, orelse.outs, strict=True):
-                    pairs.append((v, [self.origin(then, a), self.origin(orelse, b)]))
+                taken = self._block(then, dying) | self._block(orelse, dying)
+                self._hand_on(let.vars, then, orelse)
+                return taken
+            case Loop() | While():
+                return self._loop(let, let.op, dying)
             case _:
-                pass
-        return [(v, [x for x in options if isinstance(x, Var) and isinstance(x.type, Array)]) for v, options in pairs]
+                for _, inner in blocks(let.op):
+                    self._block(inner, ())
+                return {}
+
+    def _hand_on(self, results: tuple[Var, ...], *sides: Block) -> None:
+        """Results live in what any side hands on in their places."""
+        for k, v in enumerate(results):
+            self._sources[v] = NONE.union(*(self._passed[id(side)].get(k, NONE) for side in sides))
+
+    def _accumulate(self, let: Let, op: Accumulate, dying: set[Var]) -> dict[Var, None]:
+        inside = self._roots(free(op.body, op.accs))
+        taken: dict[Var, None] = {}
+        groups = finals_of(let)
+        for acc, vs, columns in reversed(list(zip(op.accs, groups, op.inits, strict=True))):
+            assert isinstance(acc.type, Accumulator)
+            if acc.type.monoid != "append":
+                for v, x in reversed(list(zip(vs, columns, strict=True))):
+                    if isinstance(x, Var) and x in dying and x not in inside and x not in taken:
+                        taken[x] = None
+                        self._sources[v] = frozenset((x,))
+        for _, operator in blocks(op)[:-1]:
+            self._block(operator, ())
+        taken |= self._block(op.body, dying - taken.keys())
+        self._hand_on(let.vars[sum(map(len, groups)) :], op.body)
+        return taken
+
+    def _loop(self, let: Let, op: Loop | While, dying: set[Var]) -> dict[Var, None]:
+        inside: set[Var] = set()
+        for binders, inner in blocks(op):
+            inside |= self._roots(free(inner, binders))
+            self._block(inner, [c for c in op.carry if isinstance(c.type, Array)] if inner is op.body else ())
+        place = {c: j for j, c in enumerate(op.carry)}
+        taken: dict[Var, None] = {}
+        held: dict[int, Names] = {}
+        for k in reversed(range(len(op.carry))):
+            x = op.inits[k]
+            if isinstance(x, Var) and x in dying and x not in inside and x not in taken:
+                taken[x] = None
+                held[k] = frozenset((x,))
+        step = {k: [place[c] for c in cs] for k, cs in self._passed[id(op.body)].items() if k < len(op.carry)}
+        changed = True
+        while changed:  # the arrays that each carry may hold after any number of turns
+            changed = False
+            for k, js in step.items():
+                more = held.get(k, NONE).union(*(held.get(j, NONE) for j in js))
+                if more != held.get(k, NONE):
+                    held[k], changed = more, True
+        self._sources.update((let.vars[k], xs) for k, xs in held.items())
+        return taken
+
+
+def moved(outs: Mapping[int, Atom], among: Iterable[Var]) -> dict[int, Var]:
+    """By which outs arrays are moved: of several mentions of one the last."""
+    left, found = set(among), dict[int, Var]()
+    for k, a in sorted(outs.items(), reverse=True):
+        if isinstance(a, Var) and a in left:
+            left.remove(a)
+            found[k] = a
+    return found

@@ -136,9 +136,12 @@ def _floated(levels: Sequence[Level]) -> tuple[Level, ...]:
     for level in rest:
         stay: list[Let] = []
         for let in level.lets:
-            plain = isinstance(let.op, Prim) and let.op.name in HARMLESS
-            (lets if plain and not inner & uses(let) else stay).append(let)
-        inner.update(level.index, (v for let in stay for v in let.vars))
+            if isinstance(let.op, Prim) and let.op.name in HARMLESS and not inner & uses(let):
+                lets.append(let)
+            else:
+                stay.append(let)
+                inner.update(let.vars)
+        inner.update(level.index)
         below.append(replace(level, lets=tuple(stay)))
     return (replace(first, lets=tuple(lets)), *below)
 

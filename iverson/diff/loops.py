@@ -16,8 +16,7 @@ from iverson.core.rewrite import free, lookup, rename_let
 from iverson.core.syntax import Atom, Loop, Var, While
 from iverson.diff.adjoints import Frame
 from iverson.diff.contributions import contributed
-from iverson.diff.logs import undo
-from iverson.diff.residuals import AppendLog, LoopRecord, Step, Updates
+from iverson.diff.residuals import LoopRecord, Step, Updates
 from iverson.diff.sweep import Sweep
 
 
@@ -25,26 +24,16 @@ def loop(s: Sweep, frame: Frame, step: Step) -> None:
     op, record = step.let.op, step.record
     assert isinstance(op, Loop | While)
     if not isinstance(record, LoopRecord):
-        _restore_only(s, frame, step)
         return
     grads = [s.take(frame, v) for v in step.let.vars]
     if step.chained or any(g is not None for g in grads) or s.reached(frame, op):
         _Reversed(s, frame, step, op, record).sweep(grads)
 
 
-def _restore_only(s: Sweep, frame: Frame, step: Step) -> None:
-    """No derivative passes through: only undo what was overwritten."""
-    if step.record is not None:
-        for x, (last, log) in getattr(step.record, "undo", {}).items():
-            s.restore(frame, x, s.undone(frame, log, frame.at(last)))
-
-
 class _Reversed:
     def __init__(self, s: Sweep, frame: Frame, step: Step, op: Loop | While, record: LoopRecord) -> None:
         self.s, self.frame, self.step, self.op, self.record = s, frame, step, op, record
         self.active = [k for k, c in enumerate(op.carry) if c in s.active]
-        self.derived = list(record.permutation.items())
-        self.appended = [j for j, log in record.logs.items() if isinstance(log, AppendLog)]
         self.ragged = list(record.ragged)
         self.outer = [acc for acc in contributed(op) if acc in frame.cursors]
 
@@ -53,9 +42,8 @@ class _Reversed:
         results = self.step.let.vars
         coming = {k: grads[k] for k in self.active}
         adjoints = [s.zeros(frame, results[k]) if g is None else g for k, g in coming.items()]
-        buffers = [frame.at(results[k]) for k, _ in self.derived]
-        cursors = [frame.at(self._log(j).length) for j in self.appended]
-        cursors += [frame.at(length) for length in self.record.ragged.values()]
+        buffers = [frame.at(results[k]) for k in self.record.undo]
+        cursors = [frame.at(length) for length in self.record.ragged.values()]
         inits = [*adjoints, *buffers, *cursors, *(frame.cursors[a] for a in self.outer)]
         turns = frame.at(self.record.turns)
         last = s.b.o.sub(turns, 1)
@@ -67,12 +55,12 @@ class _Reversed:
 
         state = iter(s.within(frame, free(op.body, binders), backwards))
         final = {k: next(state) for k in self.active}
-        for k, _ in self.derived:
-            buffer = next(state)
-            x = op.inits[k]
-            if isinstance(x, Var) and s.derivation.source(results[k]) is x:
+        taken = s.derivation.taken(self.step.let)
+        for k in self.record.undo:
+            buffer, x = next(state), op.inits[k]
+            if isinstance(x, Var) and x in taken:
                 s.restore(frame, x, buffer)
-        for _ in (*self.appended, *self.ragged):
+        for _ in self.ragged:
             next(state)
         frame.cursors.update(zip(self.outer, state, strict=True))
         for k, a in final.items():
@@ -83,7 +71,7 @@ class _Reversed:
         turn = child.inside({})
         coming = iter(state)
         adjoints = {k: next(coming) for k in self.active}
-        cursors = self._start(turn, i, coming)
+        self._start(turn, i, coming)
         turn.cursors.update(zip((*self.ragged, *self.outer), coming, strict=True))
         s.enter(turn, record.plan, record.slots, (i,))
         for k, g in adjoints.items():
@@ -94,33 +82,27 @@ class _Reversed:
         s.block(turn, record.plan)
         return [
             *(s.value(turn, op.carry[k]) for k in self.active),
-            *(turn.at(op.carry[k]) for k, _ in self.derived),
-            *cursors,
+            *(turn.at(op.carry[k]) for k in record.undo),
             *(turn.cursors[a] for a in (*self.ragged, *self.outer)),
         ]
 
-    def _start(self, turn: Frame, i: Atom, coming: Iterator[Atom]) -> list[Atom]:
-        """Bind the carries as they were at the start of turn i; give the log cursors there."""
-        s, op, record = self.s, self.op, self.record
+    def _start(self, turn: Frame, i: Atom, coming: Iterator[Atom]) -> None:
+        """Bind the turn's index, the carries that are recorded or undone, and else what the turn ended with."""
+        op, record = self.op, self.record
         if isinstance(op, Loop):
             turn.env[op.index] = i
         for c in op.carry:
             if c in record.slots:
-                turn.env[c] = record.slots[c].read(s.b, turn, (i,))
-        last = {j: op.body.outs[k] for k, j in self.derived}
-        buffers = {j: next(coming) for _, j in self.derived}
-        left = {j: next(coming) for j in self.appended}
-        for j, buffer in buffers.items():
-            log = record.logs[j]
-            if isinstance(log, AppendLog):
-                turn.env[op.carry[j]], left[j] = undo(s.b, turn, log, buffer, left[j], i)
-            elif isinstance(log, Updates):
-                turn.env[op.carry[j]] = self._undo_updates(turn, i, log, buffer)
-            elif isinstance(end := last[j], Var):
-                turn.env[end] = buffer
-        return list(left.values())
+                turn.env[c] = record.slots[c].read(self.s.b, turn, (i,))
+        for k, turned in record.undo.items():
+            buffer = next(coming)
+            if turned is not None:
+                turn.env[op.carry[turned.of]] = self._undone(turn, i, turned.updates, buffer)
+            elif k in record.plan.ends:
+                turn.env[record.plan.ends[k]] = buffer
 
-    def _undo_updates(self, turn: Frame, i: Atom, log: Updates, buffer: Atom) -> Atom:
+    def _undone(self, turn: Frame, i: Atom, log: Updates, buffer: Atom) -> Atom:
+        """The buffer before the updates of turn i."""
         env = dict(turn.env)
         for v in log.names():
             if v in self.record.slots:
@@ -130,8 +112,3 @@ class _Reversed:
         for index, old in reversed(log.entries):
             buffer = self.s.b.set(buffer, [lookup(a, env) for a in index], lookup(old, env))
         return buffer
-
-    def _log(self, j: int) -> AppendLog:
-        log = self.record.logs[j]
-        assert isinstance(log, AppendLog)
-        return log

@@ -1,18 +1,18 @@
 """The forward sweep: every statement extended by the residuals that its return sweep needs.
 
 For         yields what its body keeps as well; min and max also yield the winner
-Loop        emits what its body keeps, the scalar carries and the carries that no next value derives from;
-            derived carries are logged: old values emitted where a turn makes regular updates, else appended
+Loop        emits what its body keeps, the scalar carries and the arrays that no later turn has anything of; of arrays
+            that live on, the old values that single updates overwrite (residuals.py says how else they are undone)
 While       the same, appended to a log with one entry a turn, and the turns counted
-If          each branch gives what it keeps, the other side zeros; arrays are logged, or had again by running again
-Accumulate  its block gives what it keeps
+If          each branch gives what it keeps, the other side zeros
+Accumulate  its block gives what it keeps; what it overwrites of arrays is kept, or logged where that isn't regular
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
-from typing import TypeAlias
+from typing import NamedTuple
 
 from iverson.core.build import Builder, dtype_of, extents_of, literal
 from iverson.core.rewrite import single_update
@@ -40,9 +40,9 @@ from iverson.core.syntax import (
 )
 from iverson.diff.activity import finals_of
 from iverson.diff.contributions import contributed
-from iverson.diff.derivation import Derivation
-from iverson.diff.footprint import Places, places, uses
-from iverson.diff.logs import Logger, OpenLog, wrap
+from iverson.diff.derivation import Derivation, moved
+from iverson.diff.footprint import places, uses
+from iverson.diff.logs import OpenLog, log_before, wrap
 from iverson.diff.residuals import (
     AppendLog,
     BranchRecord,
@@ -54,21 +54,25 @@ from iverson.diff.residuals import (
     Region,
     Slot,
     Step,
+    Turned,
     Updates,
-    Within,
     varies,
 )
 from iverson.diff.yields import EXTREMA, Yields
 
 
-class Unlogged(Enum):
-    """Updates of a loop's carry that need no appended log."""
+class Undone(Enum):
+    """How a scope undoes what it does to an array that it updates in place."""
 
-    UPDATES = "a turn makes single updates: their old values are emitted"
-    WITHIN = "a turn's statements undo their own updates: they keep their records"
+    TURN = "single updates: undone together, before the scope's statements run again"
+    WITHIN = "each statement by its own return sweep"
 
 
-Target: TypeAlias = OpenLog | Unlogged
+class Chain(NamedTuple):
+    """Array carry `of` is updated by these statements, one element each."""
+
+    of: int
+    lets: list[Let]
 
 
 class Planner:
@@ -79,96 +83,84 @@ class Planner:
     # --- blocks -------------------------------------------------------------------------------------------------------
 
     def top(self, block: Block) -> Plan:
-        """The plan of a block whose forward and return sweep share one scope."""
-        plan = self.block(block, {})
+        """The plan of a block whose forward and return sweep share one scope.
+
+        All its names are had there, but what branches and accumulations overwrite: they undo it, lest it be copied.
+        """
+        looped = {x for let in block if isinstance(let.op, Loop | While) for x in self.derivation.taken(let)}
+        bound = [v for let in block if not isinstance(let.op, Read) for v in let.vars if isinstance(v.type, Array)]
+        plan = self.block(block, {v: Undone.WITHIN for v in bound if v not in looped})
         for step in plan.steps:
-            step.forward = step.again
+            step.recorded = True
         return plan
 
-    def block(self, block: Block, logs: Mapping[Var, Target]) -> Plan:
-        """Plan a block that updates the arrays in `logs` in place."""
-        tracked = dict(logs)
-        return Plan(block, [self.step(let, tracked) for let in block])
+    def block(self, block: Block, arrays: Mapping[Var, Undone], handed: Collection[int] | None = None) -> Plan:
+        """Plan a block that updates `arrays` in place, and hands them on by the outs at these places (None: any)."""
+        tracked = dict(arrays)
+        plan = Plan(block, [self.step(let, tracked) for let in block])
+        within = dict.fromkeys(v for v, how in tracked.items() if how is Undone.WITHIN)
+        for let in block:
+            rows = let.vars if isinstance(let.op, Read) else ()
+            for x in (*rows, *self.derivation.taken(let)):
+                within.pop(x, None)
+        outs = {k: v for k, v in enumerate(block.outs) if handed is None or k in handed}
+        plan.ends = moved(outs, within)
+        plan.given_up = {v: None for v in within if v not in plan.ends.values()}
+        return plan
 
-    def step(self, let: Let, tracked: dict[Var, Target]) -> Step:
+    def step(self, let: Let, tracked: dict[Var, Undone]) -> Step:
         if isinstance(let.op, Prim | Read | Check | Contribute):
-            touches = isinstance(let.op, Read) and tracked.get(let.op.array) is Unlogged.WITHIN
+            touches = isinstance(let.op, Read) and tracked.get(let.op.array) is Undone.WITHIN
             if touches and isinstance(let.vars[0].type, Array):
-                tracked[let.vars[0]] = Unlogged.WITHIN
-            return Step(let, (let,), (let,), scalar=True, touches=touches)
-        sources = {v: self.derivation.source(v) for v in let.vars}
-        chains = {v: x for v, x in sources.items() if x is not None and x in tracked}
-        within = {v: x for v, x in chains.items() if tracked[x] is Unlogged.WITHIN}
-        touches = any(tracked.get(v) is Unlogged.WITHIN for v in uses(let))
-        again, record = self.augment(let, chains, within)
-        forward: tuple[Let, ...] = (let,)
-        if chains:
-            logs = {x: log for x, log in tracked.items() if isinstance(log, OpenLog)}
-            forward = Logger(self.derivation).forward(let, logs) if any(x in logs for x in chains.values()) else again
-            tracked.update({v: tracked[x] for v, x in chains.items()})
+                tracked[let.vars[0]] = Undone.WITHIN
+            return Step(let, (let,), scalar=True, touches=touches)
+        touches = any(tracked.get(v) is Undone.WITHIN for v in uses(let))
+        taken = [x for x in self.derivation.taken(let) if x in tracked]
+        within = {x for x in taken if tracked[x] is Undone.WITHIN}
+        again, record = self.augment(let, within)
+        chained = [v for v in let.vars if not self.derivation.sources(v).isdisjoint(taken)]
+        tracked.update(dict.fromkeys(chained, Undone.WITHIN if within else Undone.TURN))
         return Step(
             let,
             again,
-            forward,
             record,
-            chained=frozenset(chains),
+            chained=frozenset(chained),
             within=bool(within),
-            agreed=within == chains and _undoes(record, within),
             touches=touches,
+            recorded=bool(chained),
         )
 
     def matters(self, let: Let) -> bool:
         """Does any derivative pass through a statement?"""
         return any(v in self.active for v in (*let.vars, *contributed(let.op)))
 
-    def augment(
-        self, let: Let, chains: dict[Var, Var], within: dict[Var, Var]
-    ) -> tuple[tuple[Let, ...], Record | None]:
-        """The statement with its residuals.  `chains`: results that are updates of arrays to be undone (`within`: by
-        its own return sweep)."""
+    def augment(self, let: Let, within: set[Var]) -> tuple[tuple[Let, ...], Record | None]:
+        """The statement with its residuals; it takes the arrays `within`, and is to undo what it does to them."""
         update = single_update(let.op)
         if update is not None and isinstance(let.op, Accumulate):
             return self.update(let, let.op, update)
         if not within and not self.matters(let):
-            return self.inactive(let, chains)
+            return (let,), None
         match let.op:
             case For():
                 return self.for_(let, let.op)
             case Loop() | While():
-                return self.loop(let, let.op)
+                return self.loop(let, let.op, within)
             case If():
-                return self.if_within(let, let.op, chains) if within else self.if_(let, let.op, chains)
+                return self.if_(let, let.op, within)
             case Accumulate():
-                return self.accumulate(let, let.op, chains)
+                return self.accumulate(let, let.op, within)
             case Library(name):
                 raise NotImplementedError(f"the derivative of the library operation {name!r} is not defined")
             case _:
                 raise AssertionError(let.op)
-
-    def inactive(self, let: Let, chains: dict[Var, Var]) -> tuple[tuple[Let, ...], Record | None]:
-        """No derivative: only what it overwrites is recorded."""
-        if not chains:
-            return (let,), None
-        logs = {x: OpenLog.of(x, None) for x in chains.values()}
-        lets = Logger(self.derivation).forward(let, dict(logs))
-        return self.undoable(lets, logs, chains, BranchRecord((), ()))
-
-    def undoable(
-        self, lets: Sequence[Let], logs: dict[Var, OpenLog], chains: dict[Var, Var], record: BranchRecord
-    ) -> tuple[tuple[Let, ...], BranchRecord]:
-        """Statements, the last with logs to be opened around all of them, as one statement."""
-        *before, let = lets
-        whole, closed = wrap(let, list(logs.values()), before)
-        last = {x: v for v, x in chains.items()}
-        record.undo = {x: (last[x], log) for x, log in zip(logs, closed, strict=True)}
-        return (whole,), record
 
     def update(self, let: Let, op: Accumulate, c: Contribute) -> tuple[tuple[Let, ...], BranchRecord]:
         array = op.inits[0][0]
         assert isinstance(array, Var)
         old = Var(Scalar(dtype_of(array)), "old")
         record = BranchRecord((self.block(op.body, {}),), ({},))
-        if self.derivation.source(let.vars[0]) is array:
+        if array in self.derivation.taken(let):
             record.undo[array] = (let.vars[0], Updates(((c.index, old),)))
         return (Let((old,), Read(array, c.index, c.safe), let.site), let), record
 
@@ -196,158 +188,97 @@ class Planner:
 
     # --- blocks that run at most once ---------------------------------------------------------------------------------
 
-    def if_(self, let: Let, op: If, chains: dict[Var, Var]) -> tuple[tuple[Let, ...], BranchRecord]:
-        logs = {x: OpenLog.of(x, None) for x in chains.values()}
-        logger = Logger(self.derivation)
-        plans, before = [], []
-        for branch in (op.then, op.orelse):
-            plans.append(self.block(branch, dict(logs)))
-            with logger.b.scope() as given_up:
-                logger.given_up(let, branch, chains, logs)
-            before.append(given_up)
-        new, record = self.branches(let, op, plans, before)
-        return self.undoable([new], logs, chains, record) if chains else ((new,), record)
-
-    def if_within(self, let: Let, op: If, within: dict[Var, Var]) -> tuple[tuple[Let, ...], BranchRecord | None]:
-        """An If whose sides undo what they update; no record if one can't."""
+    def if_(self, let: Let, op: If, within: set[Var]) -> tuple[tuple[Let, ...], BranchRecord]:
         sides = op.then, op.orelse
-        ends = [(side, side.outs[let.vars.index(v)], x) for side in sides for v, x in within.items()]
-        plans = [self.block(side, dict.fromkeys(within.values(), Unlogged.WITHIN)) for side in sides]
-        updated = all(self.derivation.origin(side, end) is x for side, end, x in ends)
-        if not updated or not all(plan.holds((), Keep.ALL) for plan in plans):
-            return (let,), None
-        new, record = self.branches(let, op, plans, ([], []))
-        record.within = {x: v for v, x in within.items()}
-        return (new,), record
-
-    def branches(
-        self, let: Let, op: If, plans: Sequence[Plan], before: Sequence[Sequence[Let]]
-    ) -> tuple[Let, BranchRecord]:
-        """The If that also gives what its sides keep."""
+        plans = [self.block(side, dict.fromkeys(within, Undone.WITHIN)) for side in sides]
         names = [plan.keep((), Keep.SCALARS) for plan in plans]
-        flat = {v: OpenLog.row([v]) for side in names for v in side if isinstance(v.type, Array)}
-        b, lets = Builder(), []
-        for plan, more, side in zip(plans, before, names, strict=True):
-            with b.scope() as tail:
-                for v in side:
-                    if v in flat:
-                        _append_all(b, v, flat[v])
-            lets.append((*more, *plan.forward(), *tail))
-        names = [[v for v in side if v not in flat] for side in names]
+        logs, tails = _flat([v for side in names for v in side if isinstance(v.type, Array)])
+        lets = [
+            (*plan.forward(), *(let for v in side if v in tails for let in tails[v]))
+            for plan, side in zip(plans, names, strict=True)
+        ]
+        names = [[v for v in side if v not in logs] for side in names]
         kept = [*names[0], *names[1]]
         stored = tuple(Var(v.type, v.hint) for v in kept)
         split = len(names[0])
         blanks = [literal(0, dtype_of(v)) for v in kept]
         then = Block(lets[0], (*op.then.outs, *names[0], *blanks[split:]))
         orelse = Block(lets[1], (*op.orelse.outs, *blanks[:split], *names[1]))
-        new, closed = wrap(Let((*let.vars, *stored), If(op.pred, then, orelse), let.site), list(flat.values()))
+        new, closed = wrap(Let((*let.vars, *stored), If(op.pred, then, orelse), let.site), list(logs.values()))
         slots = {v: Slot(w) for v, w in zip(kept, stored, strict=True)}
-        slots |= {v: Slot(end.old, extents=extents_of(v)) for v, end in zip(flat, closed, strict=True)}
-        return new, BranchRecord(tuple(plans), (slots, slots))
+        slots |= {v: Slot(end.old, extents=extents_of(v)) for v, end in zip(logs, closed, strict=True)}
+        return (new,), BranchRecord(tuple(plans), (slots, slots), within=tuple(within))
 
-    def accumulate(self, let: Let, op: Accumulate, chains: dict[Var, Var]) -> tuple[tuple[Let, ...], BranchRecord]:
-        regions = self.regions(let, op, chains)
-        if chains and regions is not None:
-            (new,), record = self.accumulate(let, op, {})
-            b = Builder()
-            with b.scope() as before:
-                for v, x in chains.items():
-                    record.undo[x] = (v, Region(tuple((p, p.old(b, x)) for p in regions[x])))
-            return (*before, new), record
-        logs = {x: OpenLog.of(x, None) for x in chains.values()}
-        logger = Logger(self.derivation)
-        with logger.b.scope() as before:
-            for acc, vs in zip(op.accs, finals_of(let), strict=True):
-                for v in vs:
-                    if v in chains:
-                        logger.before(op, acc, chains[v], logs[chains[v]])
-        plan = self.block(op.body, dict(logs))
+    def accumulate(self, let: Let, op: Accumulate, within: set[Var]) -> tuple[tuple[Let, ...], BranchRecord]:
+        finals = {v: acc for acc, vs in zip(op.accs, finals_of(let), strict=True) for v in vs}
+        updated = {x: v for v in finals for x in self.derivation.sources(v) if x in within}
+        inside = within - updated.keys()
+        plan = self.block(op.body, dict.fromkeys(inside, Undone.WITHIN))
         names = plan.keep(op.accs, Keep.STACKED)
+        inner = plan.inner(op.accs)
+        logs, tails = _flat([v for v in names if varies(v, inner)])
+        names = [v for v in names if v not in logs]
         stored = tuple(Var(v.type, v.hint) for v in names)
-        record = BranchRecord((plan,), ({v: Slot(w) for v, w in zip(names, stored, strict=True)},))
-        body = Block(plan.forward(), (*op.body.outs, *names))
+        body = Block((*plan.forward(), *(let for tail in tails.values() for let in tail)), (*op.body.outs, *names))
         new = Let((*let.vars, *stored), Accumulate(op.accs, op.inits, body), let.site)
-        return self.undoable([*before, new], logs, chains, record) if chains else ((new,), record)
-
-    def regions(self, let: Let, op: Accumulate, chains: dict[Var, Var]) -> dict[Var, list[Places]] | None:
-        """For each updated array what is written of it, if that is regular."""
-        finals = {v: acc for acc, vs in zip(op.accs, finals_of(let), strict=True) for v in vs if len(vs) == 1}
-        refuse = set(chains.values())
-        found = {x: places(op, finals[v], refuse) if v in finals else None for v, x in chains.items()}
-        regular = {x: parts for x, parts in found.items() if parts is not None}
-        return regular if len(regular) == len(found) else None
+        new, closed = wrap(new, list(logs.values()))
+        slots = {v: Slot(w) for v, w in zip(names, stored, strict=True)}
+        slots |= {v: Slot(end.old, extents=extents_of(v)) for v, end in zip(logs, closed, strict=True)}
+        record = BranchRecord((plan,), (slots,), within=tuple(inside))
+        b = Builder()
+        with b.scope() as before:
+            for x, v in updated.items():
+                parts = places(op, finals[v], within)
+                if parts is None:
+                    record.undo[x] = (v, log_before(b, op, finals[v], x))
+                else:
+                    record.undo[x] = (v, Region(tuple((p, p.old(b, x)) for p in parts)))
+        return (*before, new), record
 
     # --- loops --------------------------------------------------------------------------------------------------------
 
-    def loop(self, let: Let, op: Loop | While) -> tuple[tuple[Let, ...], LoopRecord]:
+    def loop(self, let: Let, op: Loop | While, within: set[Var]) -> tuple[tuple[Let, ...], LoopRecord]:
         turn = op.index if isinstance(op, Loop) else Var(Scalar(I64), "turn")
-        permutation = self.derivation.permutation(op)
-        derived = {op.carry[j]: j for j in permutation.values()}
-        logs: dict[Var, Target] = {c: self.target(op, c, turn) for c in derived}
-        plan = self.block(op.body, logs)
-        if not plan.holds((turn, *op.carry), Keep.ALL):
-            logs = {c: OpenLog.of(c, turn) if log is Unlogged.WITHIN else log for c, log in logs.items()}
-            plan = self.block(op.body, logs)
-        record = LoopRecord(plan, {}, Literal(0, I64), permutation, {})
-        names = [c for c in op.carry if c not in derived]
+        undone: dict[int, Chain | None] = {k: None for k, x in enumerate(op.inits) if x in within}
+        undone |= {k: self.chain(op, k, js) for k, js in self.derivation.survivors(op).items()}
+        carries = {op.carry[k]: Undone.WITHIN for k in undone}
+        carries |= {op.carry[c.of]: Undone.TURN for c in undone.values() if c is not None}
+        plan = self.block(op.body, carries, [k for k, c in undone.items() if c is None])
+        record = LoopRecord(plan, {}, Literal(0, I64), {})
+        names = [c for c in op.carry if c not in carries]
         names += plan.keep((turn, *op.carry), Keep.ALL)
         local = {v for step in plan.steps for v in step.results}
-        for c, log in logs.items():
-            if log is Unlogged.WITHIN:
-                record.logs[derived[c]] = Within()
-            elif log is Unlogged.UPDATES:
-                updates = _updates(plan, self.chain(op.body, c))
-                record.logs[derived[c]] = updates
-                names += [v for v in updates.names() if v in local]
+        for k, chain in undone.items():
+            record.undo[k] = turned = chain and Turned(chain.of, _updates(plan, chain.lets))
+            if turned is not None:
+                names += [v for v in turned.updates.names() if v in local]
         names = list(dict.fromkeys(names))
-        opened = [log for log in logs.values() if isinstance(log, OpenLog)]
         inner = plan.inner((turn, *op.carry))
-        ragged = [v for v in names if varies(v, inner)]
-        flat = [OpenLog.row([v]) for v in ragged]
-        b = Builder()
-        with b.scope() as tail:
-            for v, log in zip(ragged, flat, strict=True):
-                _append_all(b, v, log)
-        names = [v for v in names if v not in ragged]
+        logs, tails = _flat([v for v in names if varies(v, inner)])
+        names = [v for v in names if v not in logs]
+        tail = [let for lets in tails.values() for let in lets]
         if isinstance(op, Loop):
-            whole, closed = wrap(self.emitting(let, op, names, record, tail), [*opened, *flat])
+            whole, closed = wrap(self.emitting(let, op, names, record, tail), list(logs.values()))
         else:
-            whole, closed = self.counting(let, op, turn, names, record, [*opened, *flat], tail)
-        appended = [j for c, j in derived.items() if isinstance(logs[c], OpenLog)]
-        record.logs |= zip(appended, closed, strict=False)
-        for v, end in zip(ragged, closed[len(opened) :], strict=False):
+            whole, closed = self.counting(let, op, turn, names, record, list(logs.values()), tail)
+        for v, end in zip(logs, closed, strict=False):
             record.slots[v] = Slot(end.old, stacked=True, extents=extents_of(v), ragged=True)
             record.ragged[end.old] = end.length
         return (whole,), record
 
-    def target(self, op: Loop | While, carry: Var, turn: Var) -> Target:
-        """How the updates of a carry in a turn are to be undone."""
-        chain = self.chain(op.body, carry)
-        if all(single_update(let.op) for let in chain):
-            return Unlogged.UPDATES
-        if all(self.regular(let, carry) for let in chain):
-            return Unlogged.WITHIN
-        return OpenLog.of(carry, turn)
-
-    def regular(self, let: Let, carry: Var) -> bool:
-        """May a statement be able to undo what it updates in place?"""
-        match let.op:
-            case Loop() | While() | If():
-                return True
-            case Accumulate() as op:
-                chains = {v: x for v in let.vars if (x := self.derivation.source(v)) is not None}
-                return single_update(op) is not None or self.regions(let, op, chains) is not None
-        return False
-
-    def chain(self, body: Block, carry: Var) -> list[Let]:
-        """The statements that update a carry in a turn."""
-        versions, chain = {carry}, []
-        for let in body:
-            derived = [v for v in let.vars if self.derivation.source(v) in versions]
-            if derived:
-                versions.update(derived)
-                chain.append(let)
-        return chain
+    def chain(self, op: Loop | While, k: int, sources: Collection[int]) -> Chain | None:
+        """The statements by which one array carry becomes array carry k in a turn, if they are single updates."""
+        if len(sources) != 1:
+            return None
+        (j,) = sources
+        at, lets = op.carry[j], list[Let]()
+        for let in op.body:
+            if at in self.derivation.taken(let):
+                if not single_update(let.op):
+                    return None
+                (at,) = let.vars
+                lets.append(let)
+        return Chain(j, lets) if at is op.body.outs[k] else None
 
     def emitting(self, let: Let, op: Loop, names: Sequence[Var], record: LoopRecord, tail: Sequence[Let]) -> Let:
         """The Loop that also emits the named values of each turn."""
@@ -397,13 +328,6 @@ class Planner:
         return whole, closed
 
 
-def _undoes(record: Record | None, within: dict[Var, Var]) -> bool:
-    """Does a statement's return sweep restore the arrays that it updated?"""
-    if isinstance(record, BranchRecord):
-        return all(x in record.undo or x in record.within for x in within.values())
-    return isinstance(record, LoopRecord) or not within
-
-
 def _updates(plan: Plan, chain: Sequence[Let]) -> Updates:
     """The log of a chain of single updates."""
     entries: list[tuple[tuple[Atom, ...], Var]] = []
@@ -421,6 +345,17 @@ def _updates(plan: Plan, chain: Sequence[Let]) -> Updates:
             lets.insert(0, prims[v])
             needed |= uses(prims[v])
     return Updates(tuple(entries), tuple(lets))
+
+
+def _flat(arrays: Sequence[Var]) -> tuple[dict[Var, OpenLog], dict[Var, list[Let]]]:
+    """For each array a log for its elements, and the statements that append them."""
+    logs = {v: OpenLog.row([v]) for v in arrays}
+    tails: dict[Var, list[Let]] = {}
+    b = Builder()
+    for v, log in logs.items():
+        with b.scope() as tails[v]:
+            _append_all(b, v, log)
+    return logs, tails
 
 
 def _append_all(b: Builder, array: Var, log: OpenLog) -> None:

@@ -1,18 +1,23 @@
 """What the forward sweep records for the return sweep: residuals, and how each is had again.
 
-A block is planned statement by statement.  A `Step` knows three forms of its statement:
+A block is planned statement by statement.  A `Step` knows two forms of its statement:
 
     let        the primal
-    forward    as it runs in the forward sweep, recording for whoever holds the block
-    again      as it runs when its scope is entered again by the return sweep, recording for its own sweep
+    again      the same, recording for its own return sweep: as it runs when its scope is entered again, or before that,
+               in the forward sweep, where what it records is stored
 
 Prim and Read run again.  The results of a nested statement, and what it recorded itself, are *kept*: stored by one more
 result of the statement that holds the block: a Map, an emit, a column of a log; arrays of a turn whose extents vary
 from turn to turn are laid end to end in a flat log.  Where that can't be (an array in a branch, ragged ones in a For)
-the statement runs again.  A statement that updates an array in place (it derives from a carry, see derivation.py) runs
-again on the undone buffer; forward, it logs what it overwrites.  But a turn whose updates can each undo themselves from
-what is kept (`within`) need not run again: then the return sweep starts from what the turn ended with, and what the
-scope itself read of the array is kept as well.
+the statement runs again.
+
+A scope that updates arrays in place, the carries of a loop, has two ways to have their versions again:
+
+    again       where a turn makes single updates alone, they are undone, and then run again
+    within      else each statement that takes such an array (see derivation.py) undoes by its own return sweep what it
+                did.  It does not run again: the return sweep starts from what the block ended with, and what the scope
+                itself reads of the array is kept.  A version that ends here (an array that is given up for another) is
+                kept whole: that another took its place was paid for.
 """
 
 from __future__ import annotations
@@ -58,12 +63,11 @@ Slots: TypeAlias = dict[Var, Slot]
 
 @dataclass(frozen=True)
 class AppendLog:
-    """Overwritten elements in the order of writing; `stamp` is the turn."""
+    """Overwritten elements in the order of writing."""
 
     length: Var
     index: tuple[Var, ...]
     old: Var
-    stamp: Var | None
 
     @property
     def columns(self) -> tuple[Var, ...]:
@@ -92,12 +96,7 @@ class Region:
     parts: tuple[tuple[Places, Var], ...]
 
 
-@dataclass(frozen=True)
-class Within:
-    """No log: the statements of the turn undo their own updates."""
-
-
-Log: TypeAlias = AppendLog | Updates | Region | Within
+Log: TypeAlias = AppendLog | Updates | Region
 
 
 class Keep(Enum):
@@ -112,14 +111,13 @@ class Keep(Enum):
 class Step:
     let: Let
     again: tuple[Let, ...]
-    forward: tuple[Let, ...]
     record: Record | None = None
     scalar: bool = False  # a Prim or Read: runs again
-    chained: frozenset[Var] = frozenset()  # results that update an array of the scope's owner in place
-    within: bool = False  # such updates are undone by the statement's own return sweep
-    agreed: bool = True  # ... all of them, and it can
+    chained: frozenset[Var] = frozenset()  # results that live in arrays of the scope's owner
+    within: bool = False  # its return sweep undoes what it did to them
     touches: bool = False  # it uses an array that is undone so: it can't run again
     kept: bool = False  # all its results, but for chained ones, are stored outside
+    recorded: bool = False  # its forward sweep records
 
     @property
     def results(self) -> list[Var]:
@@ -135,9 +133,12 @@ class Plan:
 
     block: Block
     steps: list[Step]
+    ends: dict[int, Var] = field(default_factory=dict)  # outs by which arrays that are undone within are handed on
+    given_up: dict[Var, None] = field(default_factory=dict)  # versions of such arrays that end here
 
     def forward(self) -> tuple[Let, ...]:
-        return tuple(let for step in self.steps for let in step.forward)
+        """The block as it runs in the forward sweep."""
+        return tuple(let for step in self.steps for let in (step.again if step.recorded else (step.let,)))
 
     def keep(self, bound: Iterable[Var], what: Keep) -> list[Var]:
         """Decide what is kept outside, given what the scope binds on entry; give the names."""
@@ -149,18 +150,9 @@ class Plan:
                 continue
             step.kept = must or all(_storable(v, inner, what) for v in step.results)
             if step.kept:
-                step.forward = step.again
+                step.recorded = True
                 names += step.results
-        return names
-
-    def holds(self, bound: Iterable[Var], what: Keep) -> bool:
-        """Can all be kept that must be?"""
-        inner = self.inner(bound)
-        return all(
-            step.agreed and all(_storable(v, inner, what) for v in step.results)
-            for step in self.steps
-            if step.within or step.touches
-        )
+        return [*names, *self.given_up]
 
     def inner(self, bound: Iterable[Var]) -> set[Var]:
         """The names of the scope."""
@@ -193,9 +185,16 @@ class LoopRecord:
     plan: Plan
     slots: Slots
     turns: Atom
-    permutation: dict[int, int]  # array carry k is next turn's version of carry j
-    logs: dict[int, Log]  # by j
+    undo: dict[int, Turned | None]  # array carries whose buffers are handed back; None: the turn's statements undo them
     ragged: dict[Var, Var] = field(default_factory=dict)  # the flat logs of arrays that vary, and their lengths
+
+
+@dataclass(frozen=True)
+class Turned:
+    """Array carry `of` becomes this one in a turn, by these updates."""
+
+    of: int
+    updates: Updates
 
 
 @dataclass
@@ -205,7 +204,7 @@ class BranchRecord:
     plans: tuple[Plan, ...]
     slots: tuple[Slots, ...]
     undo: dict[Var, tuple[Var, Log]] = field(default_factory=dict)  # consumed array -> its last version, its log
-    within: dict[Var, Var] = field(default_factory=dict)  # the same for an If whose sides undo it: its last version
+    within: tuple[Var, ...] = ()  # arrays that the return sweeps of the blocks restore
 
 
 Record: TypeAlias = ForRecord | LoopRecord | BranchRecord

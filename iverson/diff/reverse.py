@@ -150,8 +150,6 @@ def if_(s: Sweep, frame: Frame, step: Step) -> None:
     if not isinstance(record, BranchRecord):
         return
     grads = [s.take(frame, v) for v in step.let.vars]
-    for x, (last, log) in record.undo.items():
-        s.restore(frame, x, s.undone(frame, log, frame.at(last)))
     if not (record.within or any(g is not None for g in grads) or s.reached(frame, op)):
         return
 
@@ -159,10 +157,7 @@ def if_(s: Sweep, frame: Frame, step: Step) -> None:
         block = (op.then, op.orelse)[k]
 
         def sweep(child: Frame) -> None:
-            for last in record.within.values():
-                end = block.outs[step.let.vars.index(last)]
-                assert isinstance(end, Var)
-                child.env[end] = frame.at(last)
+            child.env.update((end, frame.at(step.let.vars[j])) for j, end in record.plans[k].ends.items())
             s.enter(child, record.plans[k], record.slots[k])
             for out, g in zip(block.outs, grads, strict=True):
                 s.add(child, out, g)
@@ -170,7 +165,7 @@ def if_(s: Sweep, frame: Frame, step: Step) -> None:
 
         return sweep
 
-    s.branches(frame, frame.at(op.pred), (side(0), side(1)), (*record.undo, *record.within))
+    s.branches(frame, frame.at(op.pred), (side(0), side(1)), record.within)
 
 
 RULES: Mapping[type[Op], Rule] = {

@@ -34,11 +34,15 @@ class Sweep(Adjoints):
 
     def enter(self, frame: Frame, plan: Plan, slots: Slots, position: Sequence[Atom] = ()) -> None:
         """Have the block's values again: kept ones from their slots at `position`, the others by running again."""
+        own = {v for step in plan.steps for v in step.let.vars}
+        for v in plan.given_up:
+            if v not in own:
+                frame.env[v] = slots[v].read(self.b, frame, position)
         for step in plan.steps:
             if isinstance(step.let.op, Check | Contribute):
                 continue
             if step.kept:
-                for v in step.results:
+                for v in (*step.results, *(v for v in step.let.vars if v in plan.given_up)):
                     frame.env[v] = slots[v].read(self.b, frame, position)
             else:
                 for let in step.again:
@@ -96,7 +100,7 @@ class Sweep(Adjoints):
     def undone(self, frame: Frame, log: Log, buffer: Atom) -> Atom:
         """The buffer before all logged updates."""
         if isinstance(log, AppendLog):
-            return undo(self.b, frame, log, buffer, frame.at(log.length), None)[0]
+            return undo(self.b, frame, log, buffer)
         if isinstance(log, Region):
             for places, values in reversed(log.parts):
                 buffer = places.put(self.b, buffer, frame.var(values), frame.env)

@@ -97,20 +97,46 @@ def cotangent_arguments(f: Function, cotangents: Sequence[Any]) -> list[Any]:
     return given
 
 
-def check_vjp(f: Function, values: Sequence[Any], rtol: float = 1e-9) -> None:
-    """The transpose identity, for all float inputs and outs at once."""
+def check_vjp(f: Function, values: Sequence[Any], rtol: float = 1e-9) -> Ratio:
+    """The transpose identity, for all float inputs and outs at once; the ratio of the work beyond in- and outputs."""
     wrt = float_params(f)
-    outs = evaluate(f, values).values
+    primal = evaluate(dce(f), values)
+    outs = primal.values
     floats = [k for k, o in enumerate(f.body.outs) if is_float(o)]
     rng = np.random.default_rng(1)
     cotangents = [rng.standard_normal(np.shape(outs[k])) for k in floats]
     pulled = vjp(f, wrt)
     check(pulled)
-    got = evaluate(pulled, [*values, *cotangent_arguments(f, cotangents)]).values[len(outs) :]
+    given = [*values, *cotangent_arguments(f, cotangents)]
+    result = evaluate(pulled, given)
+    got = result.values[len(outs) :]
     direction = tangents(values, wrt, 2)
     forward = along(f, values, direction)
     want = dot(cotangents, [forward[k] for k in floats])
     np.testing.assert_allclose(dot(got, [direction[k] for k in wrt]), want, rtol=rtol, atol=1e-10)
+    ends = sum(np.size(v) for v in (*given, *outs))
+    return Ratio(max(0, result.cost.work - ends) / max(1, primal.cost.work), result.cost.copied)
+
+
+def check_second(f: Function, values: Sequence[Any], rtol: float = 1e-7) -> Ratio:
+    """Reverse over reverse: <gradient, u> pulled back is H u by the complex step of the gradient (so H is symmetric).
+
+    The ratio is to the work of value and gradient.
+    """
+    wrt = float_params(f)
+    g = gradient(f, wrt)
+    pulled = vjp(g, wrt)
+    check(pulled)
+    first, count = evaluate(dce(g), values), len(f.body.outs)
+    u = tangents(values, wrt, 4)
+    floats = [k for k, o in enumerate(g.body.outs) if is_float(o)]
+    cotangents = [np.zeros(np.shape(first.values[k])) if k < count else u[wrt[k - count]] for k in floats]
+    given = [*values, *cotangent_arguments(g, cotangents)]
+    second = evaluate(pulled, given)
+    for got, want in zip(second.values[len(first.values) :], along(g, values, u)[count:], strict=True):
+        np.testing.assert_allclose(got, want, rtol=rtol, atol=1e-8)
+    ends = sum(np.size(v) for v in (*given, *first.values))
+    return Ratio(max(0, second.cost.work - ends) / max(1, first.cost.work), second.cost.copied)
 
 
 def check_jvp(f: Function, values: Sequence[Any], rtol: float = 1e-9) -> float:

@@ -11,7 +11,7 @@ from iverson.core.evaluate import evaluate
 from iverson.core.syntax import F32, F64, I64, Block, Function, Literal, Scalar
 from iverson.diff.reverse import gradient, vjp
 from tests.core.generate import random_function
-from tests.diff.oracle import array, check_gradient, check_vjp, program, real, size
+from tests.diff.oracle import array, check_gradient, check_second, check_vjp, program, real, size
 from tests.diff.parallel_programs import a_product
 from tests.diff.programs import CASES, Case
 
@@ -31,6 +31,16 @@ def test_gradient_and_its_cost(case: Case) -> None:
 def test_transpose_identity(case: Case) -> None:
     f, args = case.make()
     check_vjp(f, args(case.sizes[0]))
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if "swap_programs" in c.make.__module__], ids=lambda c: c.name)
+def test_second_order_of_arrays_that_trade(case: Case) -> None:
+    f, args = case.make()
+    for n in case.sizes[::2]:
+        values = args(n)
+        ratio = check_second(f, values)
+        assert ratio.work <= case.ceiling, f"work {ratio.work} at size {n}"
+        assert ratio.copied <= 4 * max(case.copied, 1.0) * sum(np.size(v) for v in values)
 
 
 EMPTY = [c for c in CASES if not c.name.startswith(("nest_", "histogram_", "scalar", "reduce_by"))]
