@@ -13,7 +13,7 @@ from typing import Any
 
 from iverson.core.build import dtype_of, literal, make_type
 from iverson.core.syntax import BOOL, Atom, Block, If, Let, Prim, Var
-from iverson.lang import signals
+from iverson.lang import signals, trades
 from iverson.lang.dtypes import Kind, core_dtype, is_complex, promote
 from iverson.lang.errors import error
 from iverson.lang.num import Num, as_kind, cast, constant, is_scalar, kind_of, known, truth
@@ -342,12 +342,12 @@ def merged(p: Num, sides: tuple[Branch, Branch], names: Sequence[str]) -> Any:
     merge = Merge(p, then, orelse)
     before = then.before
     todo: list[tuple[Callable[[Any], None], Thunk]] = []
-    traded = _traded(merge, names)
+    traded = trades.traded(merge, names)
     for name in names:
         cell = before.cells.get(name)
         if cell is not None:
             x, y = then.after.names[name], orelse.after.names[name]
-            thunk = merge.contents(x, y, name) if name in traded else merge.tree(x, y, name)
+            thunk = traded[name] if name in traded else merge.tree(x, y, name)
             todo.append((lambda v, cell=cell: put(cell, v), thunk))
     for key, (x, old) in before.containers.items():
         a, b = then.after.containers[key][1], orelse.after.containers[key][1]
@@ -358,10 +358,12 @@ def merged(p: Num, sides: tuple[Branch, Branch], names: Sequence[str]) -> Any:
     cells = [merge.cell(c) for c in written if c.depth <= merge.depth]
     kind, value = _signals(merge, then.signal, orelse.signal)
     merge.emit()
-    for write in cells:
-        write()
-    for store, thunk in todo:
-        store(thunk())
+    try:
+        for write in cells:
+            write()
+    finally:  # a loop around this learns of its names even if a write fails
+        for store, thunk in todo:
+            store(thunk())
     _tie_aliases(merge, names)
     return signals.signal(known(kind()), value(), signals.kinds(then.signal) | signals.kinds(orelse.signal))
 
@@ -382,27 +384,6 @@ def share(x: Any, y: Any) -> bool:
     if not isinstance(x, Arr) or not isinstance(y, Arr):
         return False
     return any(c is d for c in x.source.cells() for d in y.source.cells())
-
-
-def _traded(merge: Merge, names: Sequence[str]) -> set[str]:
-    """Names that trade arrays which nobody else sees, as in `if p: a, b = b, a`: their contents are moved."""
-    then, orelse = merge.then.after.names, merge.orelse.after.names
-    pairs = {n: (then[n], orelse[n]) for n in names if n in then}
-    arrays = {
-        n: (x, y)
-        for n, (x, y) in pairs.items()
-        if isinstance(x, Arr) and isinstance(y, Arr) and x.whole and y.whole and not x.is_same(y)
-        if x.dtype == y.dtype and len(x.shape) == len(y.shape) and all(map(same, x.shape, y.shape))
-    }
-    left, right = (
-        [side.cell for side in sides] for sides in (zip(*arrays.values(), strict=True) if arrays else ((), ()))
-    )
-    own = all(c is not None and c.depth <= merge.depth and not c.external and c.views.count == 1 for c in left)
-    return set(arrays) if own and _same_cells(left, right) else set()
-
-
-def _same_cells(x: Sequence[Any], y: Sequence[Any]) -> bool:
-    return len({id(c) for c in x}) == len(x) and {id(c) for c in x} == {id(c) for c in y}
 
 
 def _unchanged(x: dict[Any, Any], y: dict[Any, Any]) -> bool:

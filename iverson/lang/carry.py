@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from iverson.core.build import literal, make_type
 from iverson.core.syntax import Atom, Scalar, Var
@@ -21,7 +21,19 @@ from iverson.lang.num import Num, as_kind, cast, constant, is_scalar, kind_of
 from iverson.lang.ranges import low_of
 from iverson.lang.shapes import Shape, atoms, canonical, certainly_differ, require_same, same
 from iverson.lang.staging import Cell, Turn, current, tie
-from iverson.lang.state import UNBOUND, Maybe, Poison, Snapshot, fill, flatten, put, same_value, unflatten, variables
+from iverson.lang.state import (
+    UNBOUND,
+    Maybe,
+    Poison,
+    Snapshot,
+    fill,
+    flatten,
+    get,
+    put,
+    same_value,
+    unflatten,
+    variables,
+)
 from iverson.lang.swaps import Trade, numbers, permutation, settle
 from iverson.lang.values import Arr, Storage, full, generate, materialise, owned
 
@@ -190,7 +202,7 @@ class State:
         depth, holders = current().depth, [f.holder.cell for f in self.leaves if isinstance(f.holder, Arr)]
         arrays = [f for f in self.leaves if f.next is not None]
         for k, leaf in enumerate(arrays):
-            old = [c for c in leaf.next.source.cells() if c.depth <= depth and c not in holders]  # type: ignore[union-attr]
+            old = [c for c in leaf.next.source.cells() if c.depth < depth and c not in holders]  # type: ignore[union-attr]
             same = [f for f in arrays[:k] if share(f.next, leaf.next)]
             self.shared += [(leaf, c) for c in old] + [(leaf, f) for f in same]
             needed = [f for f in (leaf, *same) if f.holder is not None and f.key[0] not in self.after - self.head]
@@ -261,7 +273,7 @@ class State:
         if leaf is None:
             if same_value(old, new) or (type(old) is type(new) and not isinstance(old, Arr) and old == new):
                 return False
-            if isinstance(old, Arr) and isinstance(new, Arr):
+            if isinstance(old, Arr) and isinstance(new, Arr | Poison) and ("rebound", path) not in self.memory:
                 self.memory["rebound", path] = True
                 return True
             return self._misfit(key, name, f"it is {_word(old)} before the loop and {_word(new)} after a turn")
@@ -358,6 +370,25 @@ class State:
             else:
                 out.append((placeholder, outside, inside, lambda v, cell=cell: current().write(cell, v)))  # type: ignore[arg-type]
         return out + self.numbers
+
+    def learn(self) -> bool:
+        """After an error in a turn: whether names were bound to other arrays, which wasn't known."""
+        new = False
+        for key, (_, made, values) in self.trees.items():
+            if isinstance(key, str) and made == [None] and isinstance(values[0], Arr):
+                value = get(self.before.cells[key])
+                if isinstance(value, Arr | Poison) and not same_value(values[0], value):
+                    new |= not self.memory.get(("rebound", (key, 0)))
+                    self.memory["rebound", (key, 0)] = True
+        return new
+
+    def forget(self, problem: Exception) -> NoReturn:
+        """Give a trace up: to try again, if something was learnt."""
+        again = isinstance(problem, Again) or self.learn()
+        self.undo()
+        if again:
+            raise Again from None
+        raise problem
 
     def undo(self) -> None:
         """Forget a trace."""

@@ -15,7 +15,7 @@ from iverson.lang import signals
 from iverson.lang.branch import and_, follow, if_, not_
 from iverson.lang.carry import Again, State, array_type, repeatedly
 from iverson.lang.dtypes import Kind, core_dtype
-from iverson.lang.errors import error
+from iverson.lang.errors import StagingError, error
 from iverson.lang.iterate import Steps, steps
 from iverson.lang.num import Num, as_bool, constant, integer, is_scalar, kind_of, known, truth
 from iverson.lang.ranges import low_of
@@ -110,9 +110,8 @@ def _loop(found: Steps, body: Callable[..., Any], after: Sequence[str], head: Se
         with state.scope(held.turn):
             signal = body(found.at(integer(index, 0, (base, offset - 1))))
         held.close(held.before.now(), lambda: _some(n))
-    except Again:
-        held.undo()
-        raise
+    except (Again, StagingError) as problem:
+        held.forget(problem)
     carries = held.carries()
     block = Block(tuple(held.turn.lets), tuple(c[2] for c in carries))
     op = Loop(index, extent_atom(n), tuple(c[0] for c in carries), tuple(c[1] for c in carries), block)
@@ -195,9 +194,8 @@ def _while(test: Any, found: Steps | None, body: Callable[..., Any], after: Sequ
         if goes is True and leave is False:
             raise error(RuntimeError, "this while loop never ends: its condition is constant")
         _add_exit(held, exit_, found, breaks, going, signal)
-    except Again:
-        held.undo()
-        raise
+    except (Again, StagingError) as problem:
+        held.forget(problem)
     carries = [*exit_.carries, *held.carries()]
     carry, inits = tuple(c[0] for c in carries), tuple(c[1] for c in carries)
     test_block = Block(tuple(cond), (constant(goes).atom,))

@@ -17,18 +17,11 @@ from iverson.core.build import literal
 from iverson.core.syntax import Atom, Scalar, Var
 from iverson.lang.branch import conditional
 from iverson.lang.dtypes import INT64, core_dtype
+from iverson.lang.errors import error
 from iverson.lang.num import Num, constant, select
-from iverson.lang.staging import Cell
+from iverson.lang.staging import Cell, Suite, current
+from iverson.lang.trades import Origin, permuted
 from iverson.lang.values import Arr, materialise, owned
-
-
-@dataclass(frozen=True, eq=False)
-class Origin:
-    """After a loop that permutes arrays: which of `cells` this cell stands for."""
-
-    group: object
-    cells: tuple[Cell, ...]
-    number: Num
 
 
 @dataclass(eq=False)
@@ -46,17 +39,7 @@ def permutation(trades: Sequence[Trade]) -> list[Trade]:
     """Those trades that only exchange their arrays among each other; [] if any leaves the circle."""
     holders = [t.holder for t in trades]
     inside = [t for t in trades if _sources(t, holders)]
-    taken: list[Cell] = []
-    groups: list[object] = []
-    for t in inside:
-        origin = t.next.cell.origin  # type: ignore[union-attr]
-        if t.next.cell in holders:
-            taken.append(t.next.cell)  # type: ignore[arg-type]
-        elif origin.group not in groups:
-            groups.append(origin.group)
-            taken += origin.cells
-    own = [t.holder for t in inside]
-    fits = len(taken) == len(own) and all(c in own for c in taken) and all(c in taken for c in own)
+    fits = permuted([t.next.cell for t in inside], [t.holder for t in inside])  # type: ignore[misc]
     return inside if fits else []
 
 
@@ -95,6 +78,12 @@ def numbers(trades: Sequence[Trade], finals: dict[str, Atom]) -> list[Carry]:
 
 def settle(trades: Sequence[Trade], finals: dict[str, Atom], results: Sequence[Arr]) -> None:
     """After the loop: tie the arrays of before to those that the names denote now."""
+    if any(isinstance(scope, Suite) for t in trades for scope in current().scopes[t.init.depth :]):
+        raise error(
+            ValueError,
+            f"{trades[0].name} trades its array in a loop under a condition, and the array is an argument or has "
+            "another name: bind it to a .copy() first",
+        )
     cells = tuple(t.init for t in trades)
     group = object()
     ids = [Num(finals[t.name], True) for t in trades]
