@@ -2,6 +2,7 @@
 
 from . import (  # noqa: F401
     aliasing,
+    any_loop,
     branches,
     calls,
     dtypes,
@@ -21,6 +22,7 @@ from . import (  # noqa: F401
     special_functions,
     statistics,
     stencils,
+    swaps,
     whiles,
 )
 from .registry import (
