@@ -1,0 +1,91 @@
+"""The promise, on random programs that update in place and copy nothing:
+
+    W(value and gradient) <= C W(program) + c (inputs + outputs)
+
+with C independent of all sizes, and copied elements within a multiple of the inputs.  The arrays grow a hundredfold
+while the turns stay few, so that one copy a turn would be far out of bounds.  Their derivatives are right, of first and
+second order, and those of programs of all constructs (tests/core/generate.py) of second order.  A hundred programs
+here, twenty thousand in the slow run; tests/diff/test_reverse.py has more of first order.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from iverson.core.check import check
+from iverson.core.dce import dce
+from iverson.core.evaluate import evaluate
+from iverson.diff.reverse import gradient
+from tests.core.generate import random_function
+from tests.core.generate_in_place import random_updates
+from tests.diff.oracle import check_gradient, check_second, check_vjp, float_params
+
+C, ENDS, COPIED = 9.0, 12.0, 4.0  # ENDS: an array that dies on one side of a branch is kept there, once
+SECOND, SECOND_ENDS, SECOND_COPIED = 8.0, 10.0, 16.0
+
+
+def keeps_its_promise(seed: int, depth: int, length: int) -> None:
+    f, args = random_updates(seed, depth=depth, length=length, fresh=False)
+    check(f)
+    check_gradient(f, args(4), rtol=1e-7)
+    g, primal = gradient(f, float_params(f)), dce(f)
+    for n in (4, 400):
+        values = args(n)
+        cost, both = evaluate(primal, values).cost, evaluate(g, values).cost
+        ends = sum(np.size(v) for v in values)
+        work = cost.work - cost.copied  # arguments are copied before they are updated
+        assert both.work <= C * work + ENDS * ends, f"seed {seed}, size {n}: {both.work} for {work}"
+        assert both.copied <= COPIED * ends, f"seed {seed}, size {n}: {both.copied} copied"
+
+
+def second_order_keeps_it(seed: int) -> None:
+    f, args = random_updates(seed, depth=2, length=3, fresh=False)
+    g = gradient(f, float_params(f))
+    for n in (4, 200):
+        values = args(n)
+        ratio = check_second(f, values)
+        ends = sum(np.size(v) for v in values)
+        work = evaluate(g, values).cost.work
+        assert ratio.work * work <= SECOND * work + SECOND_ENDS * ends, f"seed {seed}, size {n}: {ratio.work}"
+        assert ratio.copied <= SECOND_COPIED * ends, f"seed {seed}, size {n}: {ratio.copied} copied"
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_value_and_gradient(block: int) -> None:
+    for seed in range(block * 15, block * 15 + 15):
+        keeps_its_promise(seed, depth=2, length=3)
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_second_order(block: int) -> None:
+    for seed in range(block * 3, block * 3 + 3):
+        second_order_keeps_it(seed)
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_arrays_that_begin_anew(block: int) -> None:
+    """Buffers are given up for new ones: right, by the transpose identity too."""
+    for seed in range(block * 3, block * 3 + 3):
+        f, args = random_updates(seed, depth=2, length=3)
+        check_gradient(f, args(5), rtol=1e-7)
+        check_vjp(f, args(5), rtol=1e-7)
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_second_order_of_all_constructs(block: int) -> None:
+    for seed in range(2000 + block * 3, 2003 + block * 3):
+        f, values = random_function(seed, smooth=True, depth=2)
+        check_second(f, values)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(400))
+def test_many(block: int) -> None:
+    """20,000 programs, nested to 5."""
+    for seed in range(10_000 + block * 50, 10_050 + block * 50):
+        keeps_its_promise(seed, depth=2 + seed % 4, length=4)
+        if seed % 10 == 0:
+            second_order_keeps_it(seed)
+            f, values = random_function(seed, smooth=True, depth=3)
+            check_second(f, values)
