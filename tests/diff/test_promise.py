@@ -21,7 +21,7 @@ from tests.core.generate import random_function
 from tests.core.generate_in_place import random_updates
 from tests.diff.oracle import check_gradient, check_second, check_vjp, float_params
 
-C, ENDS, COPIED = 9.0, 5.0, 4.0
+C, ENDS, COPIED = 9.0, 12.0, 4.0  # ENDS: an array that dies on one side of a branch is kept there, once
 SECOND, SECOND_ENDS, SECOND_COPIED = 8.0, 10.0, 16.0
 
 
