@@ -49,7 +49,11 @@ def test_derivatives_are_within_the_sets(program: Program) -> None:
         other = list(case.values)
         for n in floats:
             other[n] = np.asarray(other[n])[..., ::-1] if np.ndim(other[n]) else -other[n]
-        for x, y in zip(found, evaluate(sets, [*other, *given]).values[count:], strict=True):
+        try:
+            again = evaluate(sets, [*other, *given]).values[count:]
+        except np.linalg.LinAlgError:  # the other matrices are not of the kind that the program takes
+            return
+        for x, y in zip(found, again, strict=True):
             np.testing.assert_array_equal(x, y, err_msg="no float decides, but with others the sets are others")
 
 
