@@ -58,6 +58,11 @@ SLOW: dict[str, float] = {
     "products_along_axes": 7.5,
     # the winner of a minimum over elements that aren't all there: compared one after the other
     "guarded_minimum": 7.5,
+    # the primal runs in lanes, the loops of the gradient don't yet
+    "gaussian_mixture": 25.0,
+    # the primal's turns are a few instructions; the gradient logs in each
+    "return_from_inside_a_while": 8.0,
+    "row_views_in_branches": 7.5,
     # 8 bytes an update, beyond the second-level cache
     "gauss_elimination": 9.5,
     # library operations in the primal, loops in the return sweep
