@@ -63,6 +63,8 @@ SLOW: dict[str, float] = {
     # the primal's turns are a few instructions; the gradient logs in each
     "return_from_inside_a_while": 8.0,
     "row_views_in_branches": 7.5,
+    # a reduction over all but the places of its result, once for each of two operands
+    "conv2d_slices": 8.0,
     # 8 bytes an update, beyond the second-level cache
     "gauss_elimination": 9.5,
     # library operations in the primal, loops in the return sweep
