@@ -53,17 +53,15 @@ CEILINGS = Costs(clock=6.0, tape=10.0, statements=6.0, seconds=10.0)
 
 # programs above a ceiling by the clock: by how much at most, and why
 SLOW: dict[str, float] = {
-    # the primal multiplies; the gradient also asks whether there is a zero, in a pass of its own
+    # the primal only multiplies; a gradient is exact with any number of zeros
     "products_with_two_zeros": 13.0,
     "products_along_axes": 7.5,
     # the winner of a minimum over elements that aren't all there: compared one after the other
     "guarded_minimum": 7.5,
-    # the primal runs in lanes, the loops of the gradient don't yet
+    # the cause isn't known yet
     "gaussian_mixture": 25.0,
-    # the primal's turns are a few instructions; the gradient logs in each
     "return_from_inside_a_while": 8.0,
     "row_views_in_branches": 7.5,
-    # a reduction over all but the places of its result, once for each of two operands
     "conv2d_slices": 8.0,
     # 8 bytes an update, beyond the second-level cache
     "gauss_elimination": 9.5,
