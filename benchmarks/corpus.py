@@ -6,8 +6,8 @@ tape        as in tests/corpus_costs.py, of the optimised programs: what is comp
 statements  core statements of value and gradient, beside the primal's, before optimisation
 seconds     of the first call of value and gradient: staging, differentiation, optimisation, LLVM
 
-The C library is told to keep freed memory: results are fresh arrays, and faults of their pages (up to 5 us for 4 kB on a
-virtual machine) would be most of what is measured, or none of it, as the heap happens to lie.
+The C library is told to keep freed memory: results are fresh arrays, and faults of their pages (up to 5 us for 4 kB on
+a virtual machine) would be most of what is measured, or none of it, as the heap happens to lie.
 
 `--check` exits with status 1 if a program is above a ceiling that it isn't excused from; one that is above by the clock
 is measured a second time.
