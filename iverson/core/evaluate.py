@@ -4,8 +4,9 @@
 
     work     a primitive costs its row's `cost`; a read, a contribution and a check cost 1; combining two elements of a
              monoid costs one per scalar, or what the operator's body costs; a fresh or copied array costs its size
-             (array elements of a Map or an emit are built in their destination: charged once, where they are made); a
-             library operation costs its row's formula besides; an If costs its taken side
+             (array elements of a Map or an emit are built in their destination: charged once, where they are made; what
+             a Scan gives that nothing uses is not made); a library operation costs its row's formula besides; an If
+             costs its taken side
     copied   the elements that ownership (core/ownership.py) could not move, also part of the work
     span     statements add up; For = levels of a binary tree over its indices, each as deep as its operators, plus the
              largest body; Loop and While = the sum of their turns
@@ -48,6 +49,7 @@ from iverson.core.meter import (
     out_of_bounds,
 )
 from iverson.core.ownership import Owner, consumed, copies
+from iverson.core.rewrite import atoms, blocks, statements, type_atoms
 from iverson.core.syntax import (
     Accumulate,
     Accumulator,
@@ -157,6 +159,7 @@ class _Machine:
         self.complex_step = complex_step
         self.meter = Meter(complex_step)
         self.copies = copies(function)
+        self.used = _used(function)
         self.frame: Frame = []
         self.slots: dict[Atom, int] = {}
         self.params = [(p, self.slot(p), self.shape(p.type)) for p in function.params]
@@ -463,7 +466,9 @@ class _Machine:
         combine, identity = self.monoid(y.monoid, elements, fresh=isinstance(y, Scan))
         if isinstance(y, Reduce):
             return lambda f, shape: Fold(meter, combine, identity(f))
-        return lambda f, shape: Prefixes(Stack(meter, elements, f, shape, site), combine, identity(f))
+        kept = [k for k, r in enumerate(results) if r in self.used]
+        stacked = [elements[k] for k in kept]
+        return lambda f, shape: Prefixes(Stack(meter, stacked, f, shape, site), kept, combine, identity(f))
 
     def monoid(self, m: Monoid, elements: Sequence[Element], fresh: bool) -> tuple[Combine, Take]:
         """How two elements combine, and the identity.  A built-in makes `fresh` arrays, or reuses the left operand."""
@@ -574,6 +579,16 @@ class _Machine:
             return self.operator(m)
         combine = self.builtin(m)
         return lambda f, left, right: (combine(left, right), 0)
+
+
+def _used(function: Function) -> set[Atom]:
+    """What a program mentions anywhere."""
+    used: set[Atom] = set(function.body.outs)
+    for let in statements(function.body):
+        used.update(atoms(let.op))
+        used.update(a for v in let.vars for a in type_atoms(v.type))
+        used.update(out for _, inner in blocks(let.op) for out in inner.outs)
+    return used
 
 
 def _element(result: Var, out: Atom) -> Scalar | Array:

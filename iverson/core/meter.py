@@ -146,11 +146,16 @@ class Fold:
         return self.total
 
 
-class Prefixes:
-    """Scan: what a fold has after each turn, stacked."""
+_NOTHING = np.empty(0)
 
-    def __init__(self, stack: Stack, combine: Combine, identity: Values) -> None:
+
+class Prefixes:
+    """Scan: what a fold has after each turn, stacked, of the components that are kept."""
+
+    def __init__(self, stack: Stack, kept: Sequence[int], combine: Combine, identity: Values) -> None:
         self.span = 1
+        self.kept = kept
+        self.width = len(identity)
         self.combine = combine
         self.total = identity
         self.stack = stack
@@ -158,7 +163,8 @@ class Prefixes:
     def put(self, f: Frame, k: int, values: Values) -> None:
         self.total, span = self.combine(f, self.total, values)
         self.span = max(self.span, span)
-        self.stack.put(f, k, self.total)
+        self.stack.put(f, k, tuple([self.total[c] for c in self.kept]))
 
     def finish(self) -> Values:
-        return self.stack.finish()
+        made = dict(zip(self.kept, self.stack.finish(), strict=True))
+        return tuple([made.get(c, _NOTHING) for c in range(self.width)])

@@ -36,6 +36,8 @@ from iverson.diff.sweep import Sweep
 
 Atoms: TypeAlias = Sequence[Atom]
 
+CHOICES = ("min", "max")
+
 
 def fold(s: Sweep, frame: Frame, step: Step, record: MonoidRecord) -> None:
     grads = [s.take(frame, v) for v in step.let.vars]
@@ -132,7 +134,7 @@ class _Fold:
     # --- the sweep ----------------------------------------------------------------------------------------------------
 
     def sweep(self) -> None:
-        along = self.along_functions if self._is_one_scalar() else self.along_triples
+        along = self.along_functions if self._is_function() else self.along_triples
         adjoints = along()  # λ, from the last
 
         def after(i: Atom) -> list[Atom]:
@@ -156,10 +158,15 @@ class _Fold:
             self.s.add(self.frame, self.record.elements[k], g)
         self.identity(after)
 
-    def _is_one_scalar(self) -> bool:
-        """One scalar, and a derivative that is no choice: a factor c = 0 must not meet an infinite λ."""
-        smooth = all(isinstance(let.op, Prim) and let.op.name not in ("min", "max", "select") for let in self.m.body)
-        return smooth and len(self.m.left) == 1 and isinstance(self.m.left[0].type, Scalar)
+    def _is_function(self) -> bool:
+        """One scalar, and a derivative that is no choice, or nothing but one: c = 0 must not meet an infinite λ."""
+        smooth = all(isinstance(let.op, Prim) and let.op.name not in (*CHOICES, "select") for let in self.m.body)
+        one = len(self.m.left) == 1 and isinstance(self.m.left[0].type, Scalar)
+        return one and (smooth or self._is_choice())
+
+    def _is_choice(self) -> bool:
+        lets = self.m.body.lets
+        return len(lets) == 1 and isinstance(lets[0].op, Prim) and lets[0].op.name in CHOICES
 
     def along_functions(self) -> tuple[Var, ...]:
         """λ as a scan of the functions λ -> b + c λ."""
@@ -175,6 +182,9 @@ class _Fold:
             return [*self.either(o.gt(j, 0), slope, [zero]), *self.seeds(i, j)]
 
         def then(c: Atom, b: Atom, c2: Atom, b2: Atom) -> list[Atom]:
+            if self._is_choice():
+                passes = o.ne(c2, 0.0)
+                return [o.select(passes, c, zero), o.add(b2, o.select(passes, b, zero))]
             return [o.mul(c2, c), o.add(b2, o.mul(c2, b))]
 
         return (self.b.scan(self.b.operator([one, zero], then), self.n, element)[1],)
