@@ -1,8 +1,8 @@
 """`python -m benchmarks.monoids [NAME...]`: gradient/primal of reductions, scans and histograms over monoids.
 
 Medians of thread CPU time on one thread, of the compiled value and gradient of <weights, result> beside the compiled
-<weights, result> and beside the result alone.  The last column is what Bruun et al. (Reverse-Mode AD of Multi-Reduce and
-Scan, 2023) and Schenck et al. (AD for an Array Language with Nested Parallelism, 2022) report for an A100.
+<weights, result> and beside the result alone.  The last column is what Bruun et al. (Reverse-Mode AD of Multi-Reduce
+and Scan, 2023) and Schenck et al. (AD for an Array Language with Nested Parallelism, 2022) report for an A100.
 """
 
 from __future__ import annotations

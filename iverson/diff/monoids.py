@@ -115,6 +115,10 @@ class _Fold:
     def prefix(self, i: Atom) -> list[Atom]:
         return [self.b.read(p, i, safe=True) for p in self.prefixes]
 
+    def following(self, i: Atom) -> list[Atom]:
+        """a_{i+1}; for the last, whose λ has no other part, any."""
+        return self.element(self.o.min(self.o.add(i, 1), self.last))
+
     def either(self, p: Atom, then: Callable[[], Atoms], orelse: Atoms) -> list[Atom]:
         return list(self.b.if_(p, lambda: tuple(then()), lambda: tuple(orelse)))
 
@@ -176,10 +180,7 @@ class _Fold:
         def element(j: Var) -> list[Atom]:
             i = o.sub(self.last, j)
 
-            def slope() -> list[Atom]:
-                return self.by_left(self.frame, self.prefix(i), self.element(o.add(i, 1)), [one])
-
-            return [*self.either(o.gt(j, 0), slope, [zero]), *self.seeds(i, j)]
+            return [*self.by_left(self.frame, self.prefix(i), self.following(i), [one]), *self.seeds(i, j)]
 
         def then(c: Atom, b: Atom, c2: Atom, b2: Atom) -> list[Atom]:
             if self._is_choice():
@@ -196,8 +197,7 @@ class _Fold:
 
         def element(j: Var) -> list[Atom]:
             i = o.sub(self.last, j)
-            following = self.element(o.min(o.add(i, 1), self.last))  # of the last none, whose part is nothing
-            return [*self.prefix(i), *following, *self.seeds(i, j)]
+            return [*self.prefix(i), *self.following(i), *self.seeds(i, j)]
 
         def then(*both: Atom) -> list[Atom]:
             later, earlier = both[: len(both) // 2], both[len(both) // 2 :]

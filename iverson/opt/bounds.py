@@ -105,6 +105,7 @@ class _Prover(Substitution):
     def nested(self, op: Op) -> Op:
         """The op with its blocks walked, what holds in each being known there."""
         conditions: list[Atom] = []
+        natural: list[bool] = []
 
         def walk(block: Block) -> Block:
             with self.sizes.inside(op, block):
@@ -114,7 +115,7 @@ class _Prover(Substitution):
                     self.sizes.assume(conditions[0])
                 walked = self.block(block)
                 if isinstance(op, For) and block is op.body:
-                    self.natural_outs = [self.is_natural(a) for a in walked.outs]
+                    natural[:] = [self.is_natural(a) for a in walked.outs]
             conditions[:] = walked.outs[:1]
             return walked
 
@@ -122,7 +123,9 @@ class _Prover(Substitution):
             self.bits.indices(op.index, op.extent)
         elif isinstance(op, Loop):
             self.bits.indices((op.index,), (op.extent,))
-        return map_op(op, lambda a: a, walk)
+        done = map_op(op, lambda a: a, walk)
+        self.natural_outs = natural
+        return done
 
     def counters(self, op: Loop | While) -> None:
         """A carry that every turn adds a constant to stays on one side of its initial value."""

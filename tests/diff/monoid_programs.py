@@ -236,4 +236,3 @@ def units(m: Monoid, sample: Sequence[Atom]) -> Sequence[Any]:
 
 def places(n: int) -> Any:
     return np.random.default_rng(n + 7).integers(0, 3, size=n)
-

@@ -177,12 +177,12 @@ def scan_add() -> tuple[Function, Args]:
     return scanned("add")
 
 
-@case(3.4)
+@case(5.1)
 def scan_max() -> tuple[Function, Args]:
     return scanned("max")
 
 
-@case(4.1)
+@case(4.6)
 def scan_mul() -> tuple[Function, Args]:
     return scanned("mul")
 
@@ -205,7 +205,7 @@ def recurrence(scan: bool) -> tuple[Function, Args]:
     return program([n, x, a], body), lambda n: [n, 1.0 + normal(n, scale=0.1), 0.3]
 
 
-@case(5.0)
+@case(5.8)
 def reduce_by_operator() -> tuple[Function, Args]:
     return recurrence(False)
 
@@ -270,7 +270,7 @@ def histogram_max() -> tuple[Function, Args]:
     return histogram("max")
 
 
-@case(6.0)
+@case(6.1)
 def histogram_mul() -> tuple[Function, Args]:
     return histogram("mul")
 

@@ -45,6 +45,7 @@ TAGS = {
     "nan": "NaN and infinity, the branch not taken",
     "error": "asserts and exceptions",
     "functional": "iv.cond, iv.fori_loop, iv.while_loop, iv.segment_sum",
+    "monoid": "iv.reduce, iv.scan, iv.histogram with an operator of the user",
     # what reverse mode must do: the rows of the derivative table
     "prim": "scalar primitives",
     "map": "For yielding Map",
