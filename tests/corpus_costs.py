@@ -49,6 +49,10 @@ EXCEPTIONS: dict[str, dict[str, float]] = {
     "cumulative_product_through_zero": {"statements": 11.0},
     "cumulative_products": {"statements": 6.9},
     "running_extrema": {"ratio": 7.5, "statements": 11.4},
+    # an operator's own work three to four times, where the bound for one is 7.3
+    "log_sum_exp_of_prefixes": {"statements": 6.2},
+    "operators_with_free_variables": {"ratio": 6.7, "statements": 7.6},
+    "many_short_reductions": {"ratio": 6.9, "statements": 6.4},
     # a loop whose turns begin anew from an input, every other time: its array is kept each turn, and swept with a test
     "carry_that_restarts_from_an_input": {"ratio": 7.4, "tape": 0.6},
     "bubble_sort_floats": {"tape": 0.46},

@@ -7,8 +7,8 @@ identity, so that h = x ∘ t where it began with x:
         ->  k, v = For i { B } yields Map e, Map v
             min, max:     w = Accumulate argmin { For i { Contribute w[k_i] (v_i, i) } };  t_b = v[w_b]
             mul:          t = Accumulate mul { For i { Contribute t[k_i] v_i } }           by the rule below
-            an operator:  stable counting sort by place;  a Scan that starts anew with 1 ∘ v in each bin, an operator on
-                          (first?, value): (f, x) ∘ (g, y) = (f or g, y if g else m(x, y));  t_b the last of bin b
+            an operator:  stable counting sort by place;  a Scan that starts anew in each bin, as an operator on
+                          (first?, value): (f, x) ∘ (g, y) = (f or g, m(1 if g else x, y));  t_b the last of bin b
 
     the rule of mul, with p the product of a bin's non-zeros and z the number of its zeros:
             no zero in any bin    v̄_i += t̄_k t_k / v_i
@@ -238,13 +238,21 @@ class Gather:
         starts = b.map(bins, lambda k: o.sub(b.read(ends, k, safe=True), b.read(sizes, k, safe=True)))
         (order,) = b.library("sort_by_bin", flat, starts)
 
-        def ordered(j: Var) -> tuple[Atom, ...]:
-            i = b.read(order, j, safe=True)
-            first = o.eq(j, b.read(starts, b.read(flat, i, safe=True), safe=True))
-            value = [b.read(v, *unflatten(b, i, self.extents), safe=True) for v in values]
-            return (first, *b.if_(first, lambda: self.combined(m.identity, value), lambda: value))
+        def marking(acc: Var) -> tuple[()]:
+            def one(k: Var) -> tuple[()]:
+                some = o.gt(b.read(sizes, k, safe=True), 0)
+                when(b, some, lambda: b.contribute(acc, [b.read(starts, k, safe=True)], True, safe=True))
+                return ()
 
-        elements = b.for_(count, ordered, [Map()] * (1 + len(values)))
+            b.for_(bins, one, ())
+            return ()
+
+        def ordered(j: Var) -> list[Atom]:
+            at = unflatten(b, b.read(order, j, safe=True), self.extents)
+            return [b.read(v, *at, safe=True) for v in values]
+
+        first = b.accumulate([("or", [b.full([count], False)])], marking)[0]
+        elements = (first, *b.for_(count, ordered, [Map()] * len(values)))
         prefixes = b.for_(count, lambda j: [b.read(e, j, safe=True) for e in elements], [Scan(self.anew(m))])[1:]
 
         def last(k: Var) -> tuple[Atom, ...]:
@@ -261,7 +269,8 @@ class Gather:
         def then(*both: Atom) -> tuple[Atom, ...]:
             (f, *x), (g, *y) = both[: k + 1], both[k + 1 :]
             either = b.prim("or", f, g)
-            return (either, *b.if_(g, lambda: y, lambda: self.combined(x, y)))
+            left = [b.o.select(g, unit, a) for unit, a in zip(m.identity, x, strict=True)]
+            return (either, *self.combined(left, y))
 
         return b.operator([literal(False), *m.identity], then)
 
