@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from iverson.backend import loopir as ir
 from iverson.backend.context import Context, Filling, Log, Result, Target
 from iverson.backend.loopir import Cell, Reg, Value, View
 from iverson.backend.lower_logs import append, bind_log, open_log, put
-from iverson.backend.lower_parallel import apply, combine
+from iverson.backend.lower_parallel import apply, combine, wins
 from iverson.core.syntax import (
     Accumulate,
     Accumulator,
@@ -94,15 +95,31 @@ def lower_contribute(ctx: Context, let: Let) -> None:
         index = ctx.values(op.index)
         ctx.bounds(let, index, places[0].extents, op.safe)
         places = [p.at(index) for p in places if isinstance(p, View)]
+    if target.monoid in ("argmin", "argmax"):
+        _keep_better(ctx, str(target.monoid), places, values)
+        return
     new: Sequence[Value] = values
     if target.monoid != "set":
         old = [ctx.get(p) if isinstance(p, Cell) else ctx.load(p) for p in places]
         new = _combined(ctx, target, old, values)
-    for place, value in zip(places, new, strict=True):
+    _write(ctx, places, new)
+
+
+def _write(ctx: Context, places: Sequence[View | Cell], values: Sequence[Value]) -> None:
+    for place, value in zip(places, values, strict=True):
         if isinstance(place, Cell):
             ctx.put(place, value)
         else:
             ctx.store(place, value)
+
+
+def _keep_better(ctx: Context, monoid: str, places: Sequence[View | Cell], values: Sequence[Value]) -> None:
+    """A pair that wins is written, others are not: of many, few win."""
+    old = [ctx.get(p) if isinstance(p, Cell) else ctx.load(p) for p in places]
+    stays = wins(ctx, monoid, old, values)
+    with ctx.into([]) as write:
+        _write(ctx, places, values)
+    ctx.emit(ir.If(stays, [], write))
 
 
 def _combined(ctx: Context, target: Target, old: Sequence[Value], values: Sequence[Value]) -> list[Value]:

@@ -41,6 +41,12 @@ def combine(ctx: Context, monoid: str, left: Sequence[Value], right: Sequence[Va
         out = Reg(dtype_of(left[0]), monoid)
         ctx.emit(ir.Combine(out, monoid, left[0], right[0]))
         return [out]
+    stays = wins(ctx, monoid, left, right)
+    return [ctx.compute("select", dtype_of(a), stays, a, b) for a, b in zip(left, right, strict=True)]
+
+
+def wins(ctx: Context, monoid: str, left: Sequence[Value], right: Sequence[Value]) -> Value:
+    """Is the left pair the better one, for argmin and argmax?"""
     (v, i), (w, j) = left, right
     dtype = dtype_of(v)
 
@@ -53,8 +59,7 @@ def combine(ctx: Context, monoid: str, left: Sequence[Value], right: Sequence[Va
         v_nan, w_nan = test("isnan", v), test("isnan", w)
         better = test("and", test("not", w_nan), test("or", v_nan, better))
         tie = test("or", tie, test("and", v_nan, w_nan))
-    first = test("or", better, test("and", tie, test("le", i, j)))
-    return [ctx.compute("select", dtype, first, v, w), ctx.compute("select", I64, first, i, j)]
+    return test("or", better, test("and", tie, test("le", i, j)))
 
 
 def first_best(ctx: Context, monoid: str, best: Sequence[Value], new: Sequence[Value]) -> list[Value]:
