@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from iverson.backend import checks, cpu, expand, interrupt, linear, loopir, memory, residuals, schedule, special
+from iverson.backend import checks, cpu, expand, interrupt, linear, loopir, memory, residuals, scans, schedule, special
 from iverson.backend.abi import OUT_OF_MEMORY, Layout
 from iverson.backend.context import Unsupported
 from iverson.backend.emit import emit
@@ -114,6 +114,7 @@ def compile(
     program = lower(expand.run(function), layouts=layouts, committed=committed)
     if not exact:
         program.exact = not checks.run(program)
+        scans.run(program)
         residuals.run(program, reassociate)
         schedule.run(program, reassociate)
     memory.run(program)

@@ -76,15 +76,15 @@ class _Merger:
             return False
         allocs = [s for s in body[:first] if isinstance(s, Alloc) and s.buffer in self.left(one, two)]
         kept = {a: axis for a in allocs if (axis := self.axis(a.buffer, one, two, body)) is not None}
-        if not kept or not _plain(one) or not _plain(two):
+        if not kept or not plain(one) or not plain(two):
             return False
         between = body[first + 1 : second]
-        following = _follows(one, between)
+        following = follows(one, between)
         if following is None:
             return False
         staying = [s for s in between if s not in following]
         results = {r for s in (one, *following) for r in ir.defined(s)}
-        if results & set(_all_used(two)) or not _apart(one, two, staying, {a.buffer for a in kept}):
+        if results & set(all_used(two)) or not apart(one, two, staying, {a.buffer for a in kept}):
             return False
         merged = _merged(one, two, kept)
         if not schedule.in_lanes(merged, schedule.count_writes(self.program), self.reassociate):
@@ -125,7 +125,7 @@ def _nest(stmt: Stmt) -> bool:
     )
 
 
-def _plain(loop: For) -> bool:
+def plain(loop: For) -> bool:
     """A loop that only computes, and cannot fail."""
     known = ir.Compute | ir.Combine | Load | Store | For | If | Alloc | Free
     return all(
@@ -136,7 +136,7 @@ def _plain(loop: For) -> bool:
     )
 
 
-def _follows(one: For, between: Iterable[Stmt]) -> list[Stmt] | None:
+def follows(one: For, between: Iterable[Stmt]) -> list[Stmt] | None:
     """The scalars made of what a loop carries; None if other statements need them."""
     return _closure(set(ir.defined(one)), between)
 
@@ -145,7 +145,7 @@ def _closure(results: set[Reg], body: Iterable[Stmt]) -> list[Stmt] | None:
     """The scalar computations that depend on some registers; None if something else does."""
     found: list[Stmt] = []
     for stmt in body:
-        if not results.isdisjoint(_all_used(stmt)):
+        if not results.isdisjoint(all_used(stmt)):
             if not isinstance(stmt, ir.Compute | ir.Combine):
                 return None
             found.append(stmt)
@@ -153,7 +153,7 @@ def _closure(results: set[Reg], body: Iterable[Stmt]) -> list[Stmt] | None:
     return found
 
 
-def _apart(one: For, two: For, between: list[Stmt], kept: set[Buffer]) -> bool:
+def apart(one: For, two: For, between: list[Stmt], kept: set[Buffer]) -> bool:
     """May the first loop's turns run behind what is between, each before a turn of the second loop?
 
     A written buffer whose pointer always means the same memory shares it with no other pointer.
@@ -163,7 +163,7 @@ def _apart(one: For, two: For, between: list[Stmt], kept: set[Buffer]) -> bool:
     written = _written([one]), _written([*between, two])
     if not all(b.scoped for b in (*written[0], *written[1])):
         return False
-    before, after = set(_all_used(one)), {v for s in (*between, two) for v in _all_used(s)}
+    before, after = set(all_used(one)), {v for s in (*between, two) for v in all_used(s)}
     return all(b.pointer not in after for b in written[0] if b not in kept) and all(
         b.pointer not in before for b in written[1]
     )
@@ -196,7 +196,7 @@ def _merged(one: For, two: For, kept: Mapping[Alloc, int]) -> For:
         *last,
         *(Free(a.buffer) for a in own.values()),
     ]
-    return replace(one, body=_changed(body, env, parts), carries=[*one.carries, *two.carries])
+    return replace(one, body=changed_all(body, env, parts), carries=[*one.carries, *two.carries])
 
 
 def _part(b: Buffer, axis: int) -> Buffer:
@@ -208,7 +208,7 @@ def _without(values: tuple[Value, ...], axis: int) -> tuple[Value, ...]:
     return values[:axis] + values[axis + 1 :]
 
 
-def _changed(body: list[Stmt], env: Mapping[Reg, Value], parts: Mapping[Buffer, tuple[Buffer, int]]) -> list[Stmt]:
+def changed_all(body: list[Stmt], env: Mapping[Reg, Value], parts: Mapping[Buffer, tuple[Buffer, int]]) -> list[Stmt]:
     """Statements with registers replaced by others, and arrays by a turn's part of them."""
 
     def value(v: Value) -> Value:
@@ -246,5 +246,5 @@ def _accesses(body: list[Stmt]) -> Iterable[Load | Store]:
     return (s for s in ir.walk(body) if isinstance(s, Load | Store))
 
 
-def _all_used(stmt: Stmt) -> list[Value]:
-    return [*ir.used(stmt), *(v for b in ir.blocks(stmt) for s in b for v in _all_used(s))]
+def all_used(stmt: Stmt) -> list[Value]:
+    return [*ir.used(stmt), *(v for b in ir.blocks(stmt) for s in b for v in all_used(s))]
