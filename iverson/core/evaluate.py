@@ -49,7 +49,7 @@ from iverson.core.meter import (
     out_of_bounds,
 )
 from iverson.core.ownership import Owner, consumed, copies
-from iverson.core.rewrite import atoms, blocks, statements, type_atoms
+from iverson.core.rewrite import mentioned
 from iverson.core.syntax import (
     Accumulate,
     Accumulator,
@@ -159,7 +159,7 @@ class _Machine:
         self.complex_step = complex_step
         self.meter = Meter(complex_step)
         self.copies = copies(function)
-        self.used = _used(function)
+        self.used = mentioned(function)
         self.frame: Frame = []
         self.slots: dict[Atom, int] = {}
         self.params = [(p, self.slot(p), self.shape(p.type)) for p in function.params]
@@ -579,16 +579,6 @@ class _Machine:
             return self.operator(m)
         combine = self.builtin(m)
         return lambda f, left, right: (combine(left, right), 0)
-
-
-def _used(function: Function) -> set[Atom]:
-    """What a program mentions anywhere."""
-    used: set[Atom] = set(function.body.outs)
-    for let in statements(function.body):
-        used.update(atoms(let.op))
-        used.update(a for v in let.vars for a in type_atoms(v.type))
-        used.update(out for _, inner in blocks(let.op) for out in inner.outs)
-    return used
 
 
 def _element(result: Var, out: Atom) -> Scalar | Array:

@@ -143,6 +143,16 @@ def statements(block: Block) -> Iterator[Let]:
             yield from statements(inner)
 
 
+def mentioned(function: Function) -> set[Atom]:
+    """What a program uses anywhere."""
+    found: set[Atom] = set(function.body.outs)
+    for let in statements(function.body):
+        found.update(atoms(let.op))
+        found.update(a for v in let.vars for a in type_atoms(v.type))
+        found.update(out for _, inner in blocks(let.op) for out in inner.outs)
+    return found
+
+
 def map_op(op: Op, atom: Callable[[Atom], Atom], block: Callable[[Block], Block]) -> Op:
     """Rebuild an op with its atoms and its blocks mapped; binders and types are left alone."""
 
