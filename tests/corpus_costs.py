@@ -51,6 +51,7 @@ EXCEPTIONS: dict[str, dict[str, float]] = {
     "running_extrema": {"ratio": 7.5, "statements": 11.4},
     # an operator's own work three to four times, where the bound for one is 7.3
     "log_sum_exp_of_prefixes": {"statements": 6.2},
+    "histograms_of_monoids": {"statements": 6.6},
     "operators_with_free_variables": {"ratio": 6.7, "statements": 7.6},
     "many_short_reductions": {"ratio": 6.9, "statements": 6.4},
     # a loop whose turns begin anew from an input, every other time: its array is kept each turn, and swept with a test
