@@ -41,17 +41,18 @@ CEILINGS = Costs(ratio=6.5, flatness=1.25, tape=10.0, statements=6.0, seconds=10
 
 # programs above a ceiling: by how much at most, and why; one that has come down must leave
 EXCEPTIONS: dict[str, dict[str, float]] = {
-    # a product that is zero: its only zero is looked for, in code that others don't run; the primal is two statements
-    "product_with_one_zero": {"statements": 13.0},
-    "products_with_two_zeros": {"statements": 7.6},
-    "product": {"statements": 10.0},
-    "products_along_axes": {"statements": 6.2},
+    # a product that is zero: the products of the elements before and after each, in code that others don't run
+    "product_with_one_zero": {"ratio": 11.5, "statements": 19.0},
+    "products_with_two_zeros": {"ratio": 9.5, "statements": 11.4},
+    "product": {"statements": 15.5},
+    "products_along_axes": {"statements": 9.0},
     # a scan of two statements becomes two scans and a map
     "cumulative_product_through_zero": {"statements": 11.0},
     "cumulative_products": {"statements": 6.9},
     "running_extrema": {"ratio": 7.5, "statements": 11.4},
     # an operator's own work three to four times, where the bound for one is 7.3
     "log_sum_exp_of_prefixes": {"statements": 6.2},
+    "histograms_of_monoids": {"statements": 6.6},
     "operators_with_free_variables": {"ratio": 6.7, "statements": 7.6},
     "many_short_reductions": {"ratio": 6.9, "statements": 6.4},
     # results of inner reductions, which the primal has in registers, or as one scalar a turn, are stored

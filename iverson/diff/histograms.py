@@ -10,9 +10,9 @@ identity, so that h = x ∘ t where it began with x:
             an operator:  stable counting sort by place;  a Scan that starts anew in each bin, as an operator on
                           (first?, value): (f, x) ∘ (g, y) = (f or g, m(1 if g else x, y));  t_b the last of bin b
 
-    the rule of mul, with p the product of a bin's non-zeros and z the number of its zeros:
+    the rule of mul:
             no zero in any bin    v̄_i += t̄_k t_k / v_i
-            else                  v̄_i += t̄_k p_k / v_i  if z_k = 0;   t̄_k p_k  if v_i is the one zero;   else nothing
+            else                  v̄_i += t̄_k l_i r_i, the products of what comes before and after in the bin
 
 (Schenck et al., AD for an Array Language with Nested Parallelism, 2022.)  Places are known to be in bounds: B checks
 them.  A contribution that an If leaves out has the place of one bin more.
@@ -223,41 +223,18 @@ class Gather:
             flat = b.map(count, lambda i, a=place: b.read(a, *unflatten(b, i, self.extents), safe=True))
         else:
             flat = place
-        bins = o.add(self.size, 1) if self.drops else self.size
-
-        def counting(acc: Var) -> tuple[()]:
-            def one(i: Var) -> tuple[()]:
-                b.contribute(acc, [b.read(flat, i, safe=True)], 1, safe=True)
-                return ()
-
-            b.for_(count, one, ())
-            return ()
-
-        sizes = b.accumulate([("add", [b.zeros([bins], I64)])], counting)[0]
-        ends = b.scan("add", bins, lambda k: b.read(sizes, k, safe=True))
-        starts = b.map(bins, lambda k: o.sub(b.read(ends, k, safe=True), b.read(sizes, k, safe=True)))
-        (order,) = b.library("sort_by_bin", flat, starts)
-
-        def marking(acc: Var) -> tuple[()]:
-            def one(k: Var) -> tuple[()]:
-                some = o.gt(b.read(sizes, k, safe=True), 0)
-                when(b, some, lambda: b.contribute(acc, [b.read(starts, k, safe=True)], True, safe=True))
-                return ()
-
-            b.for_(bins, one, ())
-            return ()
+        bins = InOrder(b, flat, o.add(self.size, 1) if self.drops else self.size)
 
         def ordered(j: Var) -> list[Atom]:
-            at = unflatten(b, b.read(order, j, safe=True), self.extents)
+            at = unflatten(b, b.read(bins.order, j, safe=True), self.extents)
             return [b.read(v, *at, safe=True) for v in values]
 
-        first = b.accumulate([("or", [b.full([count], False)])], marking)[0]
-        elements = (first, *b.for_(count, ordered, [Map()] * len(values)))
+        elements = (bins.first, *b.for_(count, ordered, [Map()] * len(values)))
         prefixes = b.for_(count, lambda j: [b.read(e, j, safe=True) for e in elements], [Scan(self.anew(m))])[1:]
 
         def last(k: Var) -> tuple[Atom, ...]:
-            at = o.sub(b.read(ends, k, safe=True), 1)
-            some = o.gt(b.read(sizes, k, safe=True), 0)
+            at = o.sub(b.read(bins.ends, k, safe=True), 1)
+            some = o.gt(b.read(bins.sizes, k, safe=True), 0)
             return b.if_(some, lambda: [b.read(p, at, safe=True) for p in prefixes], lambda: m.identity)
 
         return b.for_(self.size, last, [Map()] * len(prefixes))
@@ -273,6 +250,37 @@ class Gather:
             return (either, *self.combined(left, y))
 
         return b.operator([literal(False), *m.identity], then)
+
+
+class InOrder:
+    """Places sorted by bin: how many a bin has, where they end, their order, and which are the first of theirs."""
+
+    def __init__(self, b: Builder, places: Var, bins: Atom) -> None:
+        o, (count,) = b.o, extents_of(places)
+
+        def counting(acc: Var) -> tuple[()]:
+            def one(i: Var) -> tuple[()]:
+                b.contribute(acc, [b.read(places, i, safe=True)], 1, safe=True)
+                return ()
+
+            b.for_(count, one, ())
+            return ()
+
+        sizes = self.sizes = b.accumulate([("add", [b.zeros([bins], I64)])], counting)[0]
+        ends = self.ends = b.scan("add", bins, lambda k: b.read(sizes, k, safe=True))
+        starts = b.map(bins, lambda k: o.sub(b.read(ends, k, safe=True), b.read(sizes, k, safe=True)))
+        (self.order,) = b.library("sort_by_bin", places, starts)
+
+        def marking(acc: Var) -> tuple[()]:
+            def one(k: Var) -> tuple[()]:
+                some = o.gt(b.read(sizes, k, safe=True), 0)
+                when(b, some, lambda: b.contribute(acc, [b.read(starts, k, safe=True)], True, safe=True))
+                return ()
+
+            b.for_(bins, one, ())
+            return ()
+
+        self.first = b.accumulate([("or", [b.full([count], False)])], marking)[0]
 
 
 def when(b: Builder, p: Atom | None, do: Callable[[], None]) -> None:
@@ -324,38 +332,48 @@ def products(s: Sweep, frame: Frame, step: Step) -> None:
         weight = b.map(size, lambda k: o.mul(b.read(g, k, safe=True), b.read(total, k, safe=True)))
         return shares(lambda k, v: o.div(b.read(weight, k, safe=True), v))
 
-    def counted(p: Var, z: Var) -> tuple[()]:
-        def one_(*i: Var) -> tuple[()]:
-            k, v = b.read(at, *i, safe=True), b.read(array, *i, safe=True)
-            is_zero = o.eq(v, 0.0)
+    def from_the_others() -> Var:
+        """From the products of what comes before and after in the bin, which have derivatives of any order."""
+        count = product(b, extents)
+        last = o.sub(count, 1)
+        flat = b.map(count, lambda i: b.read(at, *unflatten(b, i, extents), safe=True))
+        bins = InOrder(b, flat, o.add(size, 1) if drops else size)
 
-            def put() -> None:
-                b.contribute(p, [k], o.select(is_zero, one, v), safe=True)
-                b.contribute(z, [k], b.cast(is_zero, I64), safe=True)
+        def value(j: Atom) -> Var:
+            return b.read(array, *unflatten(b, b.read(bins.order, j, safe=True), extents), safe=True)
 
-            when(b, o.lt(k, size) if drops else None, put)
+        def is_last(j: Atom) -> Atom:
+            return b.if_(o.lt(j, last), lambda: b.read(bins.first, o.add(j, 1), safe=True), lambda: literal(True))[0]
+
+        def anew(f: Atom, x: Atom, g_: Atom, y: Atom) -> list[Atom]:
+            return [b.prim("or", f, g_), o.mul(o.select(g_, one, x), y)]
+
+        def scanned(element: Callable[[Var], list[Atom]]) -> Var:
+            found: Var = b.scan(b.operator([False, one], anew), count, element)[1]
+            return found
+
+        before = scanned(lambda j: [b.read(bins.first, j, safe=True), value(j)])
+        after = scanned(lambda j: [is_last(o.sub(last, j)), value(o.sub(last, j))])
+
+        def share(acc: Var) -> tuple[()]:
+            def one_(j: Var) -> tuple[()]:
+                i = b.read(bins.order, j, safe=True)
+                k = b.read(flat, i, safe=True)
+                starts, ends = b.read(bins.first, j, safe=True), is_last(j)
+                left = b.if_(starts, lambda: one, lambda: b.read(before, o.sub(j, 1), safe=True))[0]
+                right = b.if_(ends, lambda: one, lambda: b.read(after, o.sub(o.sub(last, j), 1), safe=True))[0]
+
+                def put() -> None:
+                    others = o.mul(left, right)
+                    b.contribute(acc, unflatten(b, i, extents), o.mul(b.read(g, k, safe=True), others), safe=True)
+
+                when(b, o.lt(k, size) if drops else None, put)
+                return ()
+
+            b.for_(count, one_, ())
             return ()
 
-        b.for_(extents, one_, ())
-        return ()
-
-    def by_zeros() -> Var:
-        p, z = b.accumulate([("mul", [b.full([size], one)]), ("add", [b.zeros([size], I64)])], counted)
-
-        def weights(zeros: int) -> Var:
-            def weight(k: Var) -> Atom:
-                share = o.mul(b.read(g, k, safe=True), b.read(p, k, safe=True))
-                return o.select(o.eq(b.read(z, k, safe=True), zeros), share, zero)
-
-            return b.map(size, weight)
-
-        none, single = weights(0), weights(1)
-
-        def share(k: Atom, v: Atom) -> Atom:
-            is_zero = o.eq(v, 0.0)
-            return b.if_(is_zero, lambda: b.read(single, k, safe=True), lambda: o.div(b.read(none, k, safe=True), v))[0]
-
-        return shares(share)
+        return b.accumulate([("add", [b.zeros(extents, dtype_of(total))])], share)[0]
 
     some = b.reduce("or", size, lambda k: o.eq(b.read(total, k, safe=True), 0.0))
-    s.add(frame, values, b.if_(some, by_zeros, by_division)[0])
+    s.add(frame, values, b.if_(some, from_the_others, by_division)[0])

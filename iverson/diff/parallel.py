@@ -3,8 +3,8 @@
 y = For i yields Map e                 ē_i += ȳ[i]
 y = For i yields Reduce add e          ē_i += ȳ
 y = For i yields Reduce min e          ē_w += ȳ at the winner w alone: one body is swept
-y = For i yields Reduce mul e          y ≠ 0: ē_i += ȳ y / e_i;  else, with p the product of the non-zeros: if just
-                                       e_w is zero, ē_w += ȳ p: one body is swept;  for more zeros nothing
+y = For i yields Reduce mul e          y ≠ 0: ē_i += ȳ y / e_i;  else ē_i += ȳ l_i r_i, the products of what comes
+                                       before and after e_i (so that it has derivatives again, of any order)
 y = For i yields Scan add e            ē_i += r_i,  r = reverse Scan add of ȳ
 y = For i yields Scan argmin e         ē_w += ȳ_i for each i at its winner w(i)
 
@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 from iverson.core.build import dtype_of, literal
 from iverson.core.rewrite import free
-from iverson.core.syntax import I64, Atom, For, Map, Reduce, Var, Yield, width
+from iverson.core.syntax import Atom, For, Map, Reduce, Var, Yield, width
 from iverson.diff.adjoints import Frame, flatten, product, unflatten
 from iverson.diff.monoids import fold
 from iverson.diff.residuals import ForRecord, MonoidRecord, Step
@@ -104,7 +104,7 @@ def _seed(s: Sweep, frame: Frame, step: Step, record: ForRecord, y: Yield, at: i
 
 
 def _product(s: Sweep, frame: Frame, op: For, record: ForRecord, k: int, y: Atom, g: Atom) -> None:
-    """Sweep a product: by division where no factor is zero, else at the only zero."""
+    """Sweep a product: by division where no factor is zero, else from the product of the others."""
     o, out = s.b.o, op.body.outs[k]
 
     def regular(child: Frame) -> None:
@@ -112,27 +112,45 @@ def _product(s: Sweep, frame: Frame, op: For, record: ForRecord, k: int, y: Atom
         _everywhere(s, child, op, record, [(k, lambda inner, index: o.div(share, inner.at(out)))])
 
     def with_zeros(child: Frame) -> None:
-        others, zero = _only_zero(s, child, op, record, out)
-        _at_winner(s, child, op, record, k, o.mul(g, others), zero)
+        others = _others(s, child, op, record, out)
+        extents = [child.at(e) for e in op.extent]
+
+        def seed(inner: Frame, index: Index) -> Atom:
+            return o.mul(g, s.b.read(others, flatten(s.b, index, extents), safe=True))
+
+        _everywhere(s, child, op, record, [(k, seed)])
 
     s.branches(frame, o.ne(y, 0.0), (regular, with_zeros))
 
 
-def _only_zero(s: Sweep, frame: Frame, op: For, record: ForRecord, out: Atom) -> tuple[Atom, Atom]:
-    """The product of all factors but the zeros, and the position of the only zero (beyond all if there are more)."""
-    o, one = s.b.o, literal(1.0, dtype_of(out))
+def _others(s: Sweep, frame: Frame, op: For, record: ForRecord, out: Atom) -> Atom:
+    """For each factor the product of all others: the exclusive scans from both sides, multiplied."""
+    o = s.b.o
     extents = [frame.at(e) for e in op.extent]
+    total = product(s.b, extents)
+    last = o.sub(total, 1)
 
-    def factor(*index: Var) -> list[Atom]:
+    def factor(*index: Var) -> Atom:
         child = frame.branch()
         child.env.update(zip(op.index, index, strict=True))
         s.enter(child, record.plan, record.slots, index)
-        x = child.at(out)
-        zero = o.eq(x, 0.0)
-        return [o.select(zero, one, x), s.b.cast(zero, I64), o.select(zero, flatten(s.b, index, extents), 0)]
+        return child.at(out)
 
-    others, count, where = s.b.for_(extents, factor, [Reduce("mul"), Reduce("add"), Reduce("add")])
-    return others, o.select(o.eq(count, 1), where, product(s.b, extents))
+    factors = s.b.map(extents, factor)
+
+    def at(k: Atom) -> Atom:
+        return s.b.read(factors, *unflatten(s.b, k, extents), safe=True)
+
+    before = s.b.scan("mul", total, at)
+    after = s.b.scan("mul", total, lambda k: at(o.sub(last, k)))
+    one = literal(1.0, dtype_of(out))
+
+    def others(k: Atom) -> Atom:
+        left = s.b.if_(o.gt(k, 0), lambda: s.b.read(before, o.sub(k, 1), safe=True), lambda: one)[0]
+        right = s.b.if_(o.lt(k, last), lambda: s.b.read(after, o.sub(o.sub(last, k), 1), safe=True), lambda: one)[0]
+        return o.mul(left, right)
+
+    return s.b.map(total, others)
 
 
 def _suffix_sums(s: Sweep, n: Atom, g: Atom) -> Seed:

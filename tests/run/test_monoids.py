@@ -80,7 +80,21 @@ def test_zeros_in_products():
 
 def test_an_underflow_is_no_zero():
     x = np.array([1e-200, 1e-200])
-    assert iv.grad(lambda x: iv.reduce(np.multiply, 1.0, x))(x).tolist() == [0.0, 0.0]
+    assert iv.grad(lambda x: iv.reduce(np.multiply, 1.0, x))(x).tolist() == [1e-200, 1e-200]
+
+
+@pytest.mark.parametrize("zeros", [1, 2, 3])
+def test_the_second_derivative_of_products_with_zeros(zeros):
+    x = np.array([0.0, 2.0, 3.0, 5.0])
+    x[:zeros] = 0.0
+    want = [[0.0 if i == j else np.prod(np.delete(x, [i, j])) for j in range(4)] for i in range(4)]
+    for f in (
+        lambda x: iv.reduce(np.multiply, 1.0, x),
+        lambda x: iv.scan(np.multiply, x, 1.0)[-1],
+        lambda x: iv.histogram(np.multiply, 1.0, np.ones(4, int), x, 3)[1],
+    ):
+        np.testing.assert_allclose(iv.hessian(f)(x), want)
+        np.testing.assert_allclose(iv.jacrev(iv.grad(f))(x), want)
 
 
 def test_the_first_of_equals_wins():
