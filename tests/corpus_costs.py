@@ -49,6 +49,11 @@ EXCEPTIONS: dict[str, dict[str, float]] = {
     # a loop whose turns begin anew from an input, every other time: its array is kept each turn, and swept with a test
     "carry_that_restarts_from_an_input": {"ratio": 7.4, "tape": 0.6},
     "bubble_sort_floats": {"tape": 0.46},
+    # Cholesky's factor is n^3 / 3; its adjoint one product and two solves with n columns, at BLAS's speed 4 n^3
+    "gaussian_likelihood": {"ratio": 15.5},
+    "solve_by_a_factor": {"ratio": 10.5, "statements": 8.5},
+    # one statement, whose rule has as many as there are in its formula
+    "orthogonal_factors": {"statements": 12.5},
     # breaks the promise: arrays that are swapped at run time in a loop in a loop are recorded whole
     "swap_inside_an_inner_loop": {"ratio": 10.5, "flatness": 1.85, "tape": 2.9},
 }
