@@ -202,6 +202,21 @@ def soft_dtw(d):
 # --- the table --------------------------------------------------------------------------------------------------------
 
 
+def kalman(transition, observation, observed):
+    mean, covariance, likelihood = np.zeros(2), np.eye(2), 0.0
+    for t in range(len(observed)):
+        mean = transition @ mean
+        covariance = transition @ covariance @ transition.T + 0.1 * np.eye(2)
+        residual = observed[t] - observation @ mean
+        spread = observation @ covariance @ observation.T + 0.5 * np.eye(2)
+        precision = np.linalg.inv(spread)
+        gain = covariance @ observation.T @ precision
+        likelihood -= 0.5 * (residual @ precision @ residual + np.log(np.linalg.det(spread)))
+        mean = mean + gain @ residual
+        covariance = covariance - gain @ observation @ covariance
+    return likelihood
+
+
 def _tree_args(n: int) -> tuple[Any, ...]:
     r = rng()
     parent = (r.random(n) * np.maximum(np.arange(n), 1)).astype(np.int64)
@@ -252,6 +267,14 @@ WORKLOADS = [
         0,
         lambda n: (rng().normal(size=100_000) * 0.1, 0.5, n),
         1_000,
+        growth=(1_000, 10_000, 100_000),
+    ),
+    Workload(
+        "Kalman filter",
+        kalman,
+        (0, 1),
+        lambda n: (np.array([[1.0, 0.1], [0.0, 0.9]]), np.array([[1.0, 0.2], [0.1, 1.0]]), rng().normal(size=(n, 2))),
+        10_000,
         growth=(1_000, 10_000, 100_000),
     ),
     Workload("soft-DTW", soft_dtw, 0, lambda n: (rng().random(size=(n, n)),), 128, growth=(30, 100, 300)),

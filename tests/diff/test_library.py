@@ -118,7 +118,7 @@ def test_square(name: str, n: int) -> None:
     if n == 20 and name == "det":
         values[1] /= 20.0
     both(f, values)
-    if n in (0, 1, 3):
+    if n in (1, 3):
         second(f, values)
 
 
@@ -131,8 +131,8 @@ def test_tall(name: str, shape: tuple[int, int]) -> None:
         second(f, values)
 
 
-@pytest.mark.parametrize("columns", [None, 0, 1, 3])
-@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("columns", [None, 0, 3])
+@pytest.mark.parametrize("n", [0, 1, 3, 20])
 @pytest.mark.parametrize("name", RIGHT)
 def test_right_hand_sides(name: str, n: int, columns: int | None) -> None:
     f = with_right(RIGHT[name], columns is not None)
@@ -140,7 +140,7 @@ def test_right_hand_sides(name: str, n: int, columns: int | None) -> None:
     a = matrix(n) * (0.02 if "unit" in name else 1.0)
     values = [n, columns or 0, a, np.random.default_rng(1).normal(size=shape)]
     both(f, values)
-    if n in (0, 3) and columns in (None, 3):
+    if (n, columns) in ((0, None), (3, 3)):
         second(f, values)
 
 
@@ -159,7 +159,8 @@ def test_matmul(ranks: tuple[int, int], left: bool, right: bool) -> None:
         rng = np.random.default_rng(0)
         arrays = [rng.normal(size=[by[e] for e in extents_of(v)]) for v in (x, y)]
         both(f, [*lengths, *arrays])
-        second(f, [*lengths, *arrays])
+        if lengths == (3, 4, 2):
+            second(f, [*lengths, *arrays])
 
 
 @pytest.mark.parametrize("inverse", [False, True])

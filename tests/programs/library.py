@@ -16,18 +16,15 @@ def spread(n, rng, m=None):
 TAGS = "linalg library"
 
 
-@program(args=lambda n, rng: (dominant(n, rng), rng.normal(size=n)), wrt=(0, 1), large=200, tags=TAGS)
-def solve_one_system(a, b):
-    return np.linalg.solve(a, b)
-
-
-@program(args=lambda n, rng: (dominant(n, rng), rng.normal(size=(n, 7))), wrt=(0, 1), large=200, tags=TAGS)
+@program(
+    args=lambda n, rng: (dominant(n, rng), rng.normal(size=(n, 7))), wrt=(0, 1), sizes=(0, 2, 5), large=200, tags=TAGS
+)
 def solve_many_systems(a, b):
     x = np.linalg.solve(a, b)
     return x, a.T @ x
 
 
-@program(args=lambda n, rng: (dominant(n, rng),), wrt=(0,), sizes=(1, 2, 3, 4, 6), large=100, tags=TAGS)
+@program(args=lambda n, rng: (dominant(n, rng),), wrt=(0,), sizes=(3, 6), large=100, tags=TAGS)
 def inverse_and_determinants(a):
     sign, size = np.linalg.slogdet(a)
     return np.linalg.inv(a), np.linalg.det(a / len(a)), sign * size
@@ -36,7 +33,7 @@ def inverse_and_determinants(a):
 @program(
     args=lambda n, rng: (positive_definite(n, rng), rng.normal(size=n)),
     wrt=(0, 1),
-    sizes=(1, 2, 3, 4, 6),
+    sizes=(2, 6),
     large=200,
     tags=TAGS,
 )
@@ -46,37 +43,47 @@ def gaussian_likelihood(covariance, x):
     return -0.5 * np.sum(white**2) - np.sum(np.log(np.diag(factor)))
 
 
-@program(args=lambda n, rng: (positive_definite(n, rng), rng.normal(size=(n, 3))), wrt=(0, 1), large=200, tags=TAGS)
+@program(
+    args=lambda n, rng: (positive_definite(n, rng), rng.normal(size=(n, 3))),
+    wrt=(0, 1),
+    sizes=(0, 2, 5),
+    large=200,
+    tags=TAGS,
+)
 def solve_by_a_factor(a, b):
     factor = scipy.linalg.cho_factor(a)
     return scipy.linalg.cho_solve(factor, b), scipy.linalg.solve(a, b[:, 0], assume_a="pos")
 
 
-@program(args=lambda n, rng: (spread(n + 2, rng, n),), wrt=(0,), large=100, tags=TAGS)
+@program(args=lambda n, rng: (spread(n + 2, rng, n),), wrt=(0,), sizes=(0, 1, 4), large=100, tags=TAGS)
 def orthogonal_factors(a):
     q, r = np.linalg.qr(a)
     return q, r
 
 
-@program(args=lambda n, rng: (spread(n, rng),), wrt=(0,), large=100, tags=TAGS)
+@program(args=lambda n, rng: (spread(n, rng),), wrt=(0,), sizes=(0, 1, 4), large=100, tags=TAGS)
 def eigenvalues_and_vectors(a):
     w, v = np.linalg.eigh(a)
     return w, v**2, (v * w) @ v.T
 
 
-@program(args=lambda n, rng: (spread(n, rng, 6),), wrt=(0,), sizes=(1, 2, 5, 8), large=100, tags=TAGS)
+@program(args=lambda n, rng: (spread(n, rng, 6),), wrt=(0,), sizes=(2, 8), large=100, tags=TAGS)
 def singular_values(a):
     u, s, vt = np.linalg.svd(a, full_matrices=False)
     return s, (u * s**2) @ vt, np.linalg.norm(a, "nuc")
 
 
-@program(args=lambda n, rng: (spread(n + 3, rng, n), rng.normal(size=n + 3)), wrt=(0, 1), large=100, tags=TAGS)
+@program(
+    args=lambda n, rng: (spread(n + 3, rng, n), rng.normal(size=n + 3)), wrt=(0, 1), sizes=(1, 4), large=100, tags=TAGS
+)
 def least_squares(a, y):
     x = np.linalg.lstsq(a, y, rcond=None)[0]
     return x, np.linalg.pinv(a) @ y
 
 
-@program(args=lambda n, rng: (rng.normal(size=(n, n)),), wrt=(0,), large=50, tags=f"{TAGS} loop contraction")
+@program(
+    args=lambda n, rng: (rng.normal(size=(n, n)),), wrt=(0,), sizes=(0, 5), large=50, tags=f"{TAGS} loop contraction"
+)
 def matrix_exponential(a):
     return scipy.linalg.expm(a), np.linalg.matrix_power(a, 5)
 
@@ -84,6 +91,7 @@ def matrix_exponential(a):
 @program(
     args=lambda n, rng: (np.eye(2) + 0.1 * rng.normal(size=(2, 2)), np.eye(2), rng.normal(size=(n, 2))),
     wrt=(0, 1, 2),
+    sizes=(0, 3),
     tags=f"{TAGS} loop recurrence contraction",
 )
 def kalman_filter(transition, noise, observed):
@@ -103,6 +111,7 @@ def kalman_filter(transition, noise, observed):
 @program(
     args=lambda n, rng: (dominant(6, rng), rng.normal(size=6), n),
     wrt=(0, 1),
+    sizes=(1, 4),
     large=50,
     tags=f"{TAGS} loop recurrence branch",
 )
@@ -118,7 +127,7 @@ def solve_in_a_loop(a, x, turns):
 @program(
     args=lambda n, rng: (np.array([positive_definite(5, rng) for _ in range(n)]).reshape(n, 5, 5),),
     wrt=(0,),
-    sizes=(1, 2, 5),
+    sizes=(2,),
     large=200,
     tags=f"{TAGS} map",
 )
@@ -147,7 +156,7 @@ def sorted_rows(x):
 @program(
     args=lambda n, rng: (rng.normal(size=n), rng.normal(size=n)),
     wrt=(0, 1),
-    sizes=(1, 2, 5, 12),
+    sizes=(5,),
     large=10_000,
     tags="numpy library complex",
 )
