@@ -42,8 +42,8 @@ CEILINGS = Costs(ratio=6.5, flatness=1.25, tape=10.0, statements=6.0, seconds=10
 # programs above a ceiling: by how much at most, and why; one that has come down must leave
 EXCEPTIONS: dict[str, dict[str, float]] = {
     # a product that is zero: the products of the elements before and after each, in code that others don't run
-    "product_with_one_zero": {"ratio": 11.5, "statements": 19.0},
-    "products_with_two_zeros": {"ratio": 9.5, "statements": 11.4},
+    "product_with_one_zero": {"ratio": 11.5, "statements": 19.0, "tape": 105.0},
+    "products_with_two_zeros": {"ratio": 9.5, "statements": 11.4, "tape": 200.0},
     "product": {"statements": 15.5},
     "products_along_axes": {"statements": 9.0},
     # a scan of two statements becomes two scans and a map
@@ -54,7 +54,10 @@ EXCEPTIONS: dict[str, dict[str, float]] = {
     "log_sum_exp_of_prefixes": {"statements": 6.2},
     "histograms_of_monoids": {"statements": 6.6},
     "operators_with_free_variables": {"ratio": 6.7, "statements": 7.6},
-    "many_short_reductions": {"ratio": 6.9, "statements": 6.4},
+    "many_short_reductions": {"ratio": 6.9, "statements": 6.4, "tape": 53.0},
+    # what a while loop has done is recorded turn by turn, where the primal writes a few numbers in all
+    "exits_at_every_depth": {"tape": 13.0},
+    "stack_machine": {"tape": 12.5},
     # results of inner reductions, which the primal has in registers, or as one scalar a turn, are stored
     "nbody_forces": {"tape": 100.0},
     "knapsack": {"tape": 29.0},

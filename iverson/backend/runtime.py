@@ -5,12 +5,14 @@
     ptr  @iv_grow(ptr, i64 old, i64 new)  a block of `new` bytes that starts with the `old` bytes of the block, which is
                                           freed (null: of none); null if there is no memory, the old block still there
     void @iv_free(ptr)                    null is fine
+    i1   @iv_pools(ptr)                   whether iv_free would keep the block
 
 A negative or absurd size gives null.  Large blocks are offered to the kernel's huge pages where there are any.
 
-Work space is kept between calls: on Linux, a freed block of 64 kB to 16 MB goes into a pool of 16, shared by all
-kernels of the process, and the next one of about its size is taken from there; its pages are mapped already.  (Fresh
-pages cost a fault each, .25 us per 4 kB.)  A thread that finds the pool in use goes without.
+Work space is kept between calls, and so are results that the caller drops: on Linux, a freed block of 64 kB to 16 MB
+goes into a pool of 16, shared by all kernels of the process, and the next one of about its size is taken from there;
+its pages are mapped already.  (Fresh pages cost a fault each, .25 us per 4 kB.)  A thread that finds the pool in use
+goes without.
 """
 
 from __future__ import annotations
@@ -86,11 +88,16 @@ none:
   ret ptr null
 }}
 
-define internal void @iv_give(ptr %block) noinline nounwind {{
+define internal i1 @iv_pools(ptr %block) nounwind {{
   %size = call i64 @malloc_usable_size(ptr %block)
   %large = icmp uge i64 %size, {smallest}
   %small = icmp ule i64 %size, {largest}
   %kind = and i1 %large, %small
+  ret i1 %kind
+}}
+
+define internal void @iv_give(ptr %block) noinline nounwind {{
+  %kind = call i1 @iv_pools(ptr %block)
   br i1 %kind, label %enter, label %free
 enter:
   %entered = call i1 @iv_pool_enter()
@@ -106,6 +113,7 @@ put:
   %at = getelementptr i64, ptr @iv_pool, i64 %entry
   %size.at = getelementptr i64, ptr %at, i64 1
   %old = load ptr, ptr %at
+  %size = call i64 @malloc_usable_size(ptr %block)
   store ptr %block, ptr %at
   store i64 %size, ptr %size.at
   store atomic i64 0, ptr @iv_pool release, align 8
@@ -119,6 +127,10 @@ free:
 _NO_POOL = """
 define internal noalias ptr @iv_take(i64 %bytes) alwaysinline nounwind {{
   ret ptr null
+}}
+
+define internal i1 @iv_pools(ptr %block) alwaysinline nounwind {{
+  ret i1 false
 }}
 
 define internal void @iv_give(ptr %block) alwaysinline nounwind {{

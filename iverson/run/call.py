@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from iverson.backend import cpu
+from iverson.backend import cpu, runtime
 from iverson.backend.abi import (
     ERROR_SLOTS,
     GUARD,
@@ -313,13 +313,15 @@ def _method() -> tuple[_MethodDef, cpu.Library]:
         disk.put(name, image)
     symbols = {s: ctypes.cast(getattr(ctypes.pythonapi, s), ctypes.c_void_p).value or 0 for s in wrapper.SYMBOLS}
     api = _numpy_api()
-    library = cpu.load(image, ["iv_call"], {**symbols, "iv_new_array": api[94], "iv_new_scalar": api[60]})
+    numpy = {"iv_new_array": api[94], "iv_new_scalar": api[60], "iv_set_base": api[282]}
+    library = cpu.load(image, ["iv_call", "iv_give_back"], {**runtime.symbols(), **symbols, **numpy})
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))  # arrays that it gives may outlive all else
     flags = METH_FASTCALL | METH_KEYWORDS
     return _MethodDef(b"compiled", library.address("iv_call"), flags, None), library
 
 
 def _numpy_api() -> Any:
-    """NumPy's table of C functions; 60 is PyArray_Scalar, 94 PyArray_NewFromDescr."""
+    """NumPy's table of C functions; 60 is PyArray_Scalar, 94 PyArray_NewFromDescr, 282 PyArray_SetBaseObject."""
     module = importlib.import_module("numpy._core._multiarray_umath")
     pointer = ctypes.pythonapi.PyCapsule_GetPointer
     pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]

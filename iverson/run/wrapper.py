@@ -8,12 +8,16 @@ Text here has two abbreviations over LLVM IR, expanded by `_expand`:
 
     %x = load i64 %p[%k]        element k of p, as an array of that type     store i64 %x %p[%k]
     %x = load i32 %p@24         the field at byte 24
+
+A result's memory is the array's own, which NumPy frees; where the kernels' pool would keep the block (runtime.py), its
+owner is a capsule that gives it back: its pages are mapped, and the next call's results may have them.
 """
 
 from __future__ import annotations
 
 import re
 
+from iverson.backend import runtime
 from iverson.backend.abi import ERROR_SLOTS, GUARD, OK, RERUN
 
 # the most words that the arguments' parts, the kernel's args and its results may have
@@ -36,7 +40,8 @@ RESULT_RECORD = 4  # kind, descr, slot or argument, rank
 
 SYMBOLS = (
     "PyLong_AsLongLongAndOverflow", "PyObject_Vectorcall", "PyObject_CallFunction", "PyEval_SaveThread",
-    "PyEval_RestoreThread", "PyTuple_New", "Py_IncRef", "Py_DecRef", "_Py_NoneStruct",
+    "PyEval_RestoreThread", "PyTuple_New", "Py_IncRef", "Py_DecRef", "_Py_NoneStruct", "PyCapsule_New",
+    "PyCapsule_GetPointer",
 )  # fmt: skip
 
 _TEXT = f"""
@@ -52,6 +57,9 @@ declare void @Py_IncRef(ptr)
 declare void @Py_DecRef(ptr)
 declare ptr @iv_new_array(ptr, ptr, i32, ptr, ptr, ptr, i32, ptr)
 declare ptr @iv_new_scalar(ptr, ptr, ptr)
+declare i32 @iv_set_base(ptr, ptr)
+declare ptr @PyCapsule_New(ptr, ptr, ptr)
+declare ptr @PyCapsule_GetPointer(ptr, ptr)
 declare i64 @llvm.smin.i64(i64, i64)
 declare i64 @llvm.smax.i64(i64, i64)
 
@@ -369,7 +377,21 @@ array:
   %new = call ptr
     @iv_new_array(ptr %type, ptr %descr, i32 %rank32, ptr %extents, ptr null, ptr %data, i32 {BEHAVED}, ptr null)
   %failed = icmp eq ptr %new, null
-  br i1 %failed, label %out, label %own
+  br i1 %failed, label %out, label %pooled
+pooled:
+  %keeps = call i1 @iv_pools(ptr %data)
+  br i1 %keeps, label %capsule, label %own
+capsule:
+  %owner = call ptr @PyCapsule_New(ptr %data, ptr null, ptr @iv_give_back)
+  %no.owner = icmp eq ptr %owner, null
+  br i1 %no.owner, label %drop, label %owned
+owned:
+  %set = call i32 @iv_set_base(ptr %new, ptr %owner)
+  ret ptr %new
+drop:
+  call void @iv_free(ptr %data)
+  call void @Py_DecRef(ptr %new)
+  ret ptr null
 own:
   %flags = load i32 %new@{FLAGS}
   %owning = or i32 %flags, {OWNS_DATA}
@@ -385,6 +407,12 @@ argument:
   %given = load ptr %args[%slot]
   call void @Py_IncRef(ptr %given)
   ret ptr %given
+}}
+
+define void @iv_give_back(ptr %capsule) {{
+  %block = call ptr @PyCapsule_GetPointer(ptr %capsule, ptr null)
+  call void @iv_free(ptr %block)
+  ret void
 }}
 """
 
@@ -417,4 +445,4 @@ def _expand(text: str) -> str:
 
 def module() -> str:
     """The LLVM IR of `iv_call`."""
-    return _expand(_TEXT)
+    return _expand(_TEXT) + runtime.definitions()

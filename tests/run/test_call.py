@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import iverson as iv
 from iverson.backend import cpu, recipes, special
 from iverson.backend.abi import (
     GUARD,
@@ -441,3 +442,23 @@ def test_native_and_python_agree_on_what_fits() -> None:
                 taken += 1
                 np.testing.assert_array_equal(left, right)
     assert taken > 1000
+
+
+def test_large_results_outlive_the_pool_and_each_other() -> None:
+    """Blocks go back to the kernels' pool with the last array that uses them, be it a view, and not before."""
+    double = iv.jit(lambda x: x * 2.0)
+    n = 50_000
+    kept = [double(np.full(n, float(k))) for k in range(40)]
+    views = [a[::2] for a in kept]
+    expected = [2.0 * k for k in range(40)]
+    del kept
+    for k in range(40):
+        double(np.full(n, -1.0))
+        assert all(np.all(v == x) for v, x in zip(views, expected, strict=True)), k
+
+
+def test_the_memory_of_a_dropped_result_is_had_again() -> None:
+    double = iv.jit(lambda x: x * 2.0)
+    x = np.ones(100_000)
+    places = {double(x).ctypes.data for _ in range(20)}
+    assert len(places) <= 2 or sys.platform != "linux"
