@@ -185,7 +185,7 @@ MISTAKES = {
     "out of the other branch: 0": lambda: one(If(TRUE, Block((), (X,)), Block((), (Y,))), vector(N)),
     "shared between": shared_block,
     "no exception": lambda: one(Check(TRUE, "", (), "Oops")),
-    "no library operation": lambda: one(Library("fft", (X,)), vector(N)),
+    "no library operation": lambda: one(Library("fourier", (X,)), vector(N)),
     "an extent of x": late_extent,
     "is no int64": lambda: one(Prim("neg", (Literal(2**63, I64),)), i64()),
     "is no int32": lambda: one(Prim("neg", (Literal(1.0, I32),)), Var(Scalar(I32))),
