@@ -3,7 +3,8 @@
     cg, gmres       matvec(x) = b
     newton          f(x) = 0
     iterate         x = f(x)
-    bfgs            a minimum of f
+    anderson        x = f(x), extrapolated from the last steps
+    bfgs, lbfgs     a minimum of f
 
 Each gives the solution, and stops after `maxiter` turns; if it has not converged then, `unconverged` says what to do.
 """
@@ -19,6 +20,10 @@ import numpy as np
 
 Vector = Any
 Map = Callable[[Vector], Vector]
+Both = Callable[[Vector], Any]  # x -> (value, gradient)
+
+MEMORY = 10  # steps that Anderson extrapolates from, pairs that L-BFGS keeps
+SUFFICIENT, CURVATURE = 1e-4, 0.9  # the constants of Wolfe's conditions
 
 
 def size(x: Vector) -> Any:
@@ -134,44 +139,152 @@ def iterate(f: Map, x: Vector, tol: Any, maxiter: Any, unconverged: str) -> Vect
     return after
 
 
-def bfgs(f: Map, gradient: Map, x: Vector, tol: Any, maxiter: Any, unconverged: str) -> Vector:
-    """BFGS with a line search for Wolfe's conditions by bisection (Lewis and Overton, 2013)."""
+def anderson(f: Map, x: Vector, tol: Any, maxiter: Any, unconverged: str) -> Vector:
+    """The combination of the last f(x) whose residuals combine to the least (Walker and Ni, 2011).
+
+    The least squares problem by its normal equations, slightly regularised.
+    """
     n = len(x)
-    inverse = np.eye(n, dtype=x.dtype)
-    value, g = f(x), gradient(x)
+    points, residuals = np.zeros((MEMORY, n), x.dtype), np.zeros((MEMORY, n), x.dtype)
+    small = 1e3 * np.finfo(x.dtype).eps
+    after = f(x)
+    turns = 1
+    while size(after - x) > tol * (1.0 + size(after)) and turns < maxiter:
+        last = (turns - 1) % MEMORY
+        points[last] = after
+        residuals[last] = after - x
+        known = min(turns, MEMORY)
+        gram, ones = np.eye(MEMORY, dtype=x.dtype), np.zeros(MEMORY, x.dtype)
+        trace = sum(residuals[i] @ residuals[i] for i in range(known))
+        for i in range(known):
+            ones[i] = 1.0
+            for j in range(known):
+                gram[i, j] = residuals[i] @ residuals[j] / trace
+            gram[i, i] += small
+        weights = np.linalg.solve(gram, ones)
+        x = weights @ points / np.sum(weights)
+        after = f(x)
+        turns += 1
+    limit = tol * (1.0 + size(after))
+    ended("Anderson's iteration has not converged", turns, size(after - x), limit, unconverged)
+    return after
+
+
+# --- minima -----------------------------------------------------------------------------------------------------------
+
+
+def bfgs(both: Both, x: Vector, tol: Any, maxiter: Any, unconverged: str) -> Vector:
+    """BFGS (Nocedal and Wright 2006, algorithm 6.1)."""
+    one = np.eye(len(x), dtype=x.dtype)
+    value, g = both(x)
     limit = tol * max(1.0, size(g))
+    inverse = one / max(size(g), np.finfo(x.dtype).tiny)
     turns = 0
-    stuck = False
-    while size(g) > limit and turns < maxiter and not stuck:
-        p = -(inverse @ g)
-        slope = p @ g
-        low, high, t = 0.0, math.inf, 1.0
-        new, after, ahead = value, x, g
-        tries = 0
-        searching = True
-        while searching and tries < 60:
-            after = x + t * p
-            new = f(after)
-            ahead = gradient(after)
-            tries += 1
-            if not new <= value + 1e-4 * t * slope:
-                high = t
-                t = 0.5 * (low + high)
-            elif ahead @ p < 0.9 * slope:
-                low = t
-                t = 2.0 * low if high == math.inf else 0.5 * (low + high)
-            else:
-                searching = False
-        s, y = after - x, ahead - g
+    moved = True
+    while size(g) > limit and turns < maxiter and moved:
+        d = -(inverse @ g)
+        if not g @ d < 0.0:
+            inverse, d = one, -g
+        step, value, ahead = wolfe(both, x, d, value, g)
+        s, y = step * d, ahead - g
         sy = s @ y
-        if sy > 0.0:
+        if bends(s, y, sy):
             if turns == 0:
-                inverse = inverse * (sy / (y @ y))
+                inverse = one * (sy / (y @ y))
             hy = inverse @ y
             inverse = inverse + np.outer(s, s) * ((1.0 + (y @ hy) / sy) / sy) - (np.outer(hy, s) + np.outer(s, hy)) / sy
-        stuck = searching and not size(ahead) < size(g)
-        if not stuck:
-            x, value, g = after, new, ahead
+        moved = step > 0.0
+        x, g = x + s, ahead
         turns += 1
     ended("BFGS has not converged", turns, size(g), limit, unconverged)
     return x
+
+
+def lbfgs(both: Both, x: Vector, tol: Any, maxiter: Any, unconverged: str) -> Vector:
+    """BFGS with limited memory (Nocedal and Wright, algorithms 7.4 and 7.5)."""
+    n = len(x)
+    steps, changes = np.zeros((MEMORY, n), x.dtype), np.zeros((MEMORY, n), x.dtype)
+    weights, scales = np.zeros(MEMORY, x.dtype), np.ones(MEMORY, x.dtype)
+    value, g = both(x)
+    limit = tol * max(1.0, size(g))
+    pairs = turns = 0
+    moved = True
+    while size(g) > limit and turns < maxiter and moved:
+        d = -g
+        oldest = max(pairs - MEMORY, 0)
+        for m in range(pairs - 1, oldest - 1, -1):
+            i = m % MEMORY
+            weights[i] = steps[i] @ d / scales[i]
+            d = d - weights[i] * changes[i]
+        if pairs > 0:
+            last = (pairs - 1) % MEMORY
+            d = d * (scales[last] / (changes[last] @ changes[last]))
+        else:
+            d = d / size(d)
+        for m in range(oldest, pairs):
+            i = m % MEMORY
+            d = d + (weights[i] - changes[i] @ d / scales[i]) * steps[i]
+        if not g @ d < 0.0:
+            d, pairs = -g, 0
+        step, value, ahead = wolfe(both, x, d, value, g)
+        s, y = step * d, ahead - g
+        sy = s @ y
+        if bends(s, y, sy):
+            steps[pairs % MEMORY], changes[pairs % MEMORY] = s, y
+            scales[pairs % MEMORY] = sy
+            pairs += 1
+        moved = step > 0.0
+        x, g = x + s, ahead
+        turns += 1
+    ended("L-BFGS has not converged", turns, size(g), limit, unconverged)
+    return x
+
+
+def bends(s: Vector, y: Vector, sy: Any) -> Any:
+    """Whether the function is convex along a step, beyond rounding."""
+    return sy > 0.1 * np.finfo(s.dtype).eps * size(s) * size(y)
+
+
+def wolfe(both: Both, x: Vector, d: Vector, value: Any, g: Vector) -> Any:
+    """(step, value, gradient) where the strong Wolfe conditions hold along d; given are value and gradient at x.
+
+    Bracketing, then cubic interpolation (Nocedal and Wright, algorithms 3.5 and 3.6).  Values are compared up to their
+    rounding, so that slopes decide where the function is flat to the last bit.
+    """
+    slope = g @ d
+    rounding = 4.0 * np.finfo(x.dtype).eps * abs(value)
+    low, low_value, low_slope, low_g = 0.0, value, slope, g
+    high, high_value, high_slope = 0.0, value, slope
+    step = 1.0
+    bracketed = found = False
+    tries = 0
+    while not found and tries < 40:
+        here, ahead = both(x + step * d)
+        steep = ahead @ d
+        if not here <= value + SUFFICIENT * step * slope + rounding or (tries > 0 and here > low_value + rounding):
+            high, high_value, high_slope = step, here, steep
+            bracketed = True
+        else:
+            found = abs(steep) <= -CURVATURE * slope
+            if (steep * (high - low) >= 0.0) if bracketed else (steep >= 0.0):
+                high, high_value, high_slope = low, low_value, low_slope
+                bracketed = True
+            low, low_value, low_slope, low_g = step, here, steep, ahead
+        if not found:
+            step = between(low, low_value, low_slope, high, high_value, high_slope) if bracketed else 2.0 * step
+        tries += 1
+    return low, low_value, low_g
+
+
+def between(a: Any, fa: Any, da: Any, b: Any, fb: Any, db: Any) -> Any:
+    """Where the cubic through two points and slopes is least, kept off the ends; the middle, if it isn't in between."""
+    first = da + db - 3.0 * (fa - fb) / (a - b)
+    square = first * first - da * db
+    root = math.sqrt(max(square, 0.0))
+    if b < a:
+        root = -root
+    bottom = db - da + 2.0 * root
+    at = b - (b - a) * (db + root - first) / (bottom if bottom != 0.0 else 1.0)
+    margin = 0.1 * abs(b - a)
+    inside = min(a, b) + margin <= at and at <= max(a, b) - margin
+    return at if inside and square >= 0.0 and bottom != 0.0 else 0.5 * (a + b)

@@ -30,7 +30,7 @@ from iverson.lang.values import full, materialise
 from iverson.run.custom import custom_vjp
 from iverson.run.jacobians import jacfwd
 from iverson.run.jit import Derived
-from iverson.run.transforms import grad, jvp, kept, linear_transpose, vjp
+from iverson.run.transforms import grad, jvp, kept, linear_transpose, value_and_grad, vjp
 
 Function = Callable[..., Any]
 
@@ -39,7 +39,7 @@ Function = Callable[..., Any]
 class _Options:
     """How to solve."""
 
-    method: str
+    method: str | Function
     tol: float | None = None
     maxiter: int | None = None
     unconverged: str = "warn"
@@ -94,16 +94,16 @@ def root(
     x0: Any,
     args: tuple[Any, ...] = (),
     *,
-    method: str = "newton",
+    method: str | Function = "newton",
     tol: float | None = None,
     maxiter: int = 100,
     unconverged: str = "warn",
 ) -> Any:
     """x with f(x, *args) = 0, by Newton's method from x0; x is a number, an array or a pytree, and f(x) is like it.
 
-    `method` is "newton", with the Jacobian, or "krylov", with products of it and GMRES, for many unknowns.  It is
-    solved when |f(x)| <= tol max(1, |f(x0)|).  The derivative is that of the solution, in args and in what f reads from
-    around it, in both modes and any order.
+    `method` is "newton", with the Jacobian, or "krylov", with products of it and GMRES, for many unknowns; or a solver
+    of yours, a function of (f, x0) that gives x.  It is solved when |f(x)| <= tol max(1, |f(x0)|).  The derivative is
+    that of the solution, in args and in what f reads from around it, in both modes and any order.
 
     If it is not solved after `maxiter` turns, that is a RuntimeWarning; `unconverged` may also be "raise", a
     RuntimeError, or "ignore".
@@ -111,8 +111,7 @@ def root(
     >>> iv.grad(lambda a: iv.root(lambda x: x * x - a, 1.0))(4.0)
     0.25
     """
-    if method not in ("newton", "krylov"):
-        raise ValueError(f"method is 'newton' or 'krylov', not {method!r}")
+    _require_method(method, "newton", "krylov")
     return _run(_root, f, _Options(method, tol, maxiter, unconverged), x0, args)
 
 
@@ -121,18 +120,22 @@ def fixed_point(
     x0: Any,
     args: tuple[Any, ...] = (),
     *,
+    method: str | Function = "iteration",
     tol: float | None = None,
     maxiter: int = 10_000,
     unconverged: str = "warn",
 ) -> Any:
     """x with x = f(x, *args), by iteration from x0.
 
-    It ends when a step is at most tol (1 + |x|).  The derivative is that of the fixed point: see root.
+    `method` is "iteration", or "anderson", which extrapolates from the last ten steps and takes fewer where f contracts
+    slowly; or a solver of yours, a function of (f, x0) that gives x.  It ends when a step is at most tol (1 + |x|).
+    The derivative is that of the fixed point: see root.
 
     >>> iv.fixed_point(np.cos, 1.0)
     0.7390851332151607
     """
-    return _run(_fixed_point, f, _Options("krylov", tol, maxiter, unconverged), x0, args)
+    _require_method(method, "iteration", "anderson")
+    return _run(_fixed_point, f, _Options(method, tol, maxiter, unconverged), x0, args)
 
 
 def minimize(
@@ -140,19 +143,27 @@ def minimize(
     x0: Any,
     args: tuple[Any, ...] = (),
     *,
+    method: str | Function = "bfgs",
     tol: float | None = None,
     maxiter: int = 1000,
     unconverged: str = "warn",
 ) -> Any:
-    """The x near x0 where f(x, *args), a scalar, is least, by BFGS.
+    """The x near x0 where f(x, *args), a scalar, is least.
 
-    It ends when the gradient is at most tol max(1, gradient at x0).  The derivative is that of the minimum, where the
-    gradient is 0: see root.
+    `method` is "bfgs", or "lbfgs" for many unknowns, both with a line search for Wolfe's conditions; or a solver of
+    yours, a function of (f, x0) that gives x.  It ends when the gradient is at most tol max(1, gradient at x0).  The
+    derivative is that of the minimum, where the gradient is 0: see root.
 
     >>> iv.minimize(lambda x: (x - 3.0) ** 2, 0.0)
     3.0
     """
-    return _run(_minimize, f, _Options("krylov", tol, maxiter, unconverged), x0, args)
+    _require_method(method, "bfgs", "lbfgs")
+    return _run(_minimize, f, _Options(method, tol, maxiter, unconverged), x0, args)
+
+
+def _require_method(method: Any, *names: str) -> None:
+    if not callable(method) and method not in names:
+        raise ValueError(f"method is {' or '.join(map(repr, names))}, or a function of (f, x0), not {method!r}")
 
 
 def _run(solver: Function, f: Function, options: _Options, *args: Any) -> Any:
@@ -164,8 +175,9 @@ def _run(solver: Function, f: Function, options: _Options, *args: Any) -> Any:
 
 def _program(f: Function, solver: Function, options: _Options) -> Function:
     program = Derived(lambda *args: solver(f, options, *args), f, solver.__name__.strip("_"))
-    if options.preconditioner is not None:  # what it depends on is watched, too
-        program.__wrapped__ = functools.partial(f, options.preconditioner)
+    beside = [g for g in (options.preconditioner, options.method) if callable(g)]
+    if beside:  # what they depend on is watched, too
+        program.__wrapped__ = functools.partial(f, *beside)
     return program
 
 
@@ -212,6 +224,10 @@ class _Vectors:
             leaves.append(part.reshape(model.shape))
             start = start + model.size
         return state.unflatten(self.spec, leaves)
+
+    def trees(self, f: Function) -> Function:
+        """A function of vectors as one of trees."""
+        return lambda t: self.tree(f(self.vector(t, "what the solver tries")))
 
     def map(self, f: Function, what: str) -> Function:
         """f as a function of vectors."""
@@ -361,16 +377,34 @@ _implicit.defvjp(_implicit_forward, _implicit_backward)
 def _solved(x0: Any, dense: bool, options: _Options, f: Function, solve: Function, what: str) -> Any:
     """The solution of f(x) = 0, for which `solve(function of a vector, x0)` looks."""
     vectors = _Vectors(x0, "x0")
-    start = _stopped(vectors.vector(x0, ""))
+    start = _stopped(vectors.vector(x0, "x0"))
     equations = _Equations(lambda v: vectors.vector(f(vectors.tree(v)), what), start)
     problem = _Problem(equations, lambda values, x: solve(lambda v: equations(values, v), x), dense, options)
     return vectors.tree(_implicit(problem, equations.values, start))
 
 
+class _Own:
+    """A solver of the user's, on vectors."""
+
+    def __init__(self, solver: Function, x0: Any) -> None:
+        self.solver, self.vectors = solver, _Vectors(x0, "x0")
+
+    def __call__(self, f: Function, x: Any) -> Any:
+        return self.vectors.vector(call(self.solver, f, self.vectors.tree(x)), "the solver's result")
+
+
+def _own(options: _Options, x0: Any) -> _Own | None:
+    return _Own(options.method, x0) if callable(options.method) else None
+
+
 def _root(f: Function, options: _Options, x0: Any, args: tuple[Any, ...]) -> Any:
     dense = options.method == "newton"
+    own = _own(options, x0)
 
     def solve(g: Function, x: Any) -> Any:
+        if own is not None:
+            return own(own.vectors.trees(g), x)
+
         def step(v: Any, r: Any) -> Any:
             if dense:
                 return call(np.linalg.solve, jacfwd(g)(v), r)
@@ -384,7 +418,7 @@ def _root(f: Function, options: _Options, x0: Any, args: tuple[Any, ...]) -> Any
 
 
 def _fixed_point(f: Function, options: _Options, x0: Any, args: tuple[Any, ...]) -> Any:
-    vectors = _Vectors(x0, "x0")
+    vectors, own = _Vectors(x0, "x0"), _own(options, x0)
 
     def distance(x: Any) -> Any:
         leaves, spec = state.flatten(x)
@@ -392,20 +426,27 @@ def _fixed_point(f: Function, options: _Options, x0: Any, args: tuple[Any, ...])
         return state.unflatten(spec, [a - b for a, b in zip(leaves, after, strict=True)])
 
     def solve(g: Function, x: Any) -> Any:
-        tol = options.tolerance(x.dtype, 0.7)
-        return call(iterative.iterate, lambda v: v - g(v), x, tol, options.maxiter, options.unconverged)
+        mapped = lambda v: v - g(v)  # noqa: E731
+        if own is not None:
+            return own(vectors.trees(mapped), x)
+        method = iterative.anderson if options.method == "anderson" else iterative.iterate
+        return call(method, mapped, x, options.tolerance(x.dtype, 0.7), options.maxiter, options.unconverged)
 
     return _solved(x0, False, options, distance, solve, "the result of the function")
 
 
 def _minimize(f: Function, options: _Options, x0: Any, args: tuple[Any, ...]) -> Any:
     gradient = grad(lambda x: call(f, x, *args))
-    vectors = _Vectors(x0, "x0")
+    vectors, own = _Vectors(x0, "x0"), _own(options, x0)
     value = _Equations(lambda v: call(f, vectors.tree(v), *args), vectors.vector(x0, ""))
 
     def solve(g: Function, x: Any) -> Any:
-        tol = options.tolerance(x.dtype, 0.5)
-        height = lambda v: value(tuple(map(_stopped, value.values)), v)  # noqa: E731
-        return call(iterative.bfgs, height, g, x, tol, options.maxiter, options.unconverged)
+        constants = tuple(map(_stopped, value.values))
+        height = lambda v: value(constants, v)  # noqa: E731
+        if own is not None:
+            return own(lambda t: height(vectors.vector(t, "what the solver tries")), x)
+        method = iterative.lbfgs if options.method == "lbfgs" else iterative.bfgs
+        both, tol = value_and_grad(height), options.tolerance(x.dtype, 0.5)
+        return call(method, both, x, tol, options.maxiter, options.unconverged)
 
     return _solved(x0, False, options, gradient, solve, "the gradient")

@@ -193,3 +193,49 @@ def test_what_has_not_converged_is_a_warning():
         iv.root(lambda x: x * x - 2.0, np.ones(5), method="krylov")
     with pytest.raises(ValueError, match="'warn', 'raise' or 'ignore', not 'stop'"):
         iv.fixed_point(np.cos, 1.0, unconverged="stop")
+
+
+# --- which solver -----------------------------------------------------------------------------------------------------
+
+
+def test_the_solution_and_its_derivative_don_t_depend_on_the_solver() -> None:
+    def descent(f, x0):
+        x = x0
+        for _ in range(80):
+            x = x - 0.2 * iv.grad(f)(x)
+        return x
+
+    a = np.array([1.0, 2.0, 3.0])
+    for method in ("bfgs", "lbfgs", descent):
+        least = lambda a, m=method: iv.minimize(lambda x: np.sum((x - a**2) ** 2), np.zeros(3), method=m)  # noqa: E731
+        np.testing.assert_allclose(least(a), a**2, rtol=1e-7)
+        np.testing.assert_allclose(iv.jacrev(least)(a), np.diag(2 * a), rtol=1e-7, atol=1e-9)
+
+
+def test_roots_and_fixed_points_by_other_solvers() -> None:
+    def bisection(f, x0):
+        low, high = 0.0, x0
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            if f(middle) < 0.0:
+                low = middle
+            else:
+                high = middle
+        return 0.5 * (low + high)
+
+    def twice(f, x0):
+        x = x0
+        for _ in range(40):
+            x = {"p": f(f(x))["p"]}
+        return x
+
+    assert abs(iv.grad(lambda a: iv.root(lambda x: x * x - a, 10.0, method=bisection))(4.0) - 0.25) < 1e-12
+    at = iv.fixed_point(lambda x: 0.6 * np.cos(x), 1.0)
+    for method in ("iteration", "anderson", twice):
+
+        def solved(a, method=method):
+            return iv.fixed_point(lambda tree: {"p": a * np.cos(tree["p"])}, {"p": 1.0}, method=method)["p"]
+
+        np.testing.assert_allclose(iv.grad(solved)(0.6), np.cos(at) / (1.0 + 0.6 * np.sin(at)), rtol=1e-8)
+    with pytest.raises(ValueError, match="method is 'bfgs' or 'lbfgs', or a function"):
+        iv.minimize(lambda x: x * x, 1.0, method="newton")
