@@ -10,6 +10,7 @@ Implementations take the arguments that the original takes, with staged values a
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
@@ -37,7 +38,6 @@ _MODULES = (
     "numpy_decompositions",
     "scipy_linalg",
     "numpy_fft",
-    "scipy_signal",
     "numpy_refused",
     "scipy_special",
     "mathtable",
@@ -47,9 +47,20 @@ _MODULES = (
 )
 
 
-@cache
+# modules that stand for packages which take long to import: filled in when the program has imported those
+_waiting = {"scipy_signal": "scipy.signal"}
+
+
 def load() -> None:
     """Fill the table."""
+    _load_all()
+    for name in [n for n, package in _waiting.items() if package in sys.modules]:
+        del _waiting[name]
+        importlib.import_module(f"iverson.lang.{name}")
+
+
+@cache
+def _load_all() -> None:
     for name in _MODULES:
         if importlib.util.find_spec(f"iverson.lang.{name}"):
             importlib.import_module(f"iverson.lang.{name}")
