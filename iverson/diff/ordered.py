@@ -25,7 +25,6 @@ from iverson.core.rewrite import free, lookup, map_op, rename
 from iverson.core.syntax import (
     Accumulate,
     Accumulator,
-    Array,
     Atom,
     Block,
     Contribute,
@@ -104,13 +103,23 @@ class _Ordered:
 
     def make(self, vs: Sequence[Var], op: Op) -> None:
         """Note which arrays are fresh, and which are full of one value."""
-        fresh = isinstance(op, For | Library)
-        if isinstance(op, Accumulate) and self.turn is not None:
-            fresh = all(x in self.turn for init in op.inits for x in init if isinstance(x.type, Array))
-        if fresh and self.turn is not None:
-            self.turn.update((*vs, *(self.now(v) for v in vs)))
+        if self.turn is not None:
+            fresh = self.fresh(vs, op)
+            self.turn.update((*fresh, *map(self.now, fresh)))
         if isinstance(op, For) and not op.body.lets and all(isinstance(y, Map) for y in op.yields):
             self.fills.update(zip(vs, op.body.outs, strict=True))
+
+    def fresh(self, vs: Sequence[Var], op: Op) -> Sequence[Var]:
+        """The results that are made in this turn, not arrays from before it."""
+        if isinstance(op, For | Library):
+            return vs
+        if not isinstance(op, Accumulate):
+            return ()
+        turn = self.turn or set()
+        groups = finals_of(Let(tuple(vs), op))
+        finals = [v for init, group in zip(op.inits, groups, strict=True) if turn.issuperset(init) for v in group]
+        outs = vs[sum(map(len, groups)) :]
+        return [*finals, *(v for v, out in zip(outs, op.body.outs, strict=True) if out in turn)]
 
     def now(self, atom: Atom) -> Atom:
         return lookup(atom, self.env)

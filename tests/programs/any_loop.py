@@ -263,3 +263,25 @@ def stack_machine(x, y):
                 top -= 1
                 stack[top - 1] = math.tanh(stack[top - 1] * stack[top]) + y[i]
     return stack, top
+
+
+@program(
+    args=lambda n, rng: (
+        rng.normal(size=n),
+        rng.normal(size=n),
+        rng.integers(0, n, size=(n, 2)) if n else np.zeros((0, 2), int),
+    ),
+    wrt=(0, 1),
+    tags="loop in_place accumulate scatter",
+)
+def products_scattered_each_turn(x, v, at):
+    """A few elements are multiplied each turn, of an array that is updated in place throughout."""
+    x = x.copy()
+    total = 0.0
+    for i in range(len(v)):
+        s = 0.0
+        for j in range(2):
+            s += np.sin(x[at[i, j]])
+        np.multiply.at(x, at[i], 1.0 + 0.3 * np.sin(s + v[i]))
+        total += x[at[i, 0]] * s
+    return total, x
