@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from iverson.core.build import Builder, dtype_of, extents_of, literal, stacked
 from iverson.core.monoids import identity
-from iverson.core.rewrite import free, lookup, rename_let, rename_monoid
+from iverson.core.rewrite import free, lookup, rename_let, rename_monoid, uses
 from iverson.core.syntax import (
     Atom,
     Block,
@@ -218,7 +218,7 @@ def _is_elementwise(m: Operator) -> bool:
             return False
         for inner in let.op.body:
             own = isinstance(inner.op, Read) and inner.op.array in operands and inner.op.index == let.op.index
-            if not own and operands & free(Block((inner,), ())).keys():
+            if not own and operands & uses(inner).keys():
                 return False
         made.update(let.vars)
     return all(out in made for out in m.body.outs)

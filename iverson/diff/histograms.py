@@ -25,7 +25,7 @@ from dataclasses import replace
 
 from iverson.core.build import Builder, dtype_of, extents_of, literal, stacked
 from iverson.core.monoids import highest, identity
-from iverson.core.rewrite import rename
+from iverson.core.rewrite import contributed, rename
 from iverson.core.syntax import (
     I64,
     Accumulate,
@@ -46,7 +46,6 @@ from iverson.core.syntax import (
     Var,
 )
 from iverson.diff.adjoints import Frame, flatten, product, unflatten
-from iverson.diff.contributions import contributed
 from iverson.diff.elements import Equalities, element_of, fold
 from iverson.diff.residuals import Step
 from iverson.diff.sweep import Sweep

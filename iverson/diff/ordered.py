@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from iverson.core.build import Builder
-from iverson.core.rewrite import free, lookup, map_op, rename
+from iverson.core.rewrite import contributed, lookup, map_op, rename, uses
 from iverson.core.syntax import (
     Accumulate,
     Accumulator,
@@ -46,7 +46,7 @@ from iverson.core.syntax import (
     While,
 )
 from iverson.diff.activity import finals_of
-from iverson.diff.contributions import change_let, contributed
+from iverson.diff.contributions import change_let
 from iverson.diff.elements import Equalities, apart
 from iverson.diff.histograms import Gather, can_gather
 
@@ -136,7 +136,7 @@ class _Ordered:
         accs, stuck = set(op.accs), set[Var]()
         kept: list[Let] = []
         for let in op.body:
-            stays = accs & contributed(let.op).keys() or stuck & free(Block((let,), ())).keys()
+            stays = accs & contributed(let.op).keys() or stuck & uses(let).keys()
             if stays or (kept and not isinstance(let.op, Prim | Read | For)):  # never a consumer past a reader
                 kept.append(let)
                 stuck.update(let.vars)

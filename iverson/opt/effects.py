@@ -17,18 +17,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from iverson.core.ownership import consumed, is_array
-from iverson.core.rewrite import blocks, statements
+from iverson.core.rewrite import blocks, contributed, statements
 from iverson.core.syntax import (
-    Accumulate,
     Accumulator,
     Array,
     Atom,
-    Block,
     Check,
     Contribute,
     For,
     Function,
-    Let,
     Library,
     Literal,
     Loop,
@@ -135,16 +132,9 @@ class Effects:
         return found
 
 
-def contributed(op: Op, ordered: bool = False) -> dict[Var, None]:
-    """The accumulators from outside that an op contributes to; with `ordered`, only those that see an order."""
-    found: dict[Var, None] = {}
-    bound: set[Var] = set()
-    for let in statements(Block((Let((), op),), ())):
-        if isinstance(let.op, Accumulate):
-            bound.update(let.op.accs)
-        elif isinstance(let.op, Contribute) and let.op.acc not in bound and not (ordered and _commutes(let.op.acc)):
-            found.setdefault(let.op.acc)
-    return found
+def in_order(op: Op) -> list[Var]:
+    """The accumulators from outside that an op contributes to and that see an order."""
+    return [acc for acc in contributed(op) if not _commutes(acc)]
 
 
 def extents(t: Type) -> tuple[Atom, ...]:
