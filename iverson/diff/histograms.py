@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from iverson.core.build import Builder, dtype_of, extents_of, literal, stacked
+from iverson.core.equalities import Equalities
 from iverson.core.monoids import highest, identity
 from iverson.core.rewrite import contributed, rename
 from iverson.core.syntax import (
@@ -46,7 +47,7 @@ from iverson.core.syntax import (
     Var,
 )
 from iverson.diff.adjoints import Frame, flatten, product, unflatten
-from iverson.diff.elements import Equalities, element_of, fold
+from iverson.diff.elements import element_of, fold
 from iverson.diff.residuals import Step
 from iverson.diff.sweep import Sweep
 

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from iverson.core.build import Builder
+from iverson.core.equalities import Equalities
 from iverson.core.rewrite import contributed, lookup, map_op, rename, uses
 from iverson.core.syntax import (
     Accumulate,
@@ -47,7 +48,7 @@ from iverson.core.syntax import (
 )
 from iverson.diff.activity import finals_of
 from iverson.diff.contributions import change_let
-from iverson.diff.elements import Equalities, apart
+from iverson.diff.elements import apart
 from iverson.diff.histograms import Gather, can_gather
 
 

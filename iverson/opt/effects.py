@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from iverson.core.equalities import Equalities
 from iverson.core.ownership import consumed, is_array
 from iverson.core.rewrite import blocks, contributed, statements
 from iverson.core.syntax import (
@@ -47,7 +48,7 @@ class Effects:
     def __init__(self, function: Function) -> None:
         self.extent: dict[Var, Atom] = {}
         self.base: dict[Var, Var] = {}  # row -> the array it shows
-        self.equal: dict[Atom, Atom] = {}  # an extent -> another that it was checked to equal
+        self.equal = Equalities()  # for passes that move nothing before what they let it learn
         for let in statements(function.body):
             match let.op:
                 case For(index, extent):
@@ -63,18 +64,6 @@ class Effects:
         """The array that a name or a row of it shows."""
         return self.base.get(array, array)
 
-    def equate(self, a: Atom, b: Atom) -> None:
-        """Two extents have been checked to be equal: for passes that move nothing before that check."""
-        a, b = self.same(a), self.same(b)
-        if a != b:
-            self.equal[a] = b
-
-    def same(self, extent: Atom) -> Atom:
-        """One name for all extents that are known to be equal."""
-        while extent in self.equal:
-            extent = self.equal[extent]
-        return extent
-
     # --- errors -----------------------------------------------------------------------------------------------------
 
     def evident(self, index: tuple[Atom, ...], extents: tuple[Atom, ...]) -> bool:
@@ -85,7 +74,7 @@ class Effects:
         if isinstance(i, Literal):
             return isinstance(n, Literal) and 0 <= i.value < n.value
         bound = self.extent.get(i)
-        bound, n = self.same(bound) if bound is not None else None, self.same(n)
+        bound, n = None if bound is None else self.equal.name(bound), self.equal.name(n)
         if isinstance(bound, Literal) and isinstance(n, Literal):
             return bound.value <= n.value
         return bound is not None and bound == n

@@ -41,7 +41,6 @@ from iverson.core.syntax import (
     Array,
     Atom,
     Block,
-    Check,
     For,
     Function,
     Let,
@@ -75,13 +74,8 @@ class _Hoister:
     def outermost(self, block: Block) -> Block:
         """The function's own block: what it checks holds in all that follows, and nothing moves further out."""
         lets: list[Let] = []
-        equal: dict[Atom, Sequence[Atom]] = {}
         for let in block:
-            op = let.op
-            if isinstance(op, Prim) and op.name == "eq":
-                equal[let.vars[0]] = op.args
-            elif isinstance(op, Check) and op.pred in equal and not op.warns:
-                self.effects.equate(*equal[op.pred])
+            self.effects.equal.learn(let)
             lets += self.block(Block((let,), ()))
         return with_lets(block, lets)
 
