@@ -192,3 +192,12 @@ def unflatten(b: Builder, at: Atom, extents: Sequence[Atom]) -> list[Atom]:
         index.insert(0, b.o.mod(at, n))
         at = b.o.floordiv(at, n)
     return [at, *index] if extents else []
+
+
+def with_extents(params: Sequence[Var], cotangents: Sequence[Atom]) -> list[Atom]:
+    """The arguments for cotangent parameters of a vjp, and for the extents among them, from the cotangents."""
+    own = [p for p in params if dtype_of(p).is_float]
+    actual: dict[Atom, Atom] = dict(zip(own, cotangents, strict=True))
+    for p, ct in zip(own, cotangents, strict=True):
+        actual.update(zip(extents_of(p), extents_of(ct), strict=True))
+    return [actual[p] for p in params]
