@@ -26,7 +26,7 @@ from dataclasses import replace
 from iverson.core.build import Builder, dtype_of, extents_of, literal, stacked
 from iverson.core.equalities import Equalities
 from iverson.core.monoids import highest, identity
-from iverson.core.rewrite import contributed, rename
+from iverson.core.rewrite import contributed
 from iverson.core.syntax import (
     I64,
     Accumulate,
@@ -149,7 +149,7 @@ class Gather:
         b, m = self.b, self.type.monoid
         arrays = [v for v in found if isinstance(v, Var)]
         if not self.type.extents:
-            return self.combined(inits, fold(b, Reduce(m), self.extents, arrays))
+            return b.combine(m, inits, fold(b, Reduce(m), self.extents, arrays))
         place, *values = arrays
         if isinstance(m, Operator):
             totals = self.by_sorting(m, place, values)
@@ -163,15 +163,9 @@ class Gather:
         def bin_(*at: Var) -> tuple[Atom, ...]:
             k = flatten(b, at, self.type.extents)
             total = [b.read(t, k, safe=True) for t in totals]
-            return tuple(total) if neutral else self.combined([b.read(x, *at, safe=True) for x in inits], total)
+            return tuple(total) if neutral else b.combine(m, [b.read(x, *at, safe=True) for x in inits], total)
 
         return b.for_(self.type.extents, bin_, [Map()] * len(inits))
-
-    def combined(self, left: Sequence[Atom], right: Sequence[Atom]) -> tuple[Atom, ...]:
-        m = self.type.monoid
-        if not isinstance(m, Operator):
-            return (self.b.prim(m, left[0], right[0]),)
-        return self.b.splice(rename(m.body, dict(zip((*m.left, *m.right), (*left, *right), strict=True))))
 
     def accumulated(
         self,
@@ -247,7 +241,7 @@ class Gather:
             (f, *x), (g, *y) = both[: k + 1], both[k + 1 :]
             either = b.prim("or", f, g)
             left = [b.o.select(g, unit, a) for unit, a in zip(m.identity, x, strict=True)]
-            return (either, *self.combined(left, y))
+            return (either, *b.combine(m, left, y))
 
         return b.operator([literal(False), *m.identity], then)
 

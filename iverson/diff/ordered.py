@@ -38,7 +38,6 @@ from iverson.core.syntax import (
     Literal,
     Loop,
     Map,
-    Monoid,
     Op,
     Operator,
     Prim,
@@ -242,21 +241,10 @@ class _Sequential:
             values: Sequence[Atom] = op.values
         else:
             old = [b.read(c, *op.index, safe=op.safe) if op.index else c for c in columns]
-            values = self.combine(monoid, old, op.values)
+            values = b.combine(monoid, old, op.values)
         if not op.index:
             return tuple(values)
         return tuple(b.set(c, op.index, v) for c, v in zip(columns, values, strict=True))
-
-    def combine(self, monoid: Monoid, old: Sequence[Atom], new: Sequence[Atom]) -> tuple[Atom, ...]:
-        b = self.b
-        if isinstance(monoid, Operator):
-            env = dict(zip((*monoid.left, *monoid.right), (*old, *new), strict=True))
-            return b.splice(rename(monoid.body, env))
-        if monoid in ("argmin", "argmax"):
-            better = b.o.le if monoid == "argmin" else b.o.ge
-            stays = b.prim("or", better(old[0], new[0]), b.o.isnan(old[0]))
-            return tuple(b.o.select(stays, x, y) for x, y in zip(old, new, strict=True))
-        return (b.prim(monoid, old[0], new[0]),)
 
     def nested(self, let: Let, state: dict[Var, tuple[Atom, ...]]) -> None:
         op = let.op
