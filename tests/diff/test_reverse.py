@@ -134,6 +134,25 @@ def test_an_accumulated_argmins_least_index_takes_ties(best: float) -> None:
     np.testing.assert_array_equal(got[2], [0.0, 0.0, 0.0, 0.0, 1.0])
 
 
+@pytest.mark.parametrize("factors", [[1e-200, 1e-120, 2.0], [1e200, 1e-300, 1e300], [1e200, np.inf, 2.0]])
+def test_a_product_out_of_range_keeps_the_digits_of_its_derivative(factors: list[float]) -> None:
+    n = size()
+    x = array(n)
+    whole = program([n, x], lambda b: b.reduce("mul", n, lambda i: b.read(x, i)))
+
+    def in_bins(b: Builder) -> object:
+        def contributions(acc: Var) -> tuple[()]:
+            b.for_(n, lambda i: b.contribute(acc, [b.o.mod(i, 1)], b.read(x, i)) or (), [])
+            return ()
+
+        return b.read(b.accumulate([("mul", [b.full([2], 1.0)])], contributions)[0], 0)
+
+    p, q, r = factors
+    for f in (whole, program([n, x], in_bins)):
+        got = evaluate(gradient(f, [1]), [3, np.array(factors)]).values[1]
+        np.testing.assert_allclose(got, [q * r, p * r, p * q], rtol=1e-15)
+
+
 def test_no_nan_from_the_branch_not_taken() -> None:
     x = real()
     f = program([x], lambda b: b.if_(b.o.gt(x, 0.0), lambda: b.o.sqrt(x), lambda: x)[0])
