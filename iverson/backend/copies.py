@@ -89,7 +89,7 @@ class _Copies:
         last = lived[0][-1]
         nest = self.nest(body[last], alloc.buffer, Load)
         log = None if nest is None else self.places.logs.get(nest.source.buffer.pointer)
-        if nest is None or log is None:
+        if nest is None or log is None or not self.is_whole(nest, alloc.buffer):
             return False
         start = body.index(alloc)
         moved = _room(body[start + 1 : last], body[last], log)
@@ -138,6 +138,11 @@ class _Copies:
                 return None
             (inner,) = rest
         return None
+
+    def is_whole(self, nest: _Nest, buffer: Buffer) -> bool:
+        """Does a nest pass over all elements of an array?"""
+        turns = [self.places.form(self.places.loops[i].high) for i in nest.indices]
+        return turns == list(map(self.places.form, buffer.extents))
 
     def next_to(self, view: View, index: Reg) -> bool:
         *rows, last = [self.places.form(v) for v in view.prefix]

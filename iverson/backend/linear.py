@@ -12,7 +12,6 @@ from iverson.core.syntax import F64, DType
 
 PREFIX = "lapack_"
 BLAS = ("gemm", "trsm")
-LAPACK = ("getrf", "potrf", "gelqf", "orglq", "syevd", "gesdd")
 
 
 def symbol(routine: str, dtype: DType) -> str:

@@ -25,7 +25,6 @@ from iverson.core.syntax import (
     BOOL,
     Accumulate,
     Array,
-    Block,
     Check,
     Contribute,
     DType,
@@ -173,7 +172,7 @@ def _shadowed(function: Function, proven: Callable[[Let], bool]) -> list[Var]:
     used: set[Var] = set()
     for let in function.body.lets[: last + 1]:
         if isinstance(let.op, Accumulate | Loop | While | If):
-            used |= {a for a in rewrite.free(Block((let,), ())) if a in function.donated}
+            used |= {a for a in rewrite.uses(let) if a in function.donated}
     return [p for p in function.params if p in used]
 
 

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from iverson.core import library, prims
+from iverson.core.rewrite import rename
 from iverson.core.syntax import (
     BOOL,
     F64,
@@ -27,6 +28,7 @@ from iverson.core.syntax import (
     Array,
     Atom,
     Block,
+    Builtin,
     Check,
     Contribute,
     DType,
@@ -335,6 +337,28 @@ class Builder:
         left = tuple(Var(u.type, "l") for u in unit)
         right = tuple(Var(u.type, "r") for u in unit)
         return Operator(unit, left, right, self.block(lambda: combine(*left, *right)))
+
+    def combine(self, m: Monoid, left: Sequence[Operand], right: Sequence[Operand]) -> tuple[Atom, ...]:
+        """What a monoid makes of two elements, here; of a built-in one, scalars."""
+        if isinstance(m, Operator):
+            env = dict(zip((*m.left, *m.right), map(as_atom, (*left, *right)), strict=True))
+            return self.splice(rename(m.body, env))
+        if m in ("argmin", "argmax"):
+            stays = self.wins(m, left, right)
+            return tuple(self.o.select(stays, x, y) for x, y in zip(left, right, strict=True))
+        return (self.prim(m, *left, *right),)
+
+    def wins(self, m: Builtin, left: Sequence[Operand], right: Sequence[Operand]) -> Atom:
+        """Does the left pair win: the better value, the smaller index between equals, NaN before all?"""
+        o, both, either = self.o, self.o.__getattr__("and"), self.o.__getattr__("or")
+        (v, i), (w, j) = left, right
+        better = (o.lt if m == "argmin" else o.gt)(v, w)
+        tie = o.eq(v, w)
+        if dtype_of(as_atom(v)).is_float:
+            v_nan, w_nan = o.isnan(v), o.isnan(w)
+            better = both(o.__getattr__("not")(w_nan), either(v_nan, better))
+            tie = either(tie, both(v_nan, w_nan))
+        return either(better, both(tie, o.le(i, j)))
 
     @staticmethod
     def _carries(inits: Sequence[Atom], hints: Sequence[str]) -> tuple[Var, ...]:

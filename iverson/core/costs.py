@@ -23,6 +23,7 @@ from typing import Any
 from iverson.core import library, prims
 from iverson.core.bounds import Sizes
 from iverson.core.build import extents_of
+from iverson.core.equalities import Equalities
 from iverson.core.ownership import Owner, consumed, copies
 from iverson.core.sizes import Size, maximum, size, substitute
 from iverson.core.sums import formula, largest, levels, most, total, upper
@@ -165,7 +166,7 @@ class _Counter:
         self.function = function
         self.copies = copies(function)
         self.sizes = Sizes(function)
-        self.equations: dict[Var, tuple[Atom, ...]] = {}  # bool -> what it says are equal
+        self.equalities = Equalities()
         self.equal: dict[Var, Size] = {}  # parameters that are checked to be equal to earlier ones
         self.exact = True
         self.unknown: dict[Var, Unknown] = {}
@@ -243,15 +244,12 @@ class _Counter:
 
     def unify(self, let: Let) -> None:
         """Learn from a check that two parameters are equal."""
-        match let.op:
-            case Prim("eq", args) if all(a in self.function.params for a in args):
-                self.equations[let.vars[0]] = args
-            case Check(pred) if pred in self.equations:
-                assert isinstance(pred, Var)
-                first, second = sorted(self.equations[pred], key=self.function.params.index)
-                assert isinstance(second, Var)
-                if second not in self.equal and first is not second:
-                    self.equal[second] = self.settled(size(first)) if isinstance(first, Var) else self.sizes.of(first)
+        params = self.function.params
+        both = [a for a in self.equalities.learn(let) or () if isinstance(a, Var) and a in params]
+        if len(both) == 2:
+            first, second = sorted(both, key=params.index)
+            if second not in self.equal and first is not second:
+                self.equal[second] = self.settled(size(first))
 
     # --- statements ---------------------------------------------------------------------------------------------------
 

@@ -5,11 +5,24 @@ Formulas are shown as they are for sizes that aren't tiny, where min(n, 1) is 1;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 
 from iverson.core.bounds import Sizes
-from iverson.core.sizes import Count, Factor, Floor, Greatest, Least, Monomial, Number, Size, maximum, minimum, size
+from iverson.core.sizes import (
+    Count,
+    Factor,
+    Floor,
+    Greatest,
+    Least,
+    Monomial,
+    Number,
+    Size,
+    maximum,
+    minimum,
+    size,
+    undominated,
+)
 from iverson.core.sums import Formula, Levels, Over, largest, levels, total
 from iverson.core.syntax import Var
 
@@ -46,9 +59,9 @@ def _factor(f: Factor, known: Sizes) -> Size:
         case Floor(a, b):
             return _decided(a, known) // _decided(b, known)
         case Least(items):
-            return minimum(*_extreme([_decided(s, known) for s in items], lambda a, b: proven(b - a)))
+            return minimum(*undominated([_decided(s, known) for s in items], lambda a, b: proven(b - a)))
         case Greatest(items):
-            return maximum(*_extreme([_decided(s, known) for s in items], lambda a, b: proven(a - b)))
+            return maximum(*undominated([_decided(s, known) for s in items], lambda a, b: proven(a - b)))
         case Levels(of):
             return levels(_decided(of, known))
         case Over(index, extent, body, summed):
@@ -57,14 +70,6 @@ def _factor(f: Factor, known: Sizes) -> Size:
             return total(index, extent, body) if summed else largest(index, extent, body, proven)
         case _:
             return size(f)
-
-
-def _extreme(sizes: list[Size], wins: Callable[[Size, Size], bool]) -> list[Size]:
-    kept: list[Size] = []
-    for s in sizes:
-        if not any(wins(k, s) for k in kept):
-            kept = [*(k for k in kept if not wins(s, k)), s]
-    return kept
 
 
 class _Writer:

@@ -136,6 +136,43 @@ def _free(block: Block, bound: set[Var], seen: dict[Var, None]) -> None:
         use(a)
 
 
+def uses(let: Let) -> dict[Var, None]:
+    """The variables that a statement uses, in its blocks and in the types of what it binds too."""
+    return free(Block((let,), ()))
+
+
+def contributed(op: Op) -> dict[Var, None]:
+    """The accumulators from outside that an op contributes to, at any depth."""
+    found: dict[Var, None] = {}
+    bound: set[Var] = set()
+    for let in statements(Block((Let((), op),), ())):
+        if isinstance(let.op, Accumulate):
+            bound.update(let.op.accs)
+        elif isinstance(let.op, Contribute) and let.op.acc not in bound:
+            found.setdefault(let.op.acc)
+    return found
+
+
+def dependents(lets: Iterable[Let], on: Iterable[Var]) -> set[Var]:
+    """The forward slice: these names, and what statements that use one of them bind."""
+    found = set(on)
+    for let in lets:
+        if not found.isdisjoint(uses(let)):
+            found.update(let.vars)
+    return found
+
+
+def needed(lets: Sequence[Let], wanted: Iterable[Atom]) -> list[Let]:
+    """The backward slice: the statements that these atoms are made by, in order."""
+    names = set(wanted)
+    found: list[Let] = []
+    for let in reversed(lets):
+        if not names.isdisjoint(let.vars):
+            names.update(uses(let))
+            found.append(let)
+    return found[::-1]
+
+
 def statements(block: Block) -> Iterator[Let]:
     """Every statement, nested ones after the statement that holds them."""
     for let in block:

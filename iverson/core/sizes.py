@@ -350,14 +350,20 @@ def maximum(*sizes: Size) -> Size:
 
 
 def _extreme(sizes: Iterable[Size], kind: type[Least] | type[Greatest], wins: Callable[[Number, Number], bool]) -> Size:
-    kept: list[Size] = []
-    for s in _flat(sizes, kind):
-        if not any(_decided(k, s, wins) for k in kept):
-            kept = [k for k in kept if not _decided(s, k, wins)] + [s]
+    kept = undominated(_flat(sizes, kind), lambda winner, loser: _decided(winner, loser, wins))
     if len(kept) == 1:
         return kept[0]
     shift = math.floor(min(s.offset for s in kept))
     return size(kind(frozenset(s - shift for s in kept))) + shift
+
+
+def undominated(sizes: Iterable[Size], wins: Callable[[Size, Size], bool]) -> list[Size]:
+    """Sizes of which one is the extreme, without those over which another is known to win."""
+    kept: list[Size] = []
+    for s in sizes:
+        if not any(wins(k, s) for k in kept):
+            kept = [*(k for k in kept if not wins(s, k)), s]
+    return kept
 
 
 def _decided(winner: Size, loser: Size, wins: Callable[[Number, Number], bool]) -> bool:

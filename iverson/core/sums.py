@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from iverson.core.sizes import Count, Factor, Floor, Greatest, Least, Size, maximum, minimum, parts, size
+from iverson.core.sizes import Count, Factor, Floor, Greatest, Least, Size, maximum, minimum, parts, size, undominated
 from iverson.core.sizes import substitute as replaced
 from iverson.core.syntax import Var
 
@@ -200,11 +200,7 @@ def covers(a: Size, b: Size) -> bool:
 
 def upper(sizes: list[Size]) -> list[Size]:
     """Sizes of which one is the maximum, without those that another covers."""
-    kept: list[Size] = []
-    for s in dict.fromkeys(sizes):
-        if not any(covers(k, s) for k in kept):
-            kept = [*(k for k in kept if not covers(s, k)), s]
-    return kept
+    return undominated(dict.fromkeys(sizes), covers)
 
 
 def most(*sizes: Size) -> Size:

@@ -7,11 +7,14 @@ sweep of that statement.  A row view y = x[i] has no adjoint of its own: what it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from iverson.core.build import Builder, dtype_of, extents_of
+import numpy as np
+
+from iverson.core.build import Builder, dtype_of, extents_of, literal
 from iverson.core.rewrite import lookup
 from iverson.core.syntax import I64, Accumulate, Accumulator, Atom, Block, Literal, Var
 
@@ -192,3 +195,20 @@ def unflatten(b: Builder, at: Atom, extents: Sequence[Atom]) -> list[Atom]:
         index.insert(0, b.o.mod(at, n))
         at = b.o.floordiv(at, n)
     return [at, *index] if extents else []
+
+
+def is_normal(b: Builder, y: Atom) -> Atom:
+    """May a product be divided by its factors?  Zero has lost them, a subnormal number digits of them."""
+    o, dtype = b.o, dtype_of(y)
+    size = o.abs(y)
+    least = literal(float(np.finfo(dtype.value).smallest_normal), dtype)
+    return b.prim("and", o.ge(size, least), o.lt(size, literal(math.inf, dtype)))
+
+
+def with_extents(params: Sequence[Var], cotangents: Sequence[Atom]) -> list[Atom]:
+    """The arguments for cotangent parameters of a vjp, and for the extents among them, from the cotangents."""
+    own = [p for p in params if dtype_of(p).is_float]
+    actual: dict[Atom, Atom] = dict(zip(own, cotangents, strict=True))
+    for p, ct in zip(own, cotangents, strict=True):
+        actual.update(zip(extents_of(p), extents_of(ct), strict=True))
+    return [actual[p] for p in params]

@@ -4,23 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from iverson.core.rewrite import blocks, map_op, statements
-from iverson.core.syntax import Accumulate, Block, Check, Contribute, Let, Op, Var
+from iverson.core.rewrite import blocks, map_op
+from iverson.core.syntax import Accumulate, Block, Check, Contribute, Let, Var
 
 Change = Callable[[Let, Contribute], Sequence[Let]]
-
-
-def contributed(op: Op) -> dict[Var, None]:
-    """The accumulators from outside that an op contributes to, at any depth."""
-    found: dict[Var, None] = {}
-    bound: set[Var] = set()
-    whole = Block((Let((), op),), ())
-    for let in statements(whole):
-        if isinstance(let.op, Accumulate):
-            bound.update(let.op.accs)
-        elif isinstance(let.op, Contribute) and let.op.acc not in bound:
-            found.setdefault(let.op.acc)
-    return found
 
 
 def change(block: Block, by: Change, bound: Iterable[Var] = ()) -> Block:

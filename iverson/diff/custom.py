@@ -19,7 +19,7 @@ from iverson.core.dce import dce
 from iverson.core.rewrite import fresh_all, rename, rename_function
 from iverson.core.syntax import Atom, Function, Let, Library, Site, Var
 from iverson.diff.activity import is_float, unruled
-from iverson.diff.adjoints import Frame
+from iverson.diff.adjoints import Frame, with_extents
 from iverson.diff.residuals import Step
 from iverson.diff.sweep import Sweep
 
@@ -122,19 +122,10 @@ def _with_backward(c: Custom, transpose: Transpose, site: Site | None) -> Custom
     results = fresh_all(results, env)
     cotangents = [Var(v.type, "ct") for v in results if is_float(v)]
     zeros = [b.zeros(extents_of(args[k]), dtype_of(args[k])) for k in c.wrt]
-    seeds = _with_extents(transposed.params[count + len(c.wrt) :], cotangents)
+    seeds = with_extents(transposed.params[count + len(c.wrt) :], cotangents)
     adjoints = b.splice(rename(transposed.body, dict(zip(transposed.params, (*args, *zeros, *seeds), strict=True))))
     backward = b.function((*args, *results, *cotangents), adjoints, f"{c.name}_vjp")
     return replace(c, jvp=None, forward=forward, backward=backward)
-
-
-def _with_extents(params: Sequence[Var], cotangents: Sequence[Var]) -> list[Atom]:
-    """The arguments for cotangent parameters and the extents among them."""
-    own = [p for p in params if is_float(p)]
-    actual: dict[Atom, Atom] = dict(zip(own, cotangents, strict=True))
-    for p, ct in zip(own, cotangents, strict=True):
-        actual.update(zip(extents_of(p), extents_of(ct), strict=True))
-    return [actual[p] for p in params]
 
 
 def unrecorded(function: Function) -> Function:

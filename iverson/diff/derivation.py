@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
-from iverson.core.rewrite import atoms, blocks, free
+from iverson.core.rewrite import blocks, free, uses
 from iverson.core.syntax import Accumulate, Accumulator, Array, Atom, Block, If, Let, Loop, Read, Var, While
 from iverson.diff.activity import finals_of
 
@@ -60,12 +60,9 @@ class Derivation:
         return {self._view.get(v, v) for v in vs}
 
     def _uses(self, let: Let) -> set[Var]:
-        used = {a for a in atoms(let.op) if isinstance(a, Var)}
-        for binders, inner in blocks(let.op):
-            used |= free(inner, binders).keys()
         if isinstance(let.op, Read) and isinstance(let.vars[0].type, Array):
             self._view[let.vars[0]] = self._view.get(let.op.array, let.op.array)
-        return {v for v in self._roots(used) if isinstance(v.type, Array)}
+        return {v for v in self._roots(uses(let)) if isinstance(v.type, Array)}
 
     def _block(self, block: Block, entry: Iterable[Var]) -> dict[Var, None]:
         """Look through a block that may take the arrays `entry`; give those it takes or hands on."""

@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from iverson.core.build import Builder, dtype_of, extents_of, literal, stacked
+from iverson.core.equalities import Equalities
 from iverson.core.monoids import identity
-from iverson.core.rewrite import free, lookup, rename_let, rename_monoid
+from iverson.core.rewrite import free, lookup, rename_let, rename_monoid, uses
 from iverson.core.syntax import (
     Atom,
     Block,
-    Check,
     For,
     Let,
     Map,
@@ -39,33 +39,6 @@ from iverson.core.syntax import (
 )
 
 SCANNED = ("mul", "min", "max")
-
-
-class Equalities:
-    """The extents that checks have found equal so far."""
-
-    def __init__(self, earlier: Equalities | None = None) -> None:
-        self.tests: dict[Var, Prim] = {} if earlier is None else dict(earlier.tests)
-        self.names: dict[Var, Atom] = {} if earlier is None else dict(earlier.names)
-
-    def learn(self, let: Let) -> None:
-        match let.op:
-            case Prim("eq", (Var(), Var())) as test:
-                self.tests[let.vars[0]] = test
-            case Check(Var() as pred) if pred in self.tests:
-                a, b = map(self.name, self.tests[pred].args)
-                if isinstance(a, Var) and a is not b:
-                    self.names[a] = b
-            case _:
-                pass
-
-    def name(self, extent: Atom) -> Atom:
-        while isinstance(extent, Var) and extent in self.names:
-            extent = self.names[extent]
-        return extent
-
-    def same(self, one: Sequence[Atom], two: Sequence[Atom]) -> bool:
-        return list(map(self.name, one)) == list(map(self.name, two))
 
 
 def apart(b: Builder, let: Let, active: set[Var], equal: Equalities) -> dict[Var, Atom]:
@@ -218,7 +191,7 @@ def _is_elementwise(m: Operator) -> bool:
             return False
         for inner in let.op.body:
             own = isinstance(inner.op, Read) and inner.op.array in operands and inner.op.index == let.op.index
-            if not own and operands & free(Block((inner,), ())).keys():
+            if not own and operands & uses(inner).keys():
                 return False
         made.update(let.vars)
     return all(out in made for out in m.body.outs)

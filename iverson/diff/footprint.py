@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from iverson.core.build import Builder
-from iverson.core.rewrite import Env, atoms, blocks, free, lookup, rename_let, type_atoms
+from iverson.core.rewrite import Env, contributed, lookup, rename_let, uses
 from iverson.core.syntax import Accumulate, Array, Atom, Block, Check, Contribute, For, Let, Prim, Var
-from iverson.diff.contributions import contributed, strip
+from iverson.diff.contributions import strip
 
 T = TypeVar("T")
 HARMLESS = frozenset({"add", "sub", "mul", "neg", "min", "max"})  # of integers: they can't raise
@@ -124,7 +124,7 @@ def _sliced(p: Places) -> Places:
         for let in reversed(level.lets):
             if needed.intersection(let.vars) and not isinstance(let.op, Contribute | Check):
                 lets.insert(0, strip(let))
-                needed |= uses(let)
+                needed.update(uses(let))
         levels.insert(0, Level(tuple(lets), level.index, level.extent, once))
     return Places(_floated(levels), p.at)
 
@@ -136,7 +136,7 @@ def _floated(levels: Sequence[Level]) -> tuple[Level, ...]:
     for level in rest:
         stay: list[Let] = []
         for let in level.lets:
-            if isinstance(let.op, Prim) and let.op.name in HARMLESS and not inner & uses(let):
+            if isinstance(let.op, Prim) and let.op.name in HARMLESS and inner.isdisjoint(uses(let)):
                 lets.append(let)
             else:
                 stay.append(let)
@@ -144,15 +144,6 @@ def _floated(levels: Sequence[Level]) -> tuple[Level, ...]:
         inner.update(level.index)
         below.append(replace(level, lets=tuple(stay)))
     return (replace(first, lets=tuple(lets)), *below)
-
-
-def uses(let: Let) -> set[Var]:
-    """The names a statement uses."""
-    used = {a for a in atoms(let.op) if isinstance(a, Var)}
-    used |= {a for v in let.vars for a in type_atoms(v.type) if isinstance(a, Var)}
-    for binders, inner in blocks(let.op):
-        used |= free(inner, binders).keys()
-    return used
 
 
 def _known_before(p: Places) -> bool:

@@ -340,18 +340,8 @@ class Dual:
             x, z = left[0], right[0]
             later = b.o.gt(x, z) if m == "min" else b.o.lt(x, z)
             return b.prim(m, x, z), *(b.o.select(later, r, l) for l, r in zip(left[1:], right[1:], strict=True))
-        stays = self.stays(m, left, right)
+        stays = b.wins(m, left[:2], right[:2])
         return tuple(b.o.select(stays, x, z) for x, z in zip(left, right, strict=True))
-
-    def stays(self, m: Builtin, left: Sequence[Atom], right: Sequence[Atom]) -> Atom:
-        """Does the left pair win: the better value, the smaller index between equals, NaN before all?"""
-        o, both, either = self.b.o, self.b.o.__getattr__("and"), self.b.o.__getattr__("or")
-        better = o.lt if m == "argmin" else o.gt
-        first = o.le(left[1], right[1])
-        nan, other = o.isnan(left[0]), o.isnan(right[0])
-        tie = either(o.eq(left[0], right[0]), both(nan, other))
-        wins = both(o.__getattr__("not")(other), either(nan, better(left[0], right[0])))
-        return either(wins, both(tie, first))
 
     # --- Accumulate ---------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ identity, so that h = x ∘ t where it began with x:
                           (first?, value): (f, x) ∘ (g, y) = (f or g, m(1 if g else x, y));  t_b the last of bin b
 
     the rule of mul:
-            no zero in any bin    v̄_i += t̄_k t_k / v_i
+            all t_k are normal    v̄_i += t̄_k t_k / v_i
             else                  v̄_i += t̄_k l_i r_i, the products of what comes before and after in the bin
 
 (Schenck et al., AD for an Array Language with Nested Parallelism, 2022.)  Places are known to be in bounds: B checks
@@ -24,8 +24,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from iverson.core.build import Builder, dtype_of, extents_of, literal, stacked
+from iverson.core.equalities import Equalities
 from iverson.core.monoids import highest, identity
-from iverson.core.rewrite import rename
+from iverson.core.rewrite import contributed
 from iverson.core.syntax import (
     I64,
     Accumulate,
@@ -45,9 +46,8 @@ from iverson.core.syntax import (
     Scan,
     Var,
 )
-from iverson.diff.adjoints import Frame, flatten, product, unflatten
-from iverson.diff.contributions import contributed
-from iverson.diff.elements import Equalities, element_of, fold
+from iverson.diff.adjoints import Frame, flatten, is_normal, product, unflatten
+from iverson.diff.elements import element_of, fold
 from iverson.diff.residuals import Step
 from iverson.diff.sweep import Sweep
 
@@ -149,7 +149,7 @@ class Gather:
         b, m = self.b, self.type.monoid
         arrays = [v for v in found if isinstance(v, Var)]
         if not self.type.extents:
-            return self.combined(inits, fold(b, Reduce(m), self.extents, arrays))
+            return b.combine(m, inits, fold(b, Reduce(m), self.extents, arrays))
         place, *values = arrays
         if isinstance(m, Operator):
             totals = self.by_sorting(m, place, values)
@@ -163,15 +163,9 @@ class Gather:
         def bin_(*at: Var) -> tuple[Atom, ...]:
             k = flatten(b, at, self.type.extents)
             total = [b.read(t, k, safe=True) for t in totals]
-            return tuple(total) if neutral else self.combined([b.read(x, *at, safe=True) for x in inits], total)
+            return tuple(total) if neutral else b.combine(m, [b.read(x, *at, safe=True) for x in inits], total)
 
         return b.for_(self.type.extents, bin_, [Map()] * len(inits))
-
-    def combined(self, left: Sequence[Atom], right: Sequence[Atom]) -> tuple[Atom, ...]:
-        m = self.type.monoid
-        if not isinstance(m, Operator):
-            return (self.b.prim(m, left[0], right[0]),)
-        return self.b.splice(rename(m.body, dict(zip((*m.left, *m.right), (*left, *right), strict=True))))
 
     def accumulated(
         self,
@@ -230,7 +224,8 @@ class Gather:
             return [b.read(v, *at, safe=True) for v in values]
 
         elements = (bins.first, *b.for_(count, ordered, [Map()] * len(values)))
-        prefixes = b.for_(count, lambda j: [b.read(e, j, safe=True) for e in elements], [Scan(self.anew(m))])[1:]
+        restarting = Scan(anew(b, m, m.identity))
+        prefixes = b.for_(count, lambda j: [b.read(e, j, safe=True) for e in elements], [restarting])[1:]
 
         def last(k: Var) -> tuple[Atom, ...]:
             at = o.sub(b.read(bins.ends, k, safe=True), 1)
@@ -239,17 +234,16 @@ class Gather:
 
         return b.for_(self.size, last, [Map()] * len(prefixes))
 
-    def anew(self, m: Operator) -> Operator:
-        """The operator that starts anew where its right operand is the first of a bin."""
-        b, k = self.b, len(m.left)
 
-        def then(*both: Atom) -> tuple[Atom, ...]:
-            (f, *x), (g, *y) = both[: k + 1], both[k + 1 :]
-            either = b.prim("or", f, g)
-            left = [b.o.select(g, unit, a) for unit, a in zip(m.identity, x, strict=True)]
-            return (either, *self.combined(left, y))
+def anew(b: Builder, m: Monoid, unit: Sequence[Atom]) -> Operator:
+    """The monoid as an operator that starts anew where its right operand is the first of a bin."""
 
-        return b.operator([literal(False), *m.identity], then)
+    def then(*both: Atom) -> tuple[Atom, ...]:
+        (f, *x), (g, *y) = both[: len(unit) + 1], both[len(unit) + 1 :]
+        left = [b.o.select(g, u, a) for u, a in zip(unit, x, strict=True)]
+        return (b.prim("or", f, g), *b.combine(m, left, y))
+
+    return b.operator([literal(False), *unit], then)
 
 
 class InOrder:
@@ -305,75 +299,95 @@ def is_product(op: Accumulate, active: set[Var]) -> bool:
 
 
 def products(s: Sweep, frame: Frame, step: Step) -> None:
-    """The return sweep of products in bins, by division where there is no zero."""
-    b, o, op = s.b, s.b.o, step.let.op
-    assert isinstance(op, Accumulate)
+    """The return sweep of products in bins, by division where that is exact."""
     g = s.take(frame, step.let.vars[0])
-    if g is None:
-        return
-    loop = op.body.lets[0].op
-    assert isinstance(loop, For)
-    place, values = (let.op.array for let in loop.body if isinstance(let.op, Read))
-    at, array, extents = frame.var(place), frame.var(values), [frame.at(e) for e in loop.extent]
-    total, drops = frame.var(step.let.vars[0]), any(isinstance(let.op, If) for let in loop.body)
-    (size,) = extents_of(total)
-    zero, one = literal(0.0, dtype_of(total)), literal(1.0, dtype_of(total))
+    if g is not None:
+        run = _Products(s, frame, step, g)
+        b, total = s.b, run.total
+        exact = b.reduce("and", run.size, lambda k: is_normal(b, b.read(total, k, safe=True)))
+        s.add(frame, run.values, b.if_(exact, run.by_division, run.from_the_others)[0])
 
-    def shares(of: Callable[[Atom, Atom], Atom]) -> Var:
-        """Something of each contribution that is made; zero where it isn't."""
 
-        def element(*i: Var) -> Atom:
-            k, v = b.read(at, *i, safe=True), b.read(array, *i, safe=True)
-            return b.if_(o.lt(k, size), lambda: of(k, v), lambda: zero)[0] if drops else of(k, v)
+class _Products:
+    """The contributions to products in bins: element i, at[i] its bin, with g the adjoint of the products."""
 
-        return b.map(extents, element)
+    def __init__(self, s: Sweep, frame: Frame, step: Step, g: Atom) -> None:
+        op = step.let.op
+        assert isinstance(op, Accumulate)
+        loop = op.body.lets[0].op
+        assert isinstance(loop, For)
+        self.b, self.g = s.b, g
+        place, self.values = (let.op.array for let in loop.body if isinstance(let.op, Read))
+        self.at, self.array, self.extents = frame.var(place), frame.var(self.values), list(map(frame.at, loop.extent))
+        self.total, self.drops = frame.var(step.let.vars[0]), any(isinstance(let.op, If) for let in loop.body)
+        self.dtype, (self.size,) = dtype_of(self.total), extents_of(self.total)
+        self.one = literal(1.0, self.dtype)
 
-    def by_division() -> Var:
-        weight = b.map(size, lambda k: o.mul(b.read(g, k, safe=True), b.read(total, k, safe=True)))
-        return shares(lambda k, v: o.div(b.read(weight, k, safe=True), v))
+    def made(self, k: Atom) -> Atom | None:
+        """Is the contribution made?  None: all are."""
+        return self.b.o.lt(k, self.size) if self.drops else None
 
-    def from_the_others() -> Var:
+    def by_division(self) -> Var:
+        b, o = self.b, self.b.o
+        weight = b.map(self.size, lambda k: o.mul(b.read(self.g, k, safe=True), b.read(self.total, k, safe=True)))
+
+        def share(*i: Var) -> Atom:
+            k, v = b.read(self.at, *i, safe=True), b.read(self.array, *i, safe=True)
+            made = self.made(k)
+            if made is None:
+                return o.div(b.read(weight, k, safe=True), v)
+            zero = literal(0.0, self.dtype)
+            return b.if_(made, lambda: o.div(b.read(weight, k, safe=True), v), lambda: zero)[0]
+
+        return b.map(self.extents, share)
+
+    def from_the_others(self) -> Var:
         """From the products of what comes before and after in the bin, which have derivatives of any order."""
-        count = product(b, extents)
-        last = o.sub(count, 1)
-        flat = b.map(count, lambda i: b.read(at, *unflatten(b, i, extents), safe=True))
-        bins = InOrder(b, flat, o.add(size, 1) if drops else size)
+        b, o = self.b, self.b.o
+        count = product(b, self.extents)
+        flat = b.map(count, lambda i: b.read(self.at, *unflatten(b, i, self.extents), safe=True))
+        bins = InOrder(b, flat, o.add(self.size, 1) if self.drops else self.size)
+        others = self.others(bins, count)
 
-        def value(j: Atom) -> Var:
-            return b.read(array, *unflatten(b, b.read(bins.order, j, safe=True), extents), safe=True)
-
-        def is_last(j: Atom) -> Atom:
-            return b.if_(o.lt(j, last), lambda: b.read(bins.first, o.add(j, 1), safe=True), lambda: literal(True))[0]
-
-        def anew(f: Atom, x: Atom, g_: Atom, y: Atom) -> list[Atom]:
-            return [b.prim("or", f, g_), o.mul(o.select(g_, one, x), y)]
-
-        def scanned(element: Callable[[Var], list[Atom]]) -> Var:
-            found: Var = b.scan(b.operator([False, one], anew), count, element)[1]
-            return found
-
-        before = scanned(lambda j: [b.read(bins.first, j, safe=True), value(j)])
-        after = scanned(lambda j: [is_last(o.sub(last, j)), value(o.sub(last, j))])
-
-        def share(acc: Var) -> tuple[()]:
-            def one_(j: Var) -> tuple[()]:
+        def shares(acc: Var) -> tuple[()]:
+            def share(j: Var) -> tuple[()]:
                 i = b.read(bins.order, j, safe=True)
                 k = b.read(flat, i, safe=True)
-                starts, ends = b.read(bins.first, j, safe=True), is_last(j)
-                left = b.if_(starts, lambda: one, lambda: b.read(before, o.sub(j, 1), safe=True))[0]
-                right = b.if_(ends, lambda: one, lambda: b.read(after, o.sub(o.sub(last, j), 1), safe=True))[0]
+                rest = others(j)
 
                 def put() -> None:
-                    others = o.mul(left, right)
-                    b.contribute(acc, unflatten(b, i, extents), o.mul(b.read(g, k, safe=True), others), safe=True)
+                    at = unflatten(b, i, self.extents)
+                    b.contribute(acc, at, o.mul(b.read(self.g, k, safe=True), rest), safe=True)
 
-                when(b, o.lt(k, size) if drops else None, put)
+                when(b, self.made(k), put)
                 return ()
 
-            b.for_(count, one_, ())
+            b.for_(count, share, ())
             return ()
 
-        return b.accumulate([("add", [b.zeros(extents, dtype_of(total))])], share)[0]
+        return b.accumulate([("add", [b.zeros(self.extents, self.dtype)])], shares)[0]
 
-    some = b.reduce("or", size, lambda k: o.eq(b.read(total, k, safe=True), 0.0))
-    s.add(frame, values, b.if_(some, from_the_others, by_division)[0])
+    def others(self, bins: InOrder, count: Atom) -> Callable[[Atom], Atom]:
+        """Of a place in the order of bins, the product of the other elements in its bin."""
+        b, o, one = self.b, self.b.o, self.one
+        last = o.sub(count, 1)
+
+        def value(j: Atom) -> Var:
+            return b.read(self.array, *unflatten(b, b.read(bins.order, j, safe=True), self.extents), safe=True)
+
+        def is_first(j: Atom) -> Atom:
+            return b.read(bins.first, j, safe=True)
+
+        def is_last(j: Atom) -> Atom:
+            return b.if_(o.lt(j, last), lambda: is_first(o.add(j, 1)), lambda: literal(True))[0]
+
+        before = b.scan(anew(b, "mul", [one]), count, lambda j: [is_first(j), value(j)])[1]
+        after = b.scan(anew(b, "mul", [one]), count, lambda j: [is_last(o.sub(last, j)), value(o.sub(last, j))])[1]
+
+        def product_at(j: Atom) -> Atom:
+            starts, ends = is_first(j), is_last(j)
+            left = b.if_(starts, lambda: one, lambda: b.read(before, o.sub(j, 1), safe=True))[0]
+            right = b.if_(ends, lambda: one, lambda: b.read(after, o.sub(o.sub(last, j), 1), safe=True))[0]
+            return o.mul(left, right)
+
+        return product_at

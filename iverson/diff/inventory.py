@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from iverson.core.rewrite import atoms, blocks, free
-from iverson.core.syntax import Array, Function, Let, Site, Var, While
+from iverson.core.rewrite import uses
+from iverson.core.syntax import Array, Function, Site, Var, While
 from iverson.diff.residuals import (
     AppendLog,
     BranchRecord,
@@ -45,20 +45,13 @@ def residuals(function: Function, wrt: Sequence[int], seeded: bool = True) -> tu
     """The gradient (not `seeded`: the vjp) of a function as reverse.py makes it, and its residuals."""
     made, plan = reverse(function, wrt, seeded)
     forward = {v for let in plan.forward() for v in let.vars}
-    held = {v for let in made.body if forward.isdisjoint(let.vars) for v in _uses(let)} & forward
+    held = {v for let in made.body if forward.isdisjoint(let.vars) for v in uses(let)} & forward
     arrays = [v for let in made.body for v in let.vars if v in held and isinstance(v.type, Array)]
     labels = _Labels(plan)
     groups: dict[tuple[object, ...], list[Var]] = {}
     for v in arrays:
         groups.setdefault(labels.group(v), []).append(v)
     return made, [labels.residual(vs) for vs in groups.values()] + list(_rerun(plan))
-
-
-def _uses(let: Let) -> set[Var]:
-    used = {a for a in atoms(let.op) if isinstance(a, Var)}
-    for binders, inner in blocks(let.op):
-        used |= free(inner, binders).keys()
-    return used
 
 
 class _Labels:

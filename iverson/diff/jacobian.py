@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from iverson.core.build import Builder, dtype_of, extents_of, literal
 from iverson.core.dce import dce
-from iverson.core.rewrite import free, lookup, rename, rename_function, rename_let, type_atoms
+from iverson.core.rewrite import dependents, lookup, rename, rename_function, rename_let, type_atoms, uses
 from iverson.core.syntax import Atom, Block, DType, Function, Let, Literal, Map, Var
 from iverson.diff import forward, reverse
 
@@ -91,13 +91,12 @@ def jacrev(f: Function, wrt: Sequence[int]) -> Function:
 
 def _steady(b: Builder, block: Block, varying: Sequence[Var]) -> Block:
     """Emit what doesn't depend on the names `varying`; give what does."""
-    inner = set(varying)
+    inner = dependents(block, varying)
     rest: list[Let] = []
     for let in block:
-        if inner.isdisjoint(free(Block((let,), ()))):
+        if inner.isdisjoint(uses(let)):
             b.let(let)
         else:
-            inner.update(let.vars)
             rest.append(let)
     return Block(tuple(rest), block.outs)
 

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from iverson.core.rewrite import free, lookup, rename_let
+from iverson.core.rewrite import contributed, free, lookup, rename_let
 from iverson.core.syntax import Atom, Loop, Var, While
 from iverson.diff.adjoints import Frame
-from iverson.diff.contributions import contributed
 from iverson.diff.residuals import LoopRecord, Step, Updates
 from iverson.diff.sweep import Sweep
 

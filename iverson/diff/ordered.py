@@ -21,7 +21,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from iverson.core.build import Builder
-from iverson.core.rewrite import free, lookup, map_op, rename
+from iverson.core.equalities import Equalities
+from iverson.core.rewrite import contributed, lookup, map_op, rename, uses
 from iverson.core.syntax import (
     Accumulate,
     Accumulator,
@@ -36,7 +37,6 @@ from iverson.core.syntax import (
     Literal,
     Loop,
     Map,
-    Monoid,
     Op,
     Operator,
     Prim,
@@ -45,8 +45,8 @@ from iverson.core.syntax import (
     While,
 )
 from iverson.diff.activity import finals_of
-from iverson.diff.contributions import change_let, contributed
-from iverson.diff.elements import Equalities, apart
+from iverson.diff.contributions import change_let
+from iverson.diff.elements import apart
 from iverson.diff.histograms import Gather, can_gather
 
 
@@ -145,7 +145,7 @@ class _Ordered:
         accs, stuck = set(op.accs), set[Var]()
         kept: list[Let] = []
         for let in op.body:
-            stays = accs & contributed(let.op).keys() or stuck & free(Block((let,), ())).keys()
+            stays = accs & contributed(let.op).keys() or stuck & uses(let).keys()
             if stays or (kept and not isinstance(let.op, Prim | Read | For)):  # never a consumer past a reader
                 kept.append(let)
                 stuck.update(let.vars)
@@ -250,21 +250,10 @@ class _Sequential:
             values: Sequence[Atom] = op.values
         else:
             old = [b.read(c, *op.index, safe=op.safe) if op.index else c for c in columns]
-            values = self.combine(monoid, old, op.values)
+            values = b.combine(monoid, old, op.values)
         if not op.index:
             return tuple(values)
         return tuple(b.set(c, op.index, v) for c, v in zip(columns, values, strict=True))
-
-    def combine(self, monoid: Monoid, old: Sequence[Atom], new: Sequence[Atom]) -> tuple[Atom, ...]:
-        b = self.b
-        if isinstance(monoid, Operator):
-            env = dict(zip((*monoid.left, *monoid.right), (*old, *new), strict=True))
-            return b.splice(rename(monoid.body, env))
-        if monoid in ("argmin", "argmax"):
-            better = b.o.le if monoid == "argmin" else b.o.ge
-            stays = b.prim("or", better(old[0], new[0]), b.o.isnan(old[0]))
-            return tuple(b.o.select(stays, x, y) for x, y in zip(old, new, strict=True))
-        return (b.prim(monoid, old[0], new[0]),)
 
     def nested(self, let: Let, state: dict[Var, tuple[Atom, ...]]) -> None:
         op = let.op

@@ -3,7 +3,7 @@
 y = For i yields Map e                 ē_i += ȳ[i]
 y = For i yields Reduce add e          ē_i += ȳ
 y = For i yields Reduce min e          ē_w += ȳ at the winner w alone: one body is swept
-y = For i yields Reduce mul e          y ≠ 0: ē_i += ȳ y / e_i;  else ē_i += ȳ l_i r_i, the products of what comes
+y = For i yields Reduce mul e          y normal: ē_i += ȳ y / e_i;  else ē_i += ȳ l_i r_i, the products of what comes
                                        before and after e_i (so that it has derivatives again, of any order)
 y = For i yields Scan add e            ē_i += r_i,  r = reverse Scan add of ȳ
 y = For i yields Scan argmin e         ē_w += ȳ_i for each i at its winner w(i)
@@ -19,7 +19,7 @@ from typing import TypeAlias
 from iverson.core.build import dtype_of, literal
 from iverson.core.rewrite import free
 from iverson.core.syntax import Atom, For, Map, Reduce, Var, Yield, width
-from iverson.diff.adjoints import Frame, flatten, product, unflatten
+from iverson.diff.adjoints import Frame, flatten, is_normal, product, unflatten
 from iverson.diff.monoids import fold
 from iverson.diff.residuals import ForRecord, MonoidRecord, Step
 from iverson.diff.sweep import Sweep
@@ -104,14 +104,14 @@ def _seed(s: Sweep, frame: Frame, step: Step, record: ForRecord, y: Yield, at: i
 
 
 def _product(s: Sweep, frame: Frame, op: For, record: ForRecord, k: int, y: Atom, g: Atom) -> None:
-    """Sweep a product: by division where no factor is zero, else from the product of the others."""
+    """Sweep a product: by division where that is exact, else from the product of the others."""
     o, out = s.b.o, op.body.outs[k]
 
     def regular(child: Frame) -> None:
         share = o.mul(g, y)
         _everywhere(s, child, op, record, [(k, lambda inner, index: o.div(share, inner.at(out)))])
 
-    def with_zeros(child: Frame) -> None:
+    def from_the_others(child: Frame) -> None:
         others = _others(s, child, op, record, out)
         extents = [child.at(e) for e in op.extent]
 
@@ -120,7 +120,7 @@ def _product(s: Sweep, frame: Frame, op: For, record: ForRecord, k: int, y: Atom
 
         _everywhere(s, child, op, record, [(k, seed)])
 
-    s.branches(frame, o.ne(y, 0.0), (regular, with_zeros))
+    s.branches(frame, is_normal(s.b, y), (regular, from_the_others))
 
 
 def _others(s: Sweep, frame: Frame, op: For, record: ForRecord, out: Atom) -> Atom:

@@ -16,7 +16,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from iverson.core.build import Builder, dtype_of, extents_of, literal, stacked
-from iverson.core.rewrite import free, single_update
+from iverson.core.rewrite import contributed, free, single_update, uses
 from iverson.core.syntax import (
     I64,
     Accumulate,
@@ -42,9 +42,8 @@ from iverson.core.syntax import (
     width,
 )
 from iverson.diff.activity import active, finals_of
-from iverson.diff.contributions import contributed
 from iverson.diff.derivation import Derivation, moved
-from iverson.diff.footprint import places, uses
+from iverson.diff.footprint import places
 from iverson.diff.histograms import is_product
 from iverson.diff.logs import OpenLog, log_before, wrap
 from iverson.diff.residuals import (
@@ -384,7 +383,7 @@ def _updates(plan: Plan, chain: Sequence[Let]) -> Updates:
     for v in reversed(prims):
         if v in needed:
             lets.insert(0, prims[v])
-            needed |= uses(prims[v])
+            needed.update(uses(prims[v]))
     return Updates(tuple(entries), tuple(lets))
 
 

@@ -28,10 +28,10 @@ from enum import Enum
 from typing import TypeAlias
 
 from iverson.core.build import Builder
-from iverson.core.rewrite import type_atoms
+from iverson.core.rewrite import type_atoms, uses
 from iverson.core.syntax import Array, Atom, Block, Let, Operator, Scalar, Var
 from iverson.diff.adjoints import Frame, flatten, product
-from iverson.diff.footprint import Places, uses
+from iverson.diff.footprint import Places
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ enters (sweep.py).  The rules of the constructs, ȳ being the adjoint of y:
     y = Read x[e]        x̄[e] += ȳ                                                 here
     If                   the same predicate, each side swept                       here
     custom               the user's rule                                           custom.py
-    For                  Map, Reduce, Scan                                         parallel.py
+    For                  sums, products, winners; other reductions and scans       parallel.py, monoids.py
     Loop, While          reversed, carries recorded or undone                      loops.py
-    Accumulate           add, set, append; the others are made sequential first    accumulate.py, ordered.py
+    Accumulate           add, set, append, mul; what others become before          accumulate.py, ordered.py
     Library              the row's rule                                            library.py, library_rules.py
 
 The work of value and gradient is at most a constant times the primal's, plus inputs and outputs: adjoints are

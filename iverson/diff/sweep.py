@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from iverson.core.build import Builder
-from iverson.core.rewrite import rename_let
+from iverson.core.rewrite import contributed, rename_let
 from iverson.core.syntax import Array, Atom, Block, Check, Contribute, If, Op, Read, Var
 from iverson.diff.adjoints import Adjoints, Frame, View
-from iverson.diff.contributions import contributed, strip
+from iverson.diff.contributions import strip
 from iverson.diff.derivation import Derivation
 from iverson.diff.logs import undo
 from iverson.diff.residuals import AppendLog, Log, Plan, Region, Slots, Step, Updates

@@ -29,8 +29,6 @@ from iverson.lang.staging import Each, builder, current
 from iverson.lang.table import implements
 from iverson.lang.values import Arr, element, elementwise, full, generate, in_parallel, lift, lift_array, owned
 
-Leaves = Sequence[Any]
-
 _COMMUTATIVE = ("add", "mul", "min", "max", "and", "or")
 
 

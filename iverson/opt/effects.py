@@ -16,19 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from iverson.core.equalities import Equalities
 from iverson.core.ownership import consumed, is_array
-from iverson.core.rewrite import blocks, statements
+from iverson.core.rewrite import blocks, contributed, statements
 from iverson.core.syntax import (
-    Accumulate,
     Accumulator,
     Array,
     Atom,
-    Block,
     Check,
     Contribute,
     For,
     Function,
-    Let,
     Library,
     Literal,
     Loop,
@@ -50,7 +48,7 @@ class Effects:
     def __init__(self, function: Function) -> None:
         self.extent: dict[Var, Atom] = {}
         self.base: dict[Var, Var] = {}  # row -> the array it shows
-        self.equal: dict[Atom, Atom] = {}  # an extent -> another that it was checked to equal
+        self.equal = Equalities()  # for passes that move nothing before what they let it learn
         for let in statements(function.body):
             match let.op:
                 case For(index, extent):
@@ -66,18 +64,6 @@ class Effects:
         """The array that a name or a row of it shows."""
         return self.base.get(array, array)
 
-    def equate(self, a: Atom, b: Atom) -> None:
-        """Two extents have been checked to be equal: for passes that move nothing before that check."""
-        a, b = self.same(a), self.same(b)
-        if a != b:
-            self.equal[a] = b
-
-    def same(self, extent: Atom) -> Atom:
-        """One name for all extents that are known to be equal."""
-        while extent in self.equal:
-            extent = self.equal[extent]
-        return extent
-
     # --- errors -----------------------------------------------------------------------------------------------------
 
     def evident(self, index: tuple[Atom, ...], extents: tuple[Atom, ...]) -> bool:
@@ -88,7 +74,7 @@ class Effects:
         if isinstance(i, Literal):
             return isinstance(n, Literal) and 0 <= i.value < n.value
         bound = self.extent.get(i)
-        bound, n = self.same(bound) if bound is not None else None, self.same(n)
+        bound, n = None if bound is None else self.equal.name(bound), self.equal.name(n)
         if isinstance(bound, Literal) and isinstance(n, Literal):
             return bound.value <= n.value
         return bound is not None and bound == n
@@ -135,16 +121,9 @@ class Effects:
         return found
 
 
-def contributed(op: Op, ordered: bool = False) -> dict[Var, None]:
-    """The accumulators from outside that an op contributes to; with `ordered`, only those that see an order."""
-    found: dict[Var, None] = {}
-    bound: set[Var] = set()
-    for let in statements(Block((Let((), op),), ())):
-        if isinstance(let.op, Accumulate):
-            bound.update(let.op.accs)
-        elif isinstance(let.op, Contribute) and let.op.acc not in bound and not (ordered and _commutes(let.op.acc)):
-            found.setdefault(let.op.acc)
-    return found
+def in_order(op: Op) -> list[Var]:
+    """The accumulators from outside that an op contributes to and that see an order."""
+    return [acc for acc in contributed(op) if not _commutes(acc)]
 
 
 def extents(t: Type) -> tuple[Atom, ...]:

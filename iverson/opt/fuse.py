@@ -21,6 +21,7 @@ from iverson.core.dce import dce
 from iverson.core.rewrite import (
     atoms,
     blocks,
+    contributed,
     free,
     map_blocks,
     map_op,
@@ -47,7 +48,7 @@ from iverson.core.syntax import (
     Var,
     While,
 )
-from iverson.opt.effects import Effects, contributed, extents
+from iverson.opt.effects import Effects, extents
 from iverson.opt.substitute import Substitution
 
 Crossed: TypeAlias = tuple[Var, ...]

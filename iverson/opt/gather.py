@@ -25,7 +25,7 @@ from dataclasses import replace
 from iverson.core import monoids
 from iverson.core.build import literal
 from iverson.core.dce import dce
-from iverson.core.rewrite import free, map_blocks, statements, with_body, with_lets
+from iverson.core.rewrite import map_blocks, statements, uses, with_body, with_lets
 from iverson.core.syntax import (
     Accumulate,
     Accumulator,
@@ -175,7 +175,7 @@ def _accumulator(acc: Var) -> Accumulator:
 def _stack(body: Block, acc: Var, index: tuple[Atom, ...], extents: tuple[Atom, ...]) -> tuple[Block, Atom] | None:
     """A block without its one contribution to acc[index], and what was contributed: a scalar, or an array over the
     indices of the Fors it stood in."""
-    users = [k for k, let in enumerate(body) if acc in free(Block((let,), ()))]
+    users = [k for k, let in enumerate(body) if acc in uses(let)]
     if len(users) != 1:
         return None
     (k,) = users
@@ -200,7 +200,7 @@ def _stack(body: Block, acc: Var, index: tuple[Atom, ...], extents: tuple[Atom, 
 def _scalar(body: Block, acc: Var) -> tuple[Block, Atom] | None:
     """A block without its one contribution to a scalar accumulator, which always happens, and its value."""
     t = _accumulator(acc)
-    users = [k for k, let in enumerate(body) if acc in free(Block((let,), ()))]
+    users = [k for k, let in enumerate(body) if acc in uses(let)]
     if t.extents or t.monoid not in COMMUTING or len(users) != 1:
         return None
     (k,) = users

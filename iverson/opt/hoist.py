@@ -23,12 +23,24 @@ from dataclasses import dataclass, replace
 
 from iverson.core import prims
 from iverson.core.dce import dce
-from iverson.core.rewrite import blocks, free, map_op, rename, rename_op, with_body, with_lets, with_op
+from iverson.core.rewrite import (
+    blocks,
+    contributed,
+    dependents,
+    free,
+    map_op,
+    needed,
+    rename,
+    rename_op,
+    uses,
+    with_body,
+    with_lets,
+    with_op,
+)
 from iverson.core.syntax import (
     Array,
     Atom,
     Block,
-    Check,
     For,
     Function,
     Let,
@@ -44,7 +56,7 @@ from iverson.core.syntax import (
     While,
     width,
 )
-from iverson.opt.effects import Effects, contributed
+from iverson.opt.effects import Effects
 from iverson.opt.substitute import Substitution
 
 CHEAP = frozenset({"sqrt", "floor", "ceil", "round", "trunc", "fma", "copysign"})
@@ -62,13 +74,8 @@ class _Hoister:
     def outermost(self, block: Block) -> Block:
         """The function's own block: what it checks holds in all that follows, and nothing moves further out."""
         lets: list[Let] = []
-        equal: dict[Atom, Sequence[Atom]] = {}
         for let in block:
-            op = let.op
-            if isinstance(op, Prim) and op.name == "eq":
-                equal[let.vars[0]] = op.args
-            elif isinstance(op, Check) and op.pred in equal and not op.warns:
-                self.effects.equate(*equal[op.pred])
+            self.effects.equal.learn(let)
             lets += self.block(Block((let,), ()))
         return with_lets(block, lets)
 
@@ -168,17 +175,14 @@ class _Mover:
             op.extent
         ):
             return []
-        varying = set(self.varying)
-        for let in op.body:
-            if not varying.isdisjoint(free(Block((let,), ()))):
-                varying.update(let.vars)
+        varying = dependents(op.body, self.varying)
         return [k for k, out in enumerate(op.body.outs) if out not in varying and isinstance(out.type, Scalar)]
 
     def stored(self, let: Let, path: _Path) -> Let:
         """A dear statement becomes a read of what it is at every index of the path that it depends on."""
         block = _slice(let, path.steady)
-        needed = free(block)
-        axes = [(i, n) for i, n in zip(path.index, path.extent, strict=True) if i in needed]
+        used = free(block)
+        axes = [(i, n) for i, n in zip(path.index, path.extent, strict=True) if i in used]
         result = let.vars[0]
         assert isinstance(result.type, Scalar)
         if not axes:
@@ -194,7 +198,7 @@ class _Mover:
         return Let(let.vars, Read(table, tuple(own), safe=True), let.site)
 
     def invariant(self, let: Let) -> bool:
-        return self.varying.isdisjoint(free(Block((let,), ())))
+        return self.varying.isdisjoint(uses(let))
 
     def may_move(self, let: Let, first: bool = False) -> bool:
         """`first`: it runs before anything of the loop that may raise, and does run."""
@@ -226,21 +230,10 @@ def _dear(let: Let) -> bool:
 def _part(op: For, chosen: Sequence[int]) -> For:
     """A For of some of the results alone; its body has no effects."""
     outs = tuple(op.body.outs[k] for k in chosen)
-    needed = {a for a in outs if isinstance(a, Var)}
-    lets: list[Let] = []
-    for let in reversed(op.body.lets):
-        if needed.intersection(let.vars):
-            needed.update(free(Block((let,), ())))
-            lets.insert(0, let)
+    lets = needed(op.body.lets, outs)
     return replace(op, body=Block(tuple(lets), outs), yields=tuple(op.yields[k] for k in chosen))
 
 
 def _slice(let: Let, steady: Sequence[Let]) -> Block:
     """A statement with the statements of the path that it needs, to be run elsewhere."""
-    wanted = set(free(Block((let,), ())))
-    lets = [let]
-    for earlier in reversed(steady):
-        if wanted.intersection(earlier.vars):
-            wanted.update(free(Block((earlier,), ())))
-            lets.insert(0, earlier)
-    return Block(tuple(lets), (let.vars[0],))
+    return Block((*needed(steady, uses(let)), let), (let.vars[0],))

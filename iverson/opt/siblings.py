@@ -24,7 +24,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from iverson.core.dce import dce
-from iverson.core.rewrite import atoms, blocks, free, map_blocks, type_atoms, with_body, with_lets
+from iverson.core.rewrite import atoms, blocks, free, map_blocks, type_atoms, uses, with_body, with_lets
 from iverson.core.syntax import (
     Accumulate,
     Array,
@@ -42,10 +42,9 @@ from iverson.core.syntax import (
     Var,
     width,
 )
-from iverson.opt.effects import Effects, contributed
+from iverson.opt.effects import Effects, in_order
 from iverson.opt.substitute import Substitution
 
-Extents: TypeAlias = tuple[Atom, ...]
 Signature: TypeAlias = tuple[object, ...]
 
 
@@ -101,7 +100,7 @@ class _Graph:
     def dependences(self, k: int, let: Let) -> dict[int, bool]:
         op, effects = let.op, self.effects
         before: dict[int, bool] = {}
-        used = free(Block((let,), ()))
+        used = uses(let)
         for v in used:
             if v in self.defined:
                 at = self.defined[v]
@@ -111,7 +110,7 @@ class _Graph:
         for v in used:
             if isinstance(v.type, Array):
                 self.readers.setdefault(effects.root(v), []).append(k)
-        ordered: list[object] = list(contributed(op, ordered=True))
+        ordered: list[object] = list(in_order(op))
         fails = effects.fails(op)
         if fails or effects.trusts(op):
             before.update({self.last["error"]: False} if "error" in self.last else {})

@@ -14,6 +14,7 @@ import numpy as np
 import optree
 
 from iverson.lang import state
+from iverson.run.foreign import copies
 from iverson.run.transforms import jvp, vjp
 
 Tree = Any
@@ -54,7 +55,7 @@ def check_grads(
         if "fwd" in modes:
             at.compare(v, at.forward, at.differences, tolerance, "forward mode against central differences")
         if "rev" in modes:
-            at.w = _random(f(*_copies(args)) if "fwd" not in modes else jvp(f, args, at.tangents(v))[0], rng)
+            at.w = _random(f(*copies(args)) if "fwd" not in modes else jvp(f, args, at.tangents(v))[0], rng)
             pulled = vjp(f, *args)[1](at.w)[k]
             reverse = lambda v, pulled=pulled: [np.asarray(_inner(pulled, v))]  # noqa: E731
             if "fwd" in modes:
@@ -110,7 +111,7 @@ class _At:
         return lambda v: [np.asarray(_inner(weights, derivative(v)))]
 
     def _moved(self, v: Tree, h: float) -> tuple[Any, ...]:
-        moved = list(_copies(self.args))
+        moved = list(copies(self.args))
         leaves, spec = state.flatten(self.args[self.k])
         shifted = [_like(x + h * d, x) for x, d in zip(leaves, _leaves(v), strict=True)]
         moved[self.k] = state.unflatten(spec, shifted)
@@ -193,11 +194,6 @@ def _leaves(tree: Tree) -> list[Any]:
 def _like(y: Any, x: Any) -> Any:
     """An array or NumPy scalar of the dtype of x."""
     return np.asarray(y).astype(np.asarray(x).dtype)[()]
-
-
-def _copies(tree: Tree) -> Tree:
-    leaves, spec = state.flatten(tree)
-    return state.unflatten(spec, [x.copy() if isinstance(x, np.ndarray) else x for x in leaves])
 
 
 def _zeros(tree: Tree) -> Tree:

@@ -72,7 +72,13 @@ def _returned(x: Any, arguments: dict[int, Any], theirs: Any) -> Any:
     return as_theirs(x, theirs) if isinstance(x, np.ndarray | np.generic) else x
 
 
-def copy(x: Any) -> Any:
+def copies(tree: Any) -> Any:
+    """The tree with its arrays copied."""
+    leaves, spec = state.flatten(tree)
+    return state.unflatten(spec, list(map(_copy, leaves)))
+
+
+def _copy(x: Any) -> Any:
     """An array of its own library with the same contents; what is no array itself."""
     if isinstance(x, np.ndarray):
         return x.copy()

@@ -248,9 +248,10 @@ class _Equations:
         (out,) = builder().splice(rename(self.sub.function.body, {**env, self.own: materialise(x)}))
         return like(self.sub.outs[0], out)
 
-    def pulled(self, values: tuple[Any, ...], x: Any, ct: Any) -> tuple[Any, ...]:
-        """The cotangents of `values`."""
-        return vjp(lambda v: self(v, x), values)[1](ct)[0] if values else ()  # type: ignore[no-any-return]
+
+def _pulled(f: Function, values: tuple[Any, ...], x: Any, ct: Any) -> tuple[Any, ...]:
+    """The cotangents of `values` in f(values, x)."""
+    return vjp(lambda v: f(v, x), values)[1](ct)[0] if values else ()  # type: ignore[no-any-return]
 
 
 # --- linear systems ---------------------------------------------------------------------------------------------------
@@ -259,23 +260,18 @@ class _Equations:
 class _System:
     """A linear function, its transpose, and how to solve with it."""
 
-    def __init__(self, product: Function, transposed: Function, pulled: Function, precondition: Function, o: _Options):
-        self.product, self.transposed, self.pulled = product, transposed, pulled
-        self.precondition, self.options = precondition, o
+    def __init__(self, product: Function, transposed: Function, precondition: Function, options: _Options) -> None:
+        self.product, self.transposed, self.precondition, self.options = product, transposed, precondition, options
 
     def turned(self) -> _System:
         """The transposed system."""
         if self.options.method == "cg":
             return self
-        turned = self.transposed
-
-        def pulled(values: tuple[Any, ...], x: Any, ct: Any) -> Any:
-            return vjp(lambda v: turned(v, x), values)[1](ct)[0] if values else ()
 
         def precondition(v: Any) -> Any:
             return linear_transpose(self.precondition, v)(v)[0]
 
-        return _System(turned, self.product, pulled, precondition, self.options)
+        return _System(self.transposed, self.product, precondition, self.options)
 
     def solve(self, values: tuple[Any, ...], b: Any, x0: Any) -> Any:
         o = self.options
@@ -297,12 +293,9 @@ def _zeros(like: Any) -> Any:
     return full(like.shape, 0, like.dtype)
 
 
-@custom_vjp
+@functools.partial(custom_vjp, nondiff_argnums=(0,))
 def _solution(system: _System, values: tuple[Any, ...], b: Any, x0: Any) -> Any:
     return system.solve(values, b, x0)
-
-
-_solution.nondiff = (0,)
 
 
 def _solution_forward(system: _System, values: tuple[Any, ...], b: Any, x0: Any) -> Any:
@@ -313,7 +306,7 @@ def _solution_forward(system: _System, values: tuple[Any, ...], b: Any, x0: Any)
 def _solution_backward(system: _System, kept: Any, ct: Any) -> Any:
     values, x = kept
     adjoint = _solution(system.turned(), values, ct, _zeros(ct))
-    return system.pulled(values, x, -adjoint), adjoint, None
+    return _pulled(system.product, values, x, -adjoint), adjoint, None
 
 
 _solution.defvjp(_solution_forward, _solution_backward)
@@ -330,7 +323,7 @@ def _linear_solve(matvec: Function, options: _Options, b: Any, x0: Any = None) -
     def transposed(values: Any, y: Any) -> Any:
         return linear_transpose(lambda x: equations(values, x), y)(y)[0]
 
-    system = _System(equations, transposed, equations.pulled, precondition, options)
+    system = _System(equations, transposed, precondition, options)
     return vectors.tree(_solution(system, equations.values, right, start))
 
 
@@ -351,12 +344,9 @@ class _Problem:
         return _linear_solve(lambda v: pullback(v)[0], _Options("gmres", unconverged=self.options.unconverged), ct)
 
 
-@custom_vjp
+@functools.partial(custom_vjp, nondiff_argnums=(0,))
 def _implicit(problem: _Problem, values: tuple[Any, ...], x0: Any) -> Any:
     return problem.solve(values, x0)
-
-
-_implicit.nondiff = (0,)
 
 
 def _implicit_forward(problem: _Problem, values: tuple[Any, ...], x0: Any) -> Any:
@@ -368,7 +358,7 @@ def _implicit_backward(problem: _Problem, kept: Any, ct: Any) -> Any:
     values, x = kept
     if not values:
         return (), None
-    return problem.equations.pulled(values, x, -problem.adjoint(values, x, ct)), None
+    return _pulled(problem.equations, values, x, -problem.adjoint(values, x, ct)), None
 
 
 _implicit.defvjp(_implicit_forward, _implicit_backward)

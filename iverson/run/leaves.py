@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from iverson.core.build import dtype_of, extents_of
-from iverson.core.syntax import Atom, Var
+from iverson.core.syntax import Atom
 from iverson.lang import state
 from iverson.lang.calls import call
 from iverson.lang.errors import error
@@ -119,12 +118,3 @@ def tangent_tree(sub: Subprogram, tangents: Sequence[Atom], scale: float = 1.0) 
     if scale != 1.0:
         values = [None if x is None else x * scale for x in values]
     return sub.map_outs(lambda k: values[k])
-
-
-def with_extents(params: Sequence[Var], seeds: Sequence[Atom]) -> list[Atom]:
-    """The arguments for cotangent parameters and the extents among them."""
-    arrays = [p for p in params if dtype_of(p).is_float]
-    actual: dict[Atom, Atom] = dict(zip(arrays, seeds, strict=True))
-    for p, seed in zip(arrays, seeds, strict=True):
-        actual.update(zip(extents_of(p), extents_of(seed), strict=True))
-    return [actual[p] for p in params]

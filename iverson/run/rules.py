@@ -21,6 +21,7 @@ from iverson.lang.resolve import resolved
 from iverson.lang.shapes import atoms, certainly_differ, extent_atom, from_atom, require_same
 from iverson.lang.staging import Scope, current
 from iverson.lang.values import Arr, generate, materialise
+from iverson.run.leaves import is_inexact
 
 Problem: TypeAlias = Callable[[str, type[BaseException]], BaseException]  # (what is wrong, kind) -> the error
 
@@ -77,7 +78,7 @@ class Results:
     def floats(self, variables: Sequence[Var]) -> list[Var]:
         """Those of `variables` that are results with derivatives."""
         results = variables[len(self.sizes) :]
-        return [v for v, x in zip(results, self.sub.outs, strict=True) if x.dtype.kind in "fc"]
+        return [v for v, x in zip(results, self.sub.outs, strict=True) if is_inexact(x)]
 
     def cotangent(self, params: Sequence[Var]) -> Any:
         """A cotangent: in the structure of the result, None for what has no derivative."""
@@ -85,7 +86,7 @@ class Results:
         fresh = iter(params)
         tree: list[Any] = [None] * len(leaves)
         for k, x in zip(self.sub.numeric_positions(), self.sub.outs, strict=True):
-            if x.dtype.kind in "fc":
+            if is_inexact(x):
                 tree[k] = like(x, next(fresh)).conj()
         return state.unflatten(spec, tree)
 
@@ -109,7 +110,7 @@ class Results:
         return [
             fitted(leaf, like(x, o), problem)
             for leaf, x, o in zip(leaves, self.sub.outs, results, strict=True)
-            if x.dtype.kind in "fc"
+            if is_inexact(x)
         ]
 
     def _leaves(self, tree: Any, problem: Problem) -> list[Any]:

@@ -7,7 +7,7 @@ Where floats decide on the path, each call probes whether the pattern still hold
 
     pattern        runs of the program on sets of inputs (pattern.py), or given by the user
     colouring      of columns or rows, whichever is cheaper; of a Hessian, star colouring (colouring.py)
-    products       one compiled program for all colours (diff/jacobian.py), of which the entries are picked
+    products       one compiled program for all colours (diff/compressed.py), of which the entries are picked
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from iverson.lang.values import materialise
 from iverson.run import derive, jacobians
 from iverson.run.colouring import Pattern, colour_columns, colour_star
 from iverson.run.jit import Derived
-from iverson.run.leaves import Argnums, Chosen
+from iverson.run.leaves import Argnums, Chosen, is_inexact
 from iverson.run.pattern import find_pattern
 from iverson.run.transforms import grad
 from iverson.run.watch import Watch
@@ -342,7 +342,7 @@ def _places(colour: np.ndarray, at: np.ndarray, count: int, sizes: Sequence[int]
 
 def _subprogram(f: Callable[..., Any], argnums: Argnums, args: Any, kwargs: Any) -> Subprogram:
     sub = subprogram(f, args, kwargs, Chosen(args, argnums).leaves)
-    if not any(x.dtype.kind in "fc" for x in sub.outs):
+    if not any(map(is_inexact, sub.outs)):
         raise error(TypeError, f"{getattr(f, '__name__', 'f')} has no floating-point result to be differentiated")
     if any(x.dtype.kind == "c" for x in sub.outs):
         raise error(TypeError, "a sparse Jacobian is of real results: return the real and the imaginary part")

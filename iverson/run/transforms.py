@@ -12,6 +12,7 @@ from functools import lru_cache
 from types import FunctionType
 from typing import Any
 
+from iverson.diff.adjoints import with_extents
 from iverson.lang import state
 from iverson.lang.calls import call
 from iverson.lang.errors import error
@@ -27,7 +28,6 @@ from iverson.run.leaves import (
     require_pair,
     require_scalar,
     tangent_tree,
-    with_extents,
     with_real_part,
 )
 
@@ -94,7 +94,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[An
     """
     if active():
         return _vjp(f, primals, has_aux)
-    held = _copies(primals)
+    held = foreign.copies(primals)
     pull = kept(_pullback, f, has_aux)
     out, *aux = kept(_value, f, has_aux)(*primals)
     return out, lambda cotangent: pull(held, cotangent), *aux
@@ -139,7 +139,7 @@ def linear_transpose(f: Callable[..., Any], *primals: Any) -> Callable[[Any], tu
     """
     if active():
         return lambda cotangent: _transposed(f, primals, cotangent)
-    held = _copies(primals)
+    held = foreign.copies(primals)
     transpose = kept(_transpose, f)
     return lambda cotangent: transpose(held, cotangent)  # type: ignore[no-any-return]
 
@@ -212,11 +212,6 @@ def kept(transform: Callable[..., Any], f: Callable[..., Any], *options: Any) ->
 @lru_cache(64)
 def _recent(transform: Callable[..., Any], f: Callable[..., Any], *options: Any) -> Callable[..., Any]:
     return transform(f, *options)  # type: ignore[no-any-return]
-
-
-def _copies(tree: Any) -> Any:
-    leaves, spec = state.flatten(tree)
-    return state.unflatten(spec, [foreign.copy(x) for x in leaves])
 
 
 # --- without derivatives ----------------------------------------------------------------------------------------------

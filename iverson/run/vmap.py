@@ -9,7 +9,7 @@ of the For where the result asks for it (`out_axes=None`, lengths).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,8 @@ import numpy as np
 import optree
 
 from iverson.core.build import extents_of
-from iverson.core.rewrite import atoms, blocks, free, type_atoms
-from iverson.core.syntax import I64, Atom, Block, For, Let, Map, Scalar, Var
+from iverson.core.rewrite import dependents, needed
+from iverson.core.syntax import I64, Atom, Block, For, Map, Scalar, Var
 from iverson.lang import runtime, state
 from iverson.lang.dtypes import supported
 from iverson.lang.errors import StagingError, error
@@ -167,30 +167,13 @@ class _Lanes:
 
     def _lift(self, wanted: Sequence[Atom], problem: str) -> None:
         """Move the statements that give these atoms out of the lanes, which may have no part in them."""
-        varying = {self.index}
-        for let in self.lets:
-            if not varying.isdisjoint(_uses(let)):
-                varying.update(let.vars)
+        varying = dependents(self.lets, [self.index])
         if any(a in varying for a in wanted):
             raise error(ValueError, problem)
-        needed = {a for a in wanted if isinstance(a, Var)}
-        moved: list[Let] = []
-        for let in reversed(self.lets):
-            if not needed.isdisjoint(let.vars):
-                needed.update(_uses(let))
-                moved.insert(0, let)
+        moved = needed(self.lets, wanted)
         gone = set(map(id, moved))
         self.lets = [let for let in self.lets if id(let) not in gone]
         builder().splice(Block(tuple(moved), ()))
-
-
-def _uses(let: Let) -> Iterator[Var]:
-    """The variables that a statement uses."""
-    for a in (*atoms(let.op), *(n for v in let.vars for n in type_atoms(v.type))):
-        if isinstance(a, Var):
-            yield a
-    for binders, inner in blocks(let.op):
-        yield from free(inner, binders)
 
 
 def _sorted(kwargs: dict[str, Any]) -> list[Any]:

@@ -259,6 +259,20 @@ def append_log(b, n, x):
 
 
 @case
+def log_of_a_part(b, n, x):
+    """A log of the first elements of an array that others need too."""
+    total = b.scan("add", n, lambda i: b.read(x, i))
+    last = b.o.sub(n, 1)
+    mirrored = b.reduce("add", n, lambda i: b.o.mul(b.read(total, b.o.sub(last, i)), b.read(x, i)))
+
+    def body(log):
+        b.for_(b.o.floordiv(n, 3), lambda i: b.contribute(log, [], b.read(total, i)) or (), [])
+        return ()
+
+    return [mirrored, *b.accumulate([("append", [])], body, [[F64]])]
+
+
+@case
 def log_per_turn(b, n, x):
     """A log that each turn of two loops opens and frees, longer than its first block in some."""
 

@@ -8,7 +8,7 @@ import pytest
 from iverson.core.build import Builder
 from iverson.core.dce import dce
 from iverson.core.evaluate import evaluate
-from iverson.core.syntax import F32, F64, I64, Block, Function, Literal, Scalar
+from iverson.core.syntax import F32, F64, I64, Block, Function, Literal, Scalar, Var
 from iverson.diff.forward import jvp
 from iverson.diff.reverse import gradient, vjp
 from tests.core.generate import random_function
@@ -111,6 +111,46 @@ def test_argmin_carries_the_adjoint_of_its_value() -> None:
     got = evaluate(gradient(program([n, x], body), [1]), [3, np.array([4.0, 1.0, 2.0])]).values
     assert got[0] == 7.0
     np.testing.assert_array_equal(got[1], [0.0, 7.0, 0.0])
+
+
+@pytest.mark.parametrize("best", [1.0, np.nan])
+def test_an_accumulated_argmins_least_index_takes_ties(best: float) -> None:
+    n = size()
+    x = array(n)
+
+    def body(b: Builder) -> object:
+        def contributions(acc: Var) -> tuple[()]:
+            b.for_(n, lambda i: b.contribute(acc, [0], b.read(x, i), b.o.sub(n, i)) or (), [])
+            return ()
+
+        start = [b.full([1], np.inf), b.full([1], 99)]
+        value, at = b.accumulate([("argmin", start)], contributions)
+        return [b.read(value, 0), b.read(at, 0)]
+
+    values = [5, np.array([3.0, best, best, 2.0, best])]
+    f = program([n, x], body)
+    got = evaluate(gradient(f, [1]), values).values
+    np.testing.assert_array_equal(got[:2], [best, 1])
+    np.testing.assert_array_equal(got[2], [0.0, 0.0, 0.0, 0.0, 1.0])
+
+
+@pytest.mark.parametrize("factors", [[1e-200, 1e-120, 2.0], [1e200, 1e-300, 1e300], [1e200, np.inf, 2.0]])
+def test_a_product_out_of_range_keeps_the_digits_of_its_derivative(factors: list[float]) -> None:
+    n = size()
+    x = array(n)
+    whole = program([n, x], lambda b: b.reduce("mul", n, lambda i: b.read(x, i)))
+
+    def in_bins(b: Builder) -> object:
+        def contributions(acc: Var) -> tuple[()]:
+            b.for_(n, lambda i: b.contribute(acc, [b.o.mod(i, 1)], b.read(x, i)) or (), [])
+            return ()
+
+        return b.read(b.accumulate([("mul", [b.full([2], 1.0)])], contributions)[0], 0)
+
+    p, q, r = factors
+    for f in (whole, program([n, x], in_bins)):
+        got = evaluate(gradient(f, [1]), [3, np.array(factors)]).values[1]
+        np.testing.assert_allclose(got, [q * r, p * r, p * q], rtol=1e-15)
 
 
 def test_no_nan_from_the_branch_not_taken() -> None:
