@@ -32,6 +32,7 @@ from iverson.backend import (
     schedule,
     special,
     warning,
+    wraps,
 )
 from iverson.backend.abi import OUT_OF_MEMORY, Layout
 from iverson.backend.context import Unsupported
@@ -145,6 +146,7 @@ def compile(
         residuals.run(program, reassociate)
         schedule.run(program, reassociate)
         relax.lanes(program, reassociate)
+        wraps.run(program)
     memory.run(program)
     interrupt.run(program)
     text, imports = emit(program, symbol=SYMBOL, reassociate=reassociate)

@@ -79,7 +79,11 @@ class Writer:
             Carry(Reg(c.reg.type, c.reg.hint), c.init, c.reg, Reg(c.reg.type, c.reg.hint)) for c in self.loop.carries
         ]
         last = next((i for i in reversed(items) if isinstance(i, Segment)), None)
-        body: list[Stmt] = [ir.Compute(self.base, "mul", (tile, integer(LANES))), *self._fills(), *self._moves(into=True)]
+        body: list[Stmt] = [
+            ir.Compute(self.base, "mul", (tile, integer(LANES))),
+            *self._fills(),
+            *self._moves(into=True),
+        ]
         for item in items:
             body += self._write(item, through if item is last else [])
         body += self._moves(into=False)

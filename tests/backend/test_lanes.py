@@ -148,7 +148,9 @@ def adjoint(b, n, k, d, p, c):
         b.for_(n, point, [])
         return ()
 
-    return b.accumulate([("add", [b.map([n, d], lambda i, q: b.o.mul(0.5, b.read(p, i, q)))]), ("add", [b.zeros([k, d], F64)])], body)
+    return b.accumulate(
+        [("add", [b.map([n, d], lambda i, q: b.o.mul(0.5, b.read(p, i, q)))]), ("add", [b.zeros([k, d], F64)])], body
+    )
 
 
 PROGRAMS = [adjoint, residuals, packed_triangle, nearest, cost, log_sum, triangle, moments]
