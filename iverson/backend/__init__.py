@@ -31,6 +31,7 @@ from iverson.backend import (
     scans,
     schedule,
     special,
+    trees,
     warning,
     wraps,
 )
@@ -146,6 +147,8 @@ def compile(
         residuals.run(program, reassociate)
         schedule.run(program, reassociate)
         relax.lanes(program, reassociate)
+        if reassociate:
+            trees.run(program)
         wraps.run(program)
     memory.run(program)
     interrupt.run(program)

@@ -88,9 +88,9 @@ class _Late:
                 kind = _kind(let.op)
                 if kind is not None and (let.vars[0] not in waiting or let.vars[0] in inside):
                     kind = None
-                terms = _terms(let.vars[0], defs, inside) if kind is not None else []
+                terms = [] if kind is None else _terms(let.vars[0], defs, inside)
                 early = [t for t in terms if t[1] not in waiting]
-                if len(early) > 1:
+                if kind is not None and len(early) > 1:
                     late = [t for t in terms if t[1] in waiting]
                     ordered = [(plus, lookup(a, env)) for plus, a in (*early, *late)]
                     env[let.vars[0]] = _sum(b, ordered) if kind == "add" else _fold(b, kind, ordered)
