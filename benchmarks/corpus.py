@@ -7,7 +7,8 @@ statements  core statements of value and gradient, beside the primal's, before o
 seconds     of the first call of value and gradient: staging, differentiation, optimisation, LLVM
 
 The C library is told to keep freed memory: results are fresh arrays, and faults of their pages (up to 5 us for 4 kB on
-a virtual machine) would be most of what is measured, or none of it, as the heap happens to lie.
+a virtual machine) would be most of what is measured, or none of it, as the heap happens to lie.  BLAS runs on one
+thread: what waiting for others takes is the machine's load, not the gradient's cost.
 
 `--check` exits with status 1 if a program is above a ceiling that it isn't excused from; one that is above by the clock
 is measured a second time.
@@ -186,6 +187,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    if "OPENBLAS_NUM_THREADS" not in os.environ:  # it is read when the library is loaded
+        again = [sys.executable, "-m", "benchmarks.corpus", *sys.argv[1:]]
+        os.execve(sys.executable, again, {**os.environ, "OPENBLAS_NUM_THREADS": "1"})
     with tempfile.TemporaryDirectory() as nowhere:  # what is on disk isn't compiled
         os.environ["XDG_CACHE_HOME"] = nowhere
         keep_memory()

@@ -31,7 +31,9 @@ from iverson.backend import (
     scans,
     schedule,
     special,
+    trees,
     warning,
+    wraps,
 )
 from iverson.backend.abi import OUT_OF_MEMORY, Layout
 from iverson.backend.context import Unsupported
@@ -145,6 +147,9 @@ def compile(
         residuals.run(program, reassociate)
         schedule.run(program, reassociate)
         relax.lanes(program, reassociate)
+        if reassociate:
+            trees.run(program)
+        wraps.run(program)
     memory.run(program)
     interrupt.run(program)
     text, imports = emit(program, symbol=SYMBOL, reassociate=reassociate)

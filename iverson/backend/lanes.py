@@ -12,6 +12,7 @@ from iverson.core.syntax import BOOL, I64, DType, Literal
 
 LANES = 64
 PACKED = 4096  # the longest axis that is packed
+PART = 64  # the longest axis of which a tile takes all elements in and puts them back
 
 Env = Mapping[Reg, Value]
 
@@ -48,6 +49,7 @@ class Writer:
         varying: set[Reg],
         private: set[Buffer],
         rows: Mapping[Buffer, int],
+        parts: Mapping[Buffer, int],
         packed: Mapping[int, list[int]],
         test: Value,
     ) -> None:
@@ -57,9 +59,10 @@ class Writer:
         self.before: list[Stmt] = []
         self.places: dict[Reg, Buffer] = {}  # what lives on the stack, a lane each
         self.spilled: set[Reg] = set()
-        self.rows = rows
+        self.rows, self.parts = rows, parts
+        self.lines = {**rows, **parts}  # arrays of which each lane has its own part, and the axis that tells them apart
         self.wide = {b: self._widened(b, b.extents) for b in private}
-        self.wide |= {b: self._widened(b, _without(b.extents, axis)) for b, axis in rows.items()}
+        self.wide |= {b: self._widened(b, _without(b.extents, axis)) for b, axis in self.lines.items()}
         self.packs: dict[tuple[Buffer, tuple[Value, ...]], Pack] = {}
         self.packed = packed
         self.base = Reg(I64, "base")
@@ -76,16 +79,21 @@ class Writer:
             Carry(Reg(c.reg.type, c.reg.hint), c.init, c.reg, Reg(c.reg.type, c.reg.hint)) for c in self.loop.carries
         ]
         last = next((i for i in reversed(items) if isinstance(i, Segment)), None)
-        body: list[Stmt] = [ir.Compute(self.base, "mul", (tile, integer(LANES))), *self._fills()]
+        body: list[Stmt] = [
+            ir.Compute(self.base, "mul", (tile, integer(LANES))),
+            *self._fills(),
+            *self._moves(into=True),
+        ]
         for item in items:
             body += self._write(item, through if item is last else [])
+        body += self._moves(into=False)
         begin: list[Stmt] = [ir.Compute(rest, "mul", (full, integer(LANES)))]
         remaining = [Carry(c.reg, t.out, c.next, c.out) for c, t in zip(self.loop.carries, through, strict=True)]
         return [
             *self.before,
             For(tile, integer(0), full, body, through, "tile"),
             *(ir.Free(p.buffer) for p in self.packs.values()),
-            *(ir.Free(self.wide[b]) for b in self.rows),
+            *(ir.Free(self.wide[b]) for b in self.lines),
             *begin,
             replace(self.loop, low=rest, carries=remaining),
         ]
@@ -99,10 +107,12 @@ class Writer:
         """How many full tiles there are; none if lanes don't pay."""
         tiles = self.compute("max", self.compute("floordiv", self.loop.high, integer(LANES)), integer(0))
         test = self.test
-        wide = [self.wide[b] for b in self.rows]
+        wide = [self.wide[b] for b in self.lines]
         axes = [p.view.buffer.extents[a] for p in self.packs.values() for a in p.axes]
-        for extent in dict.fromkeys([*axes, *(e for b in wide for e in b.extents[:-1])]):
-            few = self.compute("le", extent, integer(PACKED), dtype=BOOL)
+        limits = [(e, PACKED) for e in [*axes, *(e for b in self.rows for e in self.wide[b].extents[:-1])]]
+        limits += [(e, PART) for b in self.parts for e in self.wide[b].extents[:-1]]
+        for extent, limit in dict.fromkeys(limits):
+            few = self.compute("le", extent, integer(limit), dtype=BOOL)
             test = self.compute("and", test, few, dtype=BOOL)
         full = self.compute("select", test, tiles, integer(0))
         some = self.compute("gt", full, integer(0), dtype=BOOL)
@@ -214,6 +224,20 @@ class Writer:
             code.append(For(lane, integer(0), integer(LANES), nest, [], "any"))
         return code
 
+    def _moves(self, into: bool) -> list[Stmt]:
+        """At the start of a tile: take in its parts of arrays; at the end: put them back."""
+        code: list[Stmt] = []
+        for b, axis in self.parts.items():
+            lane, i, element = Reg(I64, "lane"), Reg(I64, "i"), Reg(b.dtype, "x")
+            index = [Reg(I64, "k") for _ in b.extents[1:]]
+            here, there = View(self.wide[b], (*index, lane)), View(b, (*index[:axis], i, *index[axis:]))
+            source, target = (there, here) if into else (here, there)
+            nest: list[Stmt] = [ir.Compute(i, "add", (self.base, lane)), Load(element, source), Store(target, element)]
+            for k, extent in reversed(list(zip(index, _without(b.extents, axis), strict=True))):
+                nest = [For(k, integer(0), extent, nest, [], "any")]
+            code.append(For(lane, integer(0), integer(LANES), nest, [], "any"))
+        return code
+
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def _write(self, item: Item, through: list[Carry]) -> list[Stmt]:
@@ -304,8 +328,8 @@ class Writer:
             pack = self.packs[view.buffer, view.prefix]
             return View(pack.buffer, (*(view.prefix[a] for a in pack.axes), env[LANE]))
         prefix = tuple(_value(v, env) for v in view.prefix)
-        if view.buffer in self.rows:
-            prefix = _without(prefix, self.rows[view.buffer])
+        if view.buffer in self.lines:
+            prefix = _without(prefix, self.lines[view.buffer])
         if view.buffer in self.wide:
             return View(self.wide[view.buffer], (*prefix, env[LANE]))
         return View(view.buffer, prefix)

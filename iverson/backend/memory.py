@@ -5,7 +5,8 @@
 A buffer leaves a loop if it is allocated and freed in the same turn and its extents are known outside.  Then a turn
 finds in it what an earlier turn left, so this relies on turns writing what they read, which all lowered code does.  Out
 of a branch or a While it moves only if its extents are sane even where it isn't needed: literals, or arguments.  An
-append log that a turn opens and frees is opened before the loop as well: a turn begins with the room that others made.
+append log that a turn opens and frees is opened before the loop as well, out of branches too: a turn begins with the
+room that others made.
 """
 
 from __future__ import annotations
@@ -169,7 +170,8 @@ def _kept_logs(body: list[Stmt], staying: set[Cell]) -> list[Stmt]:
 
 
 def _opened(body: list[Stmt], staying: set[Cell]) -> list[ir.Grow]:
-    """Take the first blocks of the logs that a body opens and frees."""
+    """Take the first blocks of the logs that a body opens and frees, or a branch of it."""
+    branches = [c for s in body if isinstance(s, ir.If) for b in ir.blocks(s) for c in _opened(b, staying)]
     freed = {s.buffer.slot for s in body if isinstance(s, ir.Free)}
     first = [s for s in body if isinstance(s, ir.Grow) and s.capacity is not None]
     taken = {
@@ -186,7 +188,7 @@ def _opened(body: list[Stmt], staying: set[Cell]) -> list[ir.Grow]:
         and not (isinstance(s, ir.Put) and s.cell in taken)
         and not (isinstance(s, ir.Free) and s.buffer.slot in slots)
     ]
-    return found
+    return [*branches, *found]
 
 
 def _by_log(columns: list[ir.Grow]) -> dict[Cell, list[ir.Grow]]:

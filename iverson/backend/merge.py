@@ -10,6 +10,7 @@ Turns of a loop tagged `any` may run in any order.  Two such loops are one if wh
 is touched in equal turns (backend/places.py), and what lies between can go before or behind: checks that the second
 loop relies on go before, which is why a program in which one moved is no longer exact.  The same holds of nests whose
 only loops are perfectly nested.  Loops are merged only if they share an array and are of one kind: all lanes, or none.
+Two recurrences of which neither touches what the other writes are one loop, too: the machine runs their chains at once.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from iverson.backend import loopir as ir
 from iverson.backend.invariance import inner_registers
 from iverson.backend.loopir import Alloc, Buffer, Cell, For, Free, Load, Program, Reg, Stmt, Store, Value
 from iverson.backend.places import Access, Places, accesses
-from iverson.backend.unroll import short, written_out
+from iverson.backend.unroll import reduction, short, written_out
 
 STATEMENTS, BUFFERS = 80, 16  # of a merged loop, at most
+CHAINS = 4  # of each of two recurrences that become one loop
 
 
 def run(program: Program) -> None:
@@ -58,7 +60,7 @@ class _Merger:
         if not (isinstance(one, For) and isinstance(two, For) and _alike(one, two) and self.pays(one, two)):
             return False
         parted = self.parted(one, two, body[first + 1 : second])
-        if parted is None or not self.legal(one, two):
+        if parted is None or not (self.strangers if one.tag == "seq" else self.legal)(one, two):
             return False
         before, behind = parted
         self.moved |= any(isinstance(s, ir.Require | ir.Bound) for s in before)
@@ -81,6 +83,16 @@ class _Merger:
         inside = inner_registers(loop)
         places = [self.places.form(index) for s in accesses([loop]) for index in s.view.prefix]
         return all(self.places.invariant(r, inside) for form in places for r, _ in form.terms if r not in indices)
+
+    def strangers(self, one: For, two: For) -> bool:
+        """Is each of two loops as it is without the other?"""
+        results = {c.out for c in one.carries}
+        return not results.intersection(_all_used(two)) and all(
+            self.places.disjoint(a.view.buffer, b.view.buffer)
+            for a in accesses([one])
+            for b in accesses([two])
+            if _write(a, b)
+        )
 
     def legal(self, one: For, two: For) -> bool:
         """Do they meet only in equal turns, at every depth, and need nothing of each other's carries?"""
@@ -176,7 +188,11 @@ class _Merger:
 
 def _alike(one: For, two: For) -> bool:
     """Do two loops have the same turns and one shape: flat, or nests of alike loops?"""
-    if one.tag != "any" or two.tag != "any" or one.low != two.low or one.high != two.high:
+    if one.tag != two.tag or one.low != two.low or one.high != two.high:
+        return False
+    if one.tag == "seq":
+        return _recurrence(one) and _recurrence(two)
+    if one.tag != "any":
         return False
     mine, yours = _inner(one), _inner(two)
     if mine is None or yours is None:
@@ -187,6 +203,13 @@ def _alike(one: For, two: For) -> bool:
 def _flat(loop: For) -> bool:
     plain = ir.Compute | ir.Combine | Load | Store | ir.If | ir.Get | ir.Put
     return all(isinstance(s, plain) or (isinstance(s, For) and short(s)) for s in ir.walk(loop.body))
+
+
+def _recurrence(loop: For) -> bool:
+    """Is it a chain of a few numbers from turn to turn, which keeps it from running in lanes?"""
+    plain = ir.Compute | ir.Combine | Load | Store
+    chains = [c for c in loop.carries if reduction(loop, c) is None]
+    return 1 <= len(chains) <= len(loop.carries) <= CHAINS and all(isinstance(s, plain) for s in loop.body)
 
 
 def _inner(loop: For) -> For | None:

@@ -117,9 +117,17 @@ def _safe_divisor(code: Code, b: Value) -> Value:
     return code.select((b + 1).compare("ult", 2), 1, b)
 
 
+def _exponent(b: Value) -> int | None:
+    """k where b is the constant 2**k."""
+    power = int(b.text) if b.text.isdecimal() else 0
+    return power.bit_length() - 1 if power > 0 and power & (power - 1) == 0 else None
+
+
 def _floordiv(code: Code, a: Value, b: Value) -> Value:
     if _is_float(a):
         return code.invoke(f"iv_floordiv_{SUFFIX[a.type]}", a.type, a, b)
+    if (k := _exponent(b)) is not None:
+        return a.op("ashr", k)
     d = _safe_divisor(code, b)
     q = a.op("sdiv", d)
     r = a - q * d
@@ -131,6 +139,8 @@ def _floordiv(code: Code, a: Value, b: Value) -> Value:
 def _mod(code: Code, a: Value, b: Value) -> Value:
     if _is_float(a):
         return code.invoke(f"iv_mod_{SUFFIX[a.type]}", a.type, a, b)
+    if (k := _exponent(b)) is not None:
+        return a & ((1 << k) - 1)
     d = _safe_divisor(code, b)
     r = a.op("srem", d)
     return r + code.select(r.compare("ne", 0) & ((r ^ d) < 0), d, 0)

@@ -9,8 +9,9 @@
                                             for i in 64 (n // 64)..n: as before
 
 What varies with i becomes an array of 64 on the stack where it lives longer than one inner loop; what doesn't is
-computed once for all lanes; arrays private to a turn get a last axis of lanes.  Turns of a loop tagged `any` are
-independent but for what they combine, and each lane loop runs in the order of i, so the fission changes no result.
+computed once for all lanes; arrays private to a turn get a last axis of lanes, and so do, for the time of a tile, rows
+x[i] that are updated at strides.  Turns of a loop tagged `any` are independent but for what they combine, and each lane
+loop runs in the order of i, so the fission changes no result.
 
 It pays where an innermost loop is short (a test at run time), or strided, or a recurrence.
 """
@@ -110,10 +111,12 @@ class _Plan:
     rows: dict[Buffer, int] = field(default_factory=dict)  # arrays of which each turn has its own part, and its axis
     definitions: dict[Reg, ir.Compute] = field(default_factory=dict)
     packed: dict[int, list[int]] = field(default_factory=dict)  # load -> its axes that inner loops run over
+    own: dict[Buffer, int] = field(default_factory=dict)  # arrays touched at the loop's index only, and that axis
+    parts: dict[Buffer, int] = field(default_factory=dict)  # those of them that a tile takes in and puts back
 
     def write(self) -> list[Stmt]:
         code, test = self.condition()
-        return [*code, *Writer(self.loop, self.varying, self.private, self.rows, self.packed, test).run()]
+        return [*code, *Writer(self.loop, self.varying, self.private, self.rows, self.parts, self.packed, test).run()]
 
     # --- may it? ------------------------------------------------------------------------------------------------------
 
@@ -138,14 +141,18 @@ class _Plan:
         return uniform and self._stores_apart() and self._carries_last()
 
     def _find_rows(self) -> None:
-        """Arrays written here and nowhere else, read again in the same turn, always at the loop's index."""
-        views = [s.view for s in ir.walk(self.loop.body) if isinstance(s, Load | Store)]
-        stores = [s.view.buffer for s in ir.walk(self.loop.body) if isinstance(s, Store)]
-        loads = {s.view.buffer for s in ir.walk(self.loop.body) if isinstance(s, Load)}
-        for b in loads & self.stored - self.private:
-            prefixes = [v.prefix for v in views if v.buffer is b]
+        """Arrays of which a turn has its own part; of those that are written here and nowhere else, all is known."""
+        accesses = [s for s in ir.walk(self.loop.body) if isinstance(s, Load | Store)]
+        stores = [s.view.buffer for s in accesses if isinstance(s, Store)]
+        loads = {s.view.buffer for s in accesses if isinstance(s, Load)}
+        buffers = {s.view.buffer for s in accesses}
+        for b in self.stored - self.private:
+            prefixes = [s.view.prefix for s in accesses if s.view.buffer is b]
             axes = [a for a in range(len(b.extents)) if all(p[a] is self.loop.index for p in prefixes)]
-            if axes and b.scoped and b.slot is not None and self.writes.get(b) == stores.count(b):
+            if not axes or not b.scoped or b.slot is None or any(o.slot is b.slot for o in buffers - {b}):
+                continue
+            self.own[b] = axes[0]
+            if b in loads and self.writes.get(b) == stores.count(b):
                 self.rows[b] = axes[0]
 
     def _known(self, stmt: Stmt) -> bool:
@@ -192,7 +199,7 @@ class _Plan:
         for stmt in ir.walk(self.loop.body):
             if (
                 isinstance(stmt, Load)
-                and stmt.view.buffer in self.stored - self.private - self.rows.keys()
+                and stmt.view.buffer in self.stored - self.private - self.own.keys()
                 and id(stmt) not in accumulated
             ):
                 return False
@@ -218,9 +225,12 @@ class _Plan:
         accesses = list(_with_loops(self.loop.body, []))
         deepest = max(len(around) for _, around in accesses)
         for stmt, around in accesses:
-            if isinstance(stmt, Store) and len(around) == deepest and not self._smooth(stmt.view, through=True):
+            strided = isinstance(stmt, Load | Store) and not self._smooth(stmt.view, through=isinstance(stmt, Store))
+            if strided and len(around) == deepest and self._takes(stmt.view.buffer):
+                continue
+            if isinstance(stmt, Store) and strided and len(around) == deepest:
                 return False
-            if isinstance(stmt, Load) and around and not self._smooth(stmt.view):
+            if isinstance(stmt, Load) and strided and around:
                 free = [f for f in around if f.index in stmt.view.prefix]
                 if len(free) < len(around) and self._can_pack(stmt.view, free):
                     indices = [f.index for f in free]
@@ -228,6 +238,12 @@ class _Plan:
                 elif len(around) == deepest:
                     return False
         return any(map(self._innermost, self.innermost()))
+
+    def _takes(self, buffer: Buffer) -> bool:
+        """Take a tile's part of an array in, if it may be."""
+        if buffer in self.own and buffer not in self.rows and len(buffer.extents) <= 3:
+            self.parts[buffer] = self.own[buffer]
+        return buffer in self.parts
 
     def _temporaries(self) -> list[Reg]:
         return [c.reg for f in _loops(self.loop.body) for c in f.carries]

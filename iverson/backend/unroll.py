@@ -24,6 +24,14 @@ def short(loop: For) -> bool:
     return int(high.value) - int(low.value) <= TURNS
 
 
+def reduction(loop: For, carry: ir.Carry) -> ir.Combine | None:
+    """The statement by which a carry takes in a turn's term, if nothing else sees it and the order is free."""
+    made = [s for s in loop.body if isinstance(s, ir.Combine) and s.out is carry.next and s.free]
+    seen = [v for s in loop.body for v in ir.used(s) if v is carry.reg or v is carry.next]
+    others = [c for c in loop.carries if c is not carry and c.next in (carry.reg, carry.next)]
+    return made[0] if made and seen == [carry.reg] and not others else None
+
+
 def written_out(body: Iterable[Stmt], outs: Sequence[Value] = ()) -> tuple[list[Stmt], list[Value]]:
     """Statements with the turns of their short loops one after the other, and what has become of some values."""
     out: list[Stmt] = []

@@ -1,12 +1,14 @@
-"""late: a sum in a sequential loop adds last what the turn before has made.
+"""late: a sum, minimum or maximum in a sequential loop takes last what the turn before has made.
 
     a + (l + b) - c   ->   ((a + b) - c) + l           l depends on the turn before, a, b and c don't
+    min(min(a, l), b) ->   min(min(a, b), l)
 
 A turn can't begin before the one before it has ended, but for what doesn't depend on it: the chain from turn to turn
 should hold as few operations as possible.  What depends on the turn before: scalar carries that change, and elements of
 a carried array at the place that the turn before updated (its index with i - 1 for i is the one read).
 
-Invariant: the count is the same; floating-point sums are reassociated, always in the same way.
+Invariant: the count is the same; floating-point sums are reassociated, always in the same way.  Sums of integers stay
+as they are: LLVM reassociates them itself.
 """
 
 from __future__ import annotations
@@ -74,22 +76,24 @@ class _Late:
         inside: set[Atom] = {
             a
             for v, d in defs.items()
-            if v in waiting and _is_sum(d)
+            if v in waiting and (kind := _kind(d)) is not None
             for a in d.args
-            if a in waiting and self.uses[a] == 1 and isinstance(a, Var) and _is_sum(defs.get(a))
+            if a in waiting and self.uses[a] == 1 and isinstance(a, Var) and _kind(defs.get(a)) == kind
         }
         b = Builder()
         env: dict[Var, Atom] = {}
         with b.scope() as lets:
             for let in body:
                 b.site = let.site
-                root = _is_sum(let.op) and let.vars[0] in waiting and let.vars[0] not in inside
-                terms = _terms(let.vars[0], defs, inside) if root else []
+                kind = _kind(let.op)
+                if kind is not None and (let.vars[0] not in waiting or let.vars[0] in inside):
+                    kind = None
+                terms = [] if kind is None else _terms(let.vars[0], defs, inside)
                 early = [t for t in terms if t[1] not in waiting]
-                if len(early) > 1:
+                if kind is not None and len(early) > 1:
                     late = [t for t in terms if t[1] in waiting]
                     ordered = [(plus, lookup(a, env)) for plus, a in (*early, *late)]
-                    env[let.vars[0]] = _sum(b, ordered)
+                    env[let.vars[0]] = _sum(b, ordered) if kind == "add" else _fold(b, kind, ordered)
                 else:
                     b.let(Let(let.vars, map_op(let.op, lambda a: lookup(a, env), _renamed(env)), let.site))
         return Block(tuple(lets), tuple(lookup(a, env) for a in body.outs))
@@ -97,9 +101,7 @@ class _Late:
     def waiting(self, op: Loop, body: Block) -> set[Atom]:
         """The scalars of a turn that can't be computed before the turn before has ended."""
         found: set[Atom] = {
-            c
-            for c, out in zip(op.carry, body.outs, strict=False)
-            if not isinstance(c.type, Array) and out is not c and dtype_of(c).is_float
+            c for c, out in zip(op.carry, body.outs, strict=False) if not isinstance(c.type, Array) and out is not c
         }
         updated = [place for let in body if (place := _place(let.op)) is not None]
         for let in body:
@@ -133,16 +135,21 @@ def _reads(op: Op, found: set[Atom]) -> bool:
     return not isinstance(op, Prim | Read) and any(v in found for v in free(Block((Let((), op),), ())))
 
 
-def _is_sum(op: Op | None) -> bool:
-    return isinstance(op, Prim) and op.name in ("add", "sub") and dtype_of(op.args[0]).is_float
+def _kind(op: Op | None) -> str | None:
+    """The monoid of which an op is one step."""
+    if not isinstance(op, Prim) or op.name not in ("add", "sub", "min", "max"):
+        return None
+    if op.name in ("min", "max"):
+        return op.name
+    return "add" if dtype_of(op.args[0]).is_float else None
 
 
 def _terms(v: Atom, defs: dict[Var, Prim], inside: set[Atom], plus: bool = True) -> list[Term]:
-    """The terms of the sum that v is."""
+    """The terms of the sum, minimum or maximum that v is."""
     assert isinstance(v, Var)
     found: list[Term] = []
     for k, a in enumerate(defs[v].args):
-        sign = plus if k == 0 or defs[v].name == "add" else not plus
+        sign = plus if k == 0 or defs[v].name != "sub" else not plus
         found += _terms(a, defs, inside, sign) if a in inside else [(sign, a)]
     return found
 
@@ -155,6 +162,14 @@ def _sum(b: Builder, terms: list[Term]) -> Atom:
     total = terms[first][1]
     for plus, a in (*terms[:first], *terms[first + 1 :]):
         total = b.prim("add" if plus else "sub", total, a)
+    return total
+
+
+def _fold(b: Builder, kind: str, terms: list[Term]) -> Atom:
+    """The least or largest of the terms, taken in order."""
+    (_, total), *rest = terms
+    for _, a in rest:
+        total = b.prim(kind, total, a)
     return total
 
 

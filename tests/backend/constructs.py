@@ -292,6 +292,26 @@ def log_per_turn(b, n, x):
 
 
 @case
+def log_in_a_branch(b, n, x):
+    """A log that some turns open and free, in a branch of a branch, and one beside it."""
+
+    def kept(i, count):
+        def body(log):
+            again = lambda v, k: b.contribute(log, [], v) or [b.o.mul(v, 0.5), b.o.add(k, 1)]  # noqa: E731
+            return b.while_([b.read(x, i), 0], lambda v, k: b.o.lt(k, count), again)
+
+        length, log, last, _ = b.accumulate([("append", [])], body, [[F64]])
+        return b.o.add(last, b.reduce("add", length, lambda k: b.read(log, k)))
+
+    def lane(i, s):
+        v = b.read(x, i)
+        inner = lambda: b.if_(b.o.lt(i, 7), lambda: kept(i, b.o.mul(i, 20)), lambda: kept(i, 3))[0]  # noqa: E731
+        return b.o.add(s, b.if_(b.o.gt(v, 0.0), inner, lambda: v)[0])
+
+    return b.loop(n, [0.0], lane)
+
+
+@case
 def log_filled(b, n, x):
     """A For that appends one record a turn, beside what it maps; several such Fors, of two indices and of none."""
 

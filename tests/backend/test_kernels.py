@@ -121,6 +121,7 @@ def test_no_turns_no_error() -> None:
         "leapfrog",
         "append_log",
         "log_per_turn",
+        "log_in_a_branch",
         "log_filled",
         "matrix_operator",
         "branch_in_a_loop",
@@ -144,6 +145,12 @@ def test_out_of_memory_anywhere(name: str) -> None:
             assert not native.LIVE
     finally:
         native.FAIL_AFTER[0] = None
+
+
+def test_logs_of_branches_are_opened_before_the_loop() -> None:
+    lines = backend.compile(CASES["log_in_a_branch"]()[0]).loops.splitlines()
+    opened = [k for k, line in enumerate(lines) if "grow" in line and "[ ->" in line]
+    assert len(opened) == 2 and max(opened) < next(k for k, line in enumerate(lines) if line.startswith("  for"))
 
 
 def test_absurd_size() -> None:

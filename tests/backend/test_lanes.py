@@ -125,7 +125,35 @@ def residuals(b, n, k, d, p, c):
     return b.for_(n, point, [Map(), Reduce("add")])
 
 
-PROGRAMS = [residuals, packed_triangle, nearest, cost, log_sum, triangle, moments]
+def adjoint(b, n, k, d, p, c):
+    """The adjoint of all distances: contributions to rows of the turn's own, at strides, and to rows of all turns."""
+
+    def body(mine, theirs):
+        def point(i):
+            def centre(j):
+                weight = b.o.exp(b.o.neg(distance(b, d, p, c, i, j)))
+
+                def coordinate(q):
+                    v = b.o.mul(weight, b.o.sub(b.read(p, i, q), b.read(c, j, q)))
+                    b.contribute(mine, [i, q], v)
+                    b.contribute(theirs, [j, q], b.o.neg(v))
+                    return ()
+
+                b.for_(d, coordinate, [])
+                return ()
+
+            b.for_(k, centre, [])
+            return ()
+
+        b.for_(n, point, [])
+        return ()
+
+    return b.accumulate(
+        [("add", [b.map([n, d], lambda i, q: b.o.mul(0.5, b.read(p, i, q)))]), ("add", [b.zeros([k, d], F64)])], body
+    )
+
+
+PROGRAMS = [adjoint, residuals, packed_triangle, nearest, cost, log_sum, triangle, moments]
 
 
 @pytest.mark.parametrize("make", PROGRAMS)

@@ -248,3 +248,35 @@ def test_places() -> None:
     assert places.apart(view(behind), view(up)) and not places.apart(view(behind), view(k))
     assert places.apart(view(up), view(k)) and places.same(view(last), view(last))
     assert not places.apart(view(last), view(mirrored)) and not places.apart(view(i), view(k))
+
+
+def two_recurrences(x, y):
+    a, b = np.zeros(len(x)), np.zeros(len(x))
+    up, down = 1.0, 0.5
+    for i in range(len(x)):
+        up = up * x[i] + 0.25
+        a[i] = up
+    for i in range(len(x)):
+        down = 0.5 * down + x[len(x) - 1 - i]
+        b[i] = down
+    return a, b
+
+
+def one_after_the_other(x, y):
+    a, b = np.zeros(len(x)), np.zeros(len(x))
+    up, down = 1.0, 0.5
+    for i in range(len(x)):
+        up = up * x[i] + 0.25
+        a[i] = up
+    for i in range(len(x)):
+        down = 0.5 * down + a[len(x) - 1 - i]
+        b[i] = down
+    return a, b
+
+
+@pytest.mark.parametrize(("f", "loops"), [(two_recurrences, 1), (one_after_the_other, 2)])
+def test_recurrences(f: Callable[..., Any], loops: int) -> None:
+    shown = iv.show(f, stage="loops")(X, Y).splitlines()
+    assert sum(" seq; " in line for line in shown) == loops
+    for got, want in zip(iv.jit(f)(X, Y), f(X, Y), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-14)

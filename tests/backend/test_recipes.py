@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+import iverson as iv
 from iverson.backend import cpu
 from iverson.core.prims import DOMAINS, TABLE
 from iverson.core.syntax import F32, F64, DType
@@ -95,6 +96,17 @@ def test_divisors_that_would_trap() -> None:
     a, b = np.array([least, least, 5, 0]), np.array([-1, 0, 0, 0])
     assert loop("floordiv", DType.I64)(a, b)[0] == least
     assert loop("mod", DType.I64)(a, b)[0] == 0
+
+
+@pytest.mark.parametrize("divisor", [1, 2, 8, 12, 1 << 30, 1 << 62, -1, -4])
+def test_constant_divisors(divisor: int) -> None:
+    a = samples(DType.I64)
+
+    def both(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return x // divisor, x % divisor
+
+    for got, want in zip(iv.jit(both)(a), both(a), strict=True):
+        np.testing.assert_array_equal(got, want)
 
 
 def test_fast_math_flags_stay_on_the_operation() -> None:

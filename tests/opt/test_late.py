@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from iverson.core.build import Builder
 from iverson.core.check import check
 from iverson.core.evaluate import evaluate
 from iverson.core.show import show
-from iverson.core.syntax import F64, I64, Array, Atom, Function, Scalar, Var
+from iverson.core.syntax import F64, I64, Array, Atom, DType, Function, Scalar, Var
 from iverson.opt import late
 
 
@@ -45,3 +46,24 @@ def test_the_element_before_is_added_last() -> None:
 
 def test_other_elements_stay_where_they_are() -> None:
     assert show(late.run(sweep(1))) == show(sweep(1))
+
+
+@pytest.mark.parametrize(("dtype", "name"), [(I64, "min"), (F64, "max")])
+def test_the_least_of_several_takes_the_element_before_last(dtype: DType, name: str) -> None:
+    b = Builder()
+    n = Var(Scalar(I64), "n")
+    x, y = Var(Array(dtype, (n,)), "x"), Var(Array(dtype, (n,)), "y")
+
+    def turn(i: Atom, a: Atom) -> Atom:
+        j = b.o.add(i, 1)
+        before = b.prim(name, b.read(a, i), b.read(y, i))
+        return b.set(a, [j], b.prim(name, before, b.read(a, j)))
+
+    f = b.function([n, x, y], b.loop(b.o.sub(n, 1), [x], turn))
+    after = late.run(f)
+    check(after)
+    args = [6, *np.random.default_rng(1).integers(-9, 9, size=(2, 6)).astype(dtype.value)]
+    np.testing.assert_array_equal(evaluate(f, args).values[0], evaluate(after, args).values[0])
+    lines = [line.strip() for line in show(after).splitlines()]
+    (read,) = [line.split(" = ")[0] for line in lines if line.endswith(("= x1[i!]", "= x1[i]"))]
+    assert [line for line in lines if f"= {name} " in line][-1].endswith(read)
