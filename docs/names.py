@@ -23,6 +23,7 @@ MODULES: list[tuple[str, ModuleType]] = [
     ("np", np),
     ("np.linalg", np.linalg),
     ("np.fft", np.fft),
+    ("np.lib.stride_tricks", np.lib.stride_tricks),
     ("scipy.linalg", scipy.linalg),
     ("scipy.fft", scipy.fft),
     ("scipy.signal", scipy.signal),

@@ -105,8 +105,28 @@ def _opaque(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
     """Something that can only be called; what it does with staged values decides."""
     try:
         return function(*args, **kwargs)
-    except StagingError as e:
-        if isinstance(function, BuiltinFunctionType | type) or not hasattr(function, "__code__"):
-            name = getattr(function, "__qualname__", repr(function))
-            e.add_note(f"in {name}, which is not Python source that can be staged")
+    except Exception as e:
+        if isinstance(e, StagingError) or not isinstance(function, BuiltinFunctionType | type):
+            e.add_note(_instead(function))
         raise
+
+
+# what there is for a library that isn't staged
+_INSTEAD = {
+    "scipy.optimize": "iv.minimize, iv.root and iv.fixed_point are; or call it outside, with iv.grad(f)",
+    "scipy.integrate": "a loop over the steps is",
+    "scipy.stats": "log-densities of NumPy and scipy.special (ndtr, log_ndtr, gammaln, betaln, xlogy, ...) are",
+    "scipy.spatial": "distances by broadcasting or loops are",
+    "scipy.ndimage": "slices and loops over the elements are, and scipy.signal.convolve",
+    "scipy.interpolate": "np.interp and np.searchsorted are",
+    "scipy.sparse": "loops over its arrays data, indices and indptr are, and iv.segment_sum",
+}
+
+
+def _instead(function: Callable[..., Any]) -> str:
+    """That a function isn't staged, and what is."""
+    owner = getattr(function, "__self__", None)
+    module = getattr(function, "__module__", None) or getattr(type(owner), "__module__", "")
+    name = getattr(function, "__qualname__", repr(function))
+    hint = next((f": {text}" for prefix, text in _INSTEAD.items() if module.startswith(prefix)), "")
+    return f"in {name}{f' of {module}' * bool(module)}, which isn't staged{hint}"

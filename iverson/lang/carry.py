@@ -296,8 +296,8 @@ class State:
         if isinstance(new, Arr):
             return self._fit_shape(leaf, new, name)
         x = as_kind(new, leaf.kind)
-        low, assumed = low_of(constant(new)), leaf.holder.low
-        if assumed is not None and (low is None or low < assumed):
+        assumed = leaf.holder.low  # of an integer
+        if assumed is not None and ((low := low_of(constant(new))) is None or low < assumed):
             self.memory["low", path] = True
             return True
         leaf.nexts = [x.atom] if x.im is None else [x.atom, x.im]

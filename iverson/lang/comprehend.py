@@ -16,7 +16,7 @@ from iverson.lang.branch import Branch, conditional, either, merged
 from iverson.lang.dtypes import BOOL_, INT64, Kind, core_dtype, promote
 from iverson.lang.errors import error
 from iverson.lang.indexing import contribute
-from iverson.lang.iterate import Steps, steps
+from iverson.lang.iterate import Steps, range_, steps
 from iverson.lang.lists import ListArr, TreeList, is_structure, of_levels
 from iverson.lang.loops import must_unroll
 from iverson.lang.num import Num, as_bool, as_kind, cast, constant, integer, is_scalar, kind_of, known, truth
@@ -27,7 +27,7 @@ from iverson.lang.signals import NEVER, Return
 from iverson.lang.staging import Each as EachScope
 from iverson.lang.staging import builder, current
 from iverson.lang.state import Snapshot, flatten
-from iverson.lang.values import Arr, full, generate, in_parallel, lift, materialise, owned
+from iverson.lang.values import Arr, full, generate, in_parallel, lift, materialise, owned, stack
 
 
 class NotNumeric(TypeError):
@@ -98,6 +98,19 @@ def listcomp(each: Each) -> Any:
             raise
     each.steps = None  # functions, say: a Python list of them
     return _static(each)
+
+
+def repeated(items: list[Any], n: Num) -> Any:
+    """items * n, n known when the program runs: [e for _ in range(n)], where items is [e]."""
+    if not items or not all(map(is_scalar, items)):
+        raise error(
+            TypeError,
+            "a list is repeated as often as is only known when the program runs: its elements must be numbers; of "
+            "lists and arrays write a comprehension, [... for _ in range(n)], which makes a new one each time",
+        )
+    if len(items) > 1:
+        return of_levels(stack(items), 1) * n
+    return listcomp(Each(range_(n), lambda _: items[0]))
 
 
 def _static(each: Each) -> list[Any]:

@@ -13,8 +13,9 @@ import numpy as np
 
 from iverson.lang.errors import error
 from iverson.lang.iterate import Steps
+from iverson.lang.num import kind_of
 from iverson.lang.state import is_record, unflatten
-from iverson.lang.values import Arr
+from iverson.lang.values import Arr, lift
 
 
 class ListArr(Arr):
@@ -48,7 +49,20 @@ class ListArr(Arr):
     def __setitem__(self, index: Any, value: Any) -> None:
         if isinstance(index, slice):
             raise error(TypeError, "a slice of a comprehension can't be assigned: it is an array of fixed length")
+        given = _dtype(value)
+        if self.levels == self.ndim and not np.can_cast(given, self.dtype, "same_kind"):
+            raise error(
+                TypeError,
+                f"a number of type {given} is put into a list of {self.dtype}: in a staged program such a list is an "
+                "array, with elements of one type; make it of the other type from the start (of 0.0 instead of 0, say)",
+            )
         super().__setitem__(index, value)
+
+    def updates(self, name: str, operand: Any) -> bool:
+        """Whether self[i] op= operand is an update of the array: an element is no list and keeps its dtype."""
+        if self.levels > 1 or self.ndim > 1:
+            return self.levels == 1
+        return name in ("add", "sub", "mul") and np.can_cast(_dtype(operand), self.dtype, "same_kind")
 
     def __getattr__(self, name: str) -> Any:
         if name in _REFUSED:
@@ -69,6 +83,11 @@ class ListArr(Arr):
 
 
 _REFUSED = ("append", "extend", "insert", "pop", "remove", "clear", "reverse", "sort", "index", "count")
+
+
+def _dtype(value: Any) -> np.dtype[Any]:
+    x = lift(value)
+    return x.dtype if isinstance(x, Arr) else kind_of(x).dtype
 
 
 def of_levels(a: Arr, levels: int) -> Arr:

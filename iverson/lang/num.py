@@ -167,7 +167,9 @@ class Num(Arithmetic):
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise error(
-            TypeError, "a number of the staged program is passed to a function that needs a NumPy array with contents"
+            TypeError,
+            "a number of the staged program is passed to code that isn't staged and needs its value (docs/names.md "
+            "lists the functions of NumPy and SciPy that are staged)",
         )
 
     def __repr__(self) -> str:
@@ -184,6 +186,10 @@ class Num(Arithmetic):
     # --- operators ----------------------------------------------------------------------------------------------------
 
     def operate(self, function: np.ufunc, *operands: Any) -> Any:
+        if function is np.multiply and any(isinstance(x, list) for x in operands):
+            from iverson.lang.comprehend import repeated
+
+            return repeated(*(operands if isinstance(operands[0], list) else operands[::-1]))
         return ufunc(function, *operands) if all(map(is_scalar, operands)) else NotImplemented
 
     def __round__(self, digits: Any = None) -> Any:

@@ -10,8 +10,8 @@ import numpy as np
 from iverson.lang import shapes
 from iverson.lang.assumptions import is_one, may_stretch
 from iverson.lang.errors import error
-from iverson.lang.num import Num, is_scalar
-from iverson.lang.numpy_support import normal_axes, sequence, static_int
+from iverson.lang.num import Num, is_scalar, known
+from iverson.lang.numpy_support import new_shape, normal_axes, require, sequence, static_int
 from iverson.lang.shapes import Extent, Shape, axis_of, extent, shape_of
 from iverson.lang.table import implements
 from iverson.lang.values import Arr, copy, lift, lift_array
@@ -259,6 +259,38 @@ def broadcast_arrays(*args: Any, subok: bool = False) -> Any:
 @implements(np.broadcast_shapes)
 def broadcast_shapes(*args: Any) -> Shape:
     return shapes.broadcast([shape_of(s) for s in args])
+
+
+@implements(np.lib.stride_tricks.sliding_window_view)
+def sliding_window_view(
+    x: Any, window_shape: Any, axis: Any = None, *, subok: bool = False, writeable: bool = False
+) -> Any:
+    array = lift_array(x)
+    widths = new_shape(window_shape)
+    given = range(array.ndim) if axis is None else axis if isinstance(axis, tuple | list) else (axis,)
+    axes = tuple(axis_of(known(k), array.ndim) for k in given)
+    if len(widths) != len(axes):
+        raise error(
+            ValueError,
+            "sliding_window_view needs a length of the window for each axis: "
+            f"there are {len(widths)}, and {len(axes)} axes",
+        )
+    if writeable:
+        raise error(NotImplementedError, "sliding_window_view with writeable=True: write the elements of the array")
+    lengths = list(array.shape)
+    for k, width in zip(axes, widths, strict=True):
+        require(width <= lengths[k], "window shape cannot be larger than input array shape")
+        lengths[k] = extent(lengths[k] - width + 1)
+
+    def at(index: tuple[Any, ...]) -> tuple[Any, ...]:
+        place = list(index[: array.ndim])
+        for k, offset in zip(axes, index[array.ndim :], strict=True):
+            place[k] = place[k] + offset
+        return tuple(place)
+
+    view = array.view((*lengths, *widths), at)
+    view.readonly = view.readonly or "windows overlap, and are read-only: write the elements of the array"
+    return view
 
 
 # --- splitting --------------------------------------------------------------------------------------------------------

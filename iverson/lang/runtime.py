@@ -17,6 +17,7 @@ from iverson.lang.calls import call, load
 from iverson.lang.comprehend import Each, Generator, Where, dictcomp, listcomp, setcomp
 from iverson.lang.errors import error
 from iverson.lang.iterate import Steps
+from iverson.lang.lists import ListArr
 from iverson.lang.loops import for_, then, while_
 from iverson.lang.num import Num, is_scalar, known
 from iverson.lang.raising import assert_, raise_, warn
@@ -91,14 +92,37 @@ def _choose(x: Any, index: Num) -> Any:
     )
 
 
+class _ListPlace:
+    """What x[index] = value is done to, x being a Python list: the index may be a number of the program."""
+
+    def __init__(self, items: list[Any]) -> None:
+        self.items = items
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        index = known(index)
+        if isinstance(index, Num) and self.items and all(map(is_scalar, [*self.items, value])):
+            updated = stack([*self.items, value])[:-1]
+            updated[index] = value
+            self.items[:] = updated
+        elif isinstance(index, Num):
+            _choose(self.items, index)  # raises
+        else:
+            self.items[index] = value
+
+
+def place(x: Any) -> Any:
+    """What an element is assigned to."""
+    return _ListPlace(x) if type(x) is list else x
+
+
 def augitem(name: str, x: Any, index: Any, operand: Any) -> None:
     """x[index] op= operand"""
     if isinstance(x, np.ndarray):
         x = load(x)
-    if isinstance(x, Arr):
+    if isinstance(x, Arr) and (not isinstance(x, ListArr) or x.updates(name, operand)):
         indexing.update(AUGMENTED[name], x, index, operand)
     else:
-        x[index] = augmented(name, getitem(x, index), operand)
+        place(x)[index] = augmented(name, getitem(x, index), operand)
 
 
 def augmented(name: str, x: Any, operand: Any) -> Any:
@@ -161,6 +185,7 @@ __all__ = [
     "no_try",
     "not_",
     "or_",
+    "place",
     "raise_",
     "setcomp",
     "slice",

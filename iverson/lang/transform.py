@@ -11,6 +11,7 @@
     sum(e for t in s)    ->     _iv.call(sum, _iv.generator(_iv.Each(...)))
     f(x)                 ->     _iv.call(f, x)
     x[i]; x[i] += e      ->     _iv.getitem(x, i); _iv.augitem("add", x, i, e)
+    x[i] = e             ->     _iv.place(x)[i] = e
 
 Blocks become functions over the same variables (`nonlocal`), called suites.  A suite that ends by `return`, `break` or
 `continue` returns a signal (`_iv.Return(value)`, `_iv.BREAK`, `_iv.CONTINUE`), and a statement that may end its block
@@ -393,6 +394,8 @@ class _Rewriter(ast.NodeTransformer):
         e.value = self.visit(e.value)
         if not isinstance(e.ctx, ast.Load):
             e.slice = self.visit(e.slice)
+            if isinstance(e.ctx, ast.Store):
+                e.value = _at(_iv("place", e.value), e.value)
             return e
         return _at(_iv("getitem", e.value, self.index(e.slice)), e)
 

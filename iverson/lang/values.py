@@ -184,6 +184,9 @@ class Arr(InPlace):
 
     def read(self, index: Index, safe: bool = True) -> Num:
         """One element; `safe` if the indices are known to be inside the view."""
+        from iverson.lang.limits import inside
+
+        safe = safe or inside(self, index)
         return self.source.read(self.at(tuple(index)), safe)
 
     def view(self, shape: Shape, at: Callable[[tuple[Any, ...]], tuple[Any, ...]], prefix: Any = None) -> Arr:
@@ -293,7 +296,11 @@ class Arr(InPlace):
         return apply_function(function, args, kwargs)
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        raise error(TypeError, "an array of the staged program is passed to a function that needs one with contents")
+        raise error(
+            TypeError,
+            "an array of the staged program is passed to code that isn't staged and needs its contents (docs/names.md "
+            "lists the functions of NumPy and SciPy that are staged)",
+        )
 
     def __bool__(self) -> bool:
         return bool(self.staged_truth())

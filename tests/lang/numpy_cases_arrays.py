@@ -176,6 +176,16 @@ case(
 )
 case(np.diagonal, "m r", lambda x: np.diagonal(x, 6), lambda x: np.diagonal(x, -6), lambda x: np.diagonal(x, 9))
 case(np.linalg.diagonal, "q", lambda x: np.linalg.diagonal(x, offset=1))
+_windows = np.lib.stride_tricks.sliding_window_view
+case(_windows, "v o", lambda x: _windows(x, 1), lambda x: _windows(x, (1,)), lambda x: _windows(x, x.shape))
+case(
+    _windows,
+    "m q r t",
+    lambda x: _windows(x, 2, axis=-1),
+    lambda x: _windows(x, (2, 3), axis=(1, 0)),
+    lambda x: _windows(x, (2, 1), axis=(1, 1)),
+    lambda x: _windows(x, x.shape),
+)
 case(np.broadcast_to, "v o x", lambda x: np.broadcast_to(x, (3, 7)), lambda x: np.broadcast_to(x, (7,)) + 1)
 case(np.broadcast_arrays, "v,o", lambda x, y: np.broadcast_arrays(x, y))
 case(np.broadcast_arrays, "m,v", lambda x, y: np.broadcast_arrays(x, y, 1.0))

@@ -248,3 +248,42 @@ def expand_beyond_the_dimensions(x):
 @mistake((IndexError, ValueError), r"axis 2|2.*dimension", lambda: (matrix(),))
 def sum_over_an_axis_that_is_not_there(a):
     return a.sum(axis=2)  # <-- here
+
+
+@mistake(IndexError, r"5.*size 5", lambda: (vector(6), 5), good=lambda: (vector(6), 4))
+def read_beyond_a_view_but_inside_its_array(x, i):
+    return x[:-1][i]  # <-- here
+
+
+@mistake(IndexError, r"-4.*size 3", lambda: (vector(), -4), good=lambda: (vector(), -3))
+def read_before_a_view_with_steps(x, i):
+    return x[::2][i]  # <-- here
+
+
+@mistake(IndexError, r"4.*axis 0.*size 4", lambda: (matrix(6, 6), 4), good=lambda: (matrix(6, 6), 3))
+def row_of_the_inner_matrix(a, i):
+    inner = a[1:-1, 1:-1].T
+    return inner[i, 0]  # <-- here
+
+
+@mistake(IndexError, r"3.*axis 1.*size 3", lambda: (vector(6), 3), good=lambda: (vector(6), 2))
+def column_of_a_reshaped_vector(x, i):
+    x.reshape(2, 3)[0, i] = 1.0  # <-- here
+
+
+@mistake(IndexError, r"4.*size 4", lambda: (vector(6), 4), good=lambda: (vector(6), 3))
+def write_beyond_a_view(x, i):
+    inner = x[1:-1]
+    inner[i] += 1.0  # <-- here
+
+
+@mistake(
+    IndexError, r"4.*size 3", lambda: (vector(), np.array([0, 1, 4])), good=lambda: (vector(), np.array([0, 1, 2]))
+)
+def gather_beyond_a_view(x, k):
+    return x[:3][k]  # <-- here
+
+
+@mistake(IndexError, r"3.*size 3", lambda: (vector(), np.array([0, 3])), good=lambda: (vector(), np.array([0, 2])))
+def scatter_beyond_a_view(x, k):
+    np.add.at(x[:3], k, 1.0)  # <-- here

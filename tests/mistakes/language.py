@@ -233,3 +233,49 @@ def itertools_over_an_array(x):
     import itertools
 
     return list(itertools.accumulate(x))[-1]  # <-- here
+
+
+@unsupported(r"float64.*int64.*0\.0", lambda: (vector(),))
+def float_put_into_a_list_of_integers(x):
+    counts = [0 for _ in range(len(x))]
+    counts[0] = 0.5  # <-- here
+    return counts[0] + x[0]
+
+
+@unsupported(r"float64.*int64.*0\.0", lambda: (vector(),))
+def integers_of_a_list_divided(x):
+    counts = [1] * len(x)
+    counts[0] /= 2  # <-- here
+    return counts[0] + x[0]
+
+
+@unsupported(r"int64.*bool", lambda: (vector(),))
+def number_added_to_a_list_of_bools(x):
+    seen = [False] * len(x)
+    seen[1] += 2  # <-- here
+    return seen[1] + x[0]
+
+
+@unsupported(r"comprehension", lambda: (vector(),))
+def list_of_one_row_many_times(x):
+    rows = [[0.0] * len(x)] * len(x)  # <-- here
+    rows[0][0] = 1.0
+    return rows[1][0]
+
+
+@unsupported(r"list", lambda: (vector(),))
+def list_in_a_list_lengthened(x):
+    rows = [[0.0] * len(x) for _ in range(len(x))]
+    rows[0] += [1.0]  # <-- here
+    return rows[0][0]
+
+
+@mistake(ValueError, r"read-only", lambda: (vector(),))
+def sliding_windows_written(x):
+    windows = np.lib.stride_tricks.sliding_window_view(x, 2)
+    windows[0, 0] = 1.0  # <-- here
+
+
+@mistake(ValueError, r"larger", lambda: (vector(4), 5), good=lambda: (vector(6), 5))
+def windows_longer_than_the_array(x, n):
+    return np.lib.stride_tricks.sliding_window_view(x, n).sum()  # <-- here

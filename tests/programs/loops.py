@@ -296,3 +296,32 @@ def value_after_the_loop(x, y):
     for i in range(len(x)):
         last = x[i] * y[i] + 0.1 * last
     return last, i
+
+
+@program(
+    args=lambda n, rng: (rng.normal(size=n), rng.normal(size=n + 2)),
+    wrt=(0, 1),
+    sizes=(1, 2, 6),
+    tags="loop recurrence update nan",
+)
+def warping_by_lists(x, y):
+    before = [np.inf] * (len(y) + 1)
+    before[0] = 0
+    for i in range(len(x)):
+        row = [np.inf] * (len(y) + 1)
+        for j in range(len(y)):
+            row[j + 1] = abs(x[i] - y[j]) + min(before[j], before[j + 1], row[j])
+        before = row
+    return before[-1]
+
+
+@program(args=lambda n, rng: (rng.normal(size=n), rng.integers(0, 3, size=n)), wrt=(0,), tags="loop update set")
+def lists_of_a_repeated_number(x, bins):
+    n = len(x)
+    sums, seen, ends = [0.0] * n, [False] * n, n * [1.0, -1.0]
+    for i in range(n):
+        k = bins[i] % n
+        sums[k] += x[i] * ends[i]
+        sums[k] /= 2.0
+        seen[k] = True
+    return sum(s * s for s, p in zip(sums, seen) if p) + len(ends)

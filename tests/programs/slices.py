@@ -193,3 +193,18 @@ def patches_of_an_image(image, kernel):
     (h, w), k = image.shape, len(kernel)
     patches = np.array([[image[i : i + k, j : j + k] for j in range(w - k + 1)] for i in range(h - k + 1)])
     return [[np.sum(p * kernel) for p in row] for row in patches]
+
+
+@program(
+    args=lambda n, rng: (rng.normal(size=n + 6), rng.integers(-3, 3, size=n)),
+    wrt=(0,),
+    mutates=(0,),
+    tags="slice index update loop alias scatter",
+)
+def views_at_computed_indices(x, k):
+    inner, odd = x[2:-1], x[1::2].copy()
+    total = 0.0
+    for i in range(len(k)):
+        total += inner[k[i]] * odd[k[i]]
+        inner[k[i]] = 0.5 * total
+    return total + inner[k].sum() + x[:-3].sum()

@@ -260,3 +260,30 @@ def ising_energy(spins, coupling):
         for j in range(m):
             energy -= coupling * spins[i, j] * (spins[(i + 1) % n, j] + spins[i, (j + 1) % m] + 0.1 * spins[i - 1, j])
     return energy
+
+
+@program(
+    args=lambda n, rng: (rng.normal(size=(n + 1, n + 2)), rng.normal(size=(n + 3, n + 3))),
+    wrt=(0, 1),
+    sizes=(1, 2, 4),
+    large=12,
+    tags="numpy map sum contraction",
+)
+def windows_correlated(kernel, image):
+    windows = np.lib.stride_tricks.sliding_window_view(image, kernel.shape)
+    return np.tanh(np.einsum("ijkl,kl->ij", windows, kernel))
+
+
+@program(
+    args=lambda n, rng: (rng.normal(size=(n + 4, n + 1)), 2),
+    wrt=(0,),
+    sizes=(1, 2, 5),
+    large=40,
+    tags="numpy map minmax loop alias update",
+)
+def moving_maximum(x, turns):
+    y = x.copy()
+    windows = np.lib.stride_tricks.sliding_window_view(y, 3, axis=0)
+    for _ in range(turns):
+        y[1:-1] = windows.max(axis=-1) - 0.5 * y[1:-1]
+    return y
