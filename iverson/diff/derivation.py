@@ -17,7 +17,22 @@ from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from iverson.core.rewrite import blocks, free, uses
-from iverson.core.syntax import Accumulate, Accumulator, Array, Atom, Block, If, Let, Loop, Read, Var, While
+from iverson.core.syntax import (
+    Accumulate,
+    Accumulator,
+    Array,
+    Atom,
+    Block,
+    For,
+    If,
+    Let,
+    Literal,
+    Loop,
+    Map,
+    Read,
+    Var,
+    While,
+)
 from iverson.diff.activity import finals_of
 
 Names: TypeAlias = frozenset[Var]
@@ -33,6 +48,7 @@ class Derivation:
         self._sources: dict[Var, Names] = {}
         self._passed: dict[int, dict[int, Names]] = {}
         self._view: dict[Var, Var] = {}
+        self._fill: dict[Atom, Literal] = {}
         self._block(body, owned)
 
     def taken(self, let: Let) -> dict[Var, None]:
@@ -42,6 +58,10 @@ class Derivation:
     def sources(self, v: Var) -> Names:
         """The arrays, of those that v's statement takes, in whose buffers v may live."""
         return self._sources.get(v, NONE)
+
+    def fill(self, a: Atom) -> Literal | None:
+        """The constant that an array was made of."""
+        return self._fill.get(a)
 
     def survivors(self, op: Loop | While) -> dict[int, frozenset[int]]:
         """For each array carry k: the carries whose buffers may be k's in the next turn, of those that can go on so
@@ -67,6 +87,10 @@ class Derivation:
     def _block(self, block: Block, entry: Iterable[Var]) -> dict[Var, None]:
         """Look through a block that may take the arrays `entry`; give those it takes or hands on."""
         uses = [self._uses(let) for let in block]
+        for let in block:
+            if isinstance(let.op, For) and not let.op.body.lets and all(isinstance(y, Map) for y in let.op.yields):
+                made = zip(let.vars, let.op.body.outs, strict=True)
+                self._fill.update((v, x) for v, x in made if isinstance(x, Literal))
         outs = self._roots(a for a in block.outs if isinstance(a, Var))
         last = {v: k for k, used in enumerate([*uses, outs]) for v in used}
         origin = {x: frozenset((x,)) for x in entry}

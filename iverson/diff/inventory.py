@@ -96,7 +96,7 @@ class _Labels:
         olds: list[Var] = []
         match log:
             case Updates(entries):
-                olds = [old for _, old in entries]
+                olds = [old for _, old in entries if isinstance(old, Var)]
             case Region(parts):
                 olds = [old for _, old in parts]
             case AppendLog():

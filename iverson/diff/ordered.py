@@ -347,7 +347,7 @@ def _sites(acc: Var, block: Block, loops: tuple[Var, ...], prims: dict[Var, Prim
                 prims[let.vars[0]] = let.op
             case Contribute(a, index):
                 if a is acc:
-                    found.append(_injective(loops, index, prims))
+                    found.append(injective(loops, index, prims))
             case For(index, _, body):
                 found += _sites(acc, body, (*loops, *index), prims)
             case If(_, then, orelse):
@@ -359,7 +359,7 @@ def _sites(acc: Var, block: Block, loops: tuple[Var, ...], prims: dict[Var, Prim
     return found
 
 
-def _injective(loops: Sequence[Var], index: Sequence[Atom], prims: Mapping[Var, Prim]) -> bool:
+def injective(loops: Sequence[Var], index: Sequence[Atom], prims: Mapping[Var, Prim]) -> bool:
     """Does each loop's index alone move one position of the index, and by distinct steps?"""
     movers = [_mover(a, loops, prims) for a in index]
     return all(i in movers for i in loops)

@@ -46,6 +46,7 @@ from iverson.diff.derivation import Derivation, moved
 from iverson.diff.footprint import places
 from iverson.diff.histograms import is_product
 from iverson.diff.logs import OpenLog, log_before, wrap
+from iverson.diff.ordered import injective
 from iverson.diff.residuals import (
     AppendLog,
     BranchRecord,
@@ -283,7 +284,7 @@ class Planner:
         names += plan.keep((turn, *op.carry), Keep.ALL)
         local = {v for step in plan.steps for v in step.results}
         for k, chain in undone.items():
-            record.undo[k] = turned = chain and Turned(chain.of, _updates(plan, chain.lets))
+            record.undo[k] = turned = chain and Turned(chain.of, self.updates(op, k, chain, plan))
             if turned is not None:
                 names += [v for v in turned.updates.names() if v in local]
         names = list(dict.fromkeys(names))
@@ -313,6 +314,16 @@ class Planner:
                 (at,) = let.vars
                 lets.append(let)
         return Chain(j, lets) if at is op.body.outs[k] else None
+
+    def updates(self, op: Loop | While, k: int, chain: Chain, plan: Plan) -> Updates:
+        """The log of a turn's updates.  An array that was one constant is that still where no turn has been before."""
+        updates = _updates(plan, chain.lets)
+        fill = self.derivation.fill(op.inits[k])
+        if not isinstance(op, Loop) or chain.of != k or fill is None or len(updates.entries) != 1:
+            return updates
+        ((index, _),) = updates.entries
+        prims = {let.vars[0]: let.op for let in op.body if isinstance(let.op, Prim)}
+        return replace(updates, entries=((index, fill),)) if injective((op.index,), index, prims) else updates
 
     def emitting(self, let: Let, op: Loop, names: Sequence[Var], record: LoopRecord, tail: Sequence[Let]) -> Let:
         """The Loop that also emits the named values of each turn."""
@@ -370,7 +381,7 @@ def _depends(m: Operator, operands: Sequence[Var], names: set[Var]) -> list[set[
 
 def _updates(plan: Plan, chain: Sequence[Let]) -> Updates:
     """The log of a chain of single updates."""
-    entries: list[tuple[tuple[Atom, ...], Var]] = []
+    entries: list[tuple[tuple[Atom, ...], Atom]] = []
     prims = {let.vars[0]: let for let in plan.block if isinstance(let.op, Prim)}
     for step in plan.steps:
         if any(step.let is let for let in chain):

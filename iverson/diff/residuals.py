@@ -76,9 +76,9 @@ class AppendLog:
 
 @dataclass(frozen=True)
 class Updates:
-    """Overwritten elements of a chain of single updates, in order: index and old value are names of the scope."""
+    """Overwritten elements of a chain of single updates, in order: index and old value, names or constants."""
 
-    entries: tuple[tuple[tuple[Atom, ...], Var], ...]
+    entries: tuple[tuple[tuple[Atom, ...], Atom], ...]
     lets: tuple[Let, ...] = ()  # Prims that give the indices
 
     def names(self) -> list[Var]:

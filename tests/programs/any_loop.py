@@ -285,3 +285,18 @@ def products_scattered_each_turn(x, v, at):
         np.multiply.at(x, at[i], 1.0 + 0.3 * np.sin(s + v[i]))
         total += x[at[i, 0]] * s
     return total, x
+
+
+@program(
+    args=lambda n, rng: (np.array([rng.integers(0, n) for _ in range(n)], int), rng.normal(size=n)),
+    wrt=(1,),
+    sizes=SIZES,
+    tags="loop inplace recurrence gather",
+)
+def table_filled_by_recurrence(where, theta):
+    """Elements of a table of zeros, each from one at a place that data decide: behind it, or still zero."""
+    s, t = np.zeros(len(theta)), np.full(len(theta) + 1, 0.5)
+    for i in range(len(theta)):
+        s[i] = 0.5 * s[where[i]] + theta[i] * (1.0 - s[where[i]])
+        t[len(theta) - i] += math.sin(t[where[i]]) * s[i]
+    return s, t
