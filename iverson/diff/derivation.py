@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
+from iverson.core.flow import finals_of
 from iverson.core.rewrite import blocks, free, uses
 from iverson.core.syntax import Accumulate, Accumulator, Array, Atom, Block, If, Let, Loop, Read, Var, While
-from iverson.diff.activity import finals_of
 
 Names: TypeAlias = frozenset[Var]
 NONE: Names = frozenset()
