@@ -11,7 +11,7 @@ identity, so that h = x ∘ t where it began with x:
                           (first?, value): (f, x) ∘ (g, y) = (f or g, m(1 if g else x, y));  t_b the last of bin b
 
     the rule of mul:
-            all t_k are normal    v̄_i += t̄_k t_k / v_i
+            no t_k 0 or subnormal v̄_i += t̄_k t_k / v_i
             else                  v̄_i += t̄_k l_i r_i, the products of what comes before and after in the bin
 
 (Schenck et al., AD for an Array Language with Nested Parallelism, 2022.)  Places are known to be in bounds: B checks
@@ -46,7 +46,7 @@ from iverson.core.syntax import (
     Scan,
     Var,
 )
-from iverson.diff.adjoints import Frame, flatten, is_normal, product, unflatten
+from iverson.diff.adjoints import Frame, flatten, keeps_digits, product, unflatten
 from iverson.diff.elements import element_of, fold
 from iverson.diff.residuals import Step
 from iverson.diff.sweep import Sweep
@@ -304,8 +304,8 @@ def products(s: Sweep, frame: Frame, step: Step) -> None:
     if g is not None:
         run = _Products(s, frame, step, g)
         b, total = s.b, run.total
-        exact = b.reduce("and", run.size, lambda k: is_normal(b, b.read(total, k, safe=True)))
-        s.add(frame, run.values, b.if_(exact, run.by_division, run.from_the_others)[0])
+        least = b.reduce("min", run.size, lambda k: b.o.abs(b.read(total, k, safe=True)))
+        s.add(frame, run.values, b.if_(keeps_digits(b, least), run.by_division, run.from_the_others)[0])
 
 
 class _Products:
