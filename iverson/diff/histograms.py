@@ -303,9 +303,15 @@ def products(s: Sweep, frame: Frame, step: Step) -> None:
     g = s.take(frame, step.let.vars[0])
     if g is not None:
         run = _Products(s, frame, step, g)
-        b, total = s.b, run.total
-        least = b.reduce("min", run.size, lambda k: b.o.abs(b.read(total, k, safe=True)))
-        s.add(frame, run.values, b.if_(keeps_digits(b, least), run.by_division, run.from_the_others)[0])
+        b, o = s.b, s.b.o
+
+        def element(k: Var) -> list[Atom]:
+            total = b.read(run.total, k, safe=True)
+            return [o.mul(b.read(g, k, safe=True), total), o.abs(total)]
+
+        weight, least = b.for_(run.size, element, [Map(), Reduce("min")])
+        exact = keeps_digits(b, least)
+        s.add(frame, run.values, b.if_(exact, lambda: run.by_division(weight), run.from_the_others)[0])
 
 
 class _Products:
@@ -327,9 +333,9 @@ class _Products:
         """Is the contribution made?  None: all are."""
         return self.b.o.lt(k, self.size) if self.drops else None
 
-    def by_division(self) -> Var:
+    def by_division(self, weight: Var) -> Var:
+        """From the products times their adjoints."""
         b, o = self.b, self.b.o
-        weight = b.map(self.size, lambda k: o.mul(b.read(self.g, k, safe=True), b.read(self.total, k, safe=True)))
 
         def share(*i: Var) -> Atom:
             k, v = b.read(self.at, *i, safe=True), b.read(self.array, *i, safe=True)
