@@ -42,7 +42,7 @@ CEILINGS = Costs(ratio=6.5, flatness=1.25, tape=10.0, statements=6.0, seconds=10
 # programs above a ceiling: by how much at most, and why; one that has come down must leave
 EXCEPTIONS: dict[str, dict[str, float]] = {
     # a product that is zero: the products of the elements before and after each, in code that others don't run
-    "product_with_one_zero": {"ratio": 11.5, "statements": 19.5, "tape": 105.0},
+    "product_with_one_zero": {"ratio": 11.5, "statements": 19.0, "tape": 105.0},
     "products_with_two_zeros": {"ratio": 9.5, "statements": 11.4, "tape": 200.0},
     "product": {"statements": 15.5},
     "products_along_axes": {"statements": 9.0},

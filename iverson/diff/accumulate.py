@@ -11,9 +11,9 @@ but for products in bins (histograms.py), and `set` where an element may be writ
 from __future__ import annotations
 
 from iverson.core.build import dtype_of, extents_of, literal
+from iverson.core.flow import finals_of
 from iverson.core.rewrite import rename
 from iverson.core.syntax import Accumulate, Accumulator, Atom, Contribute, Let, Var
-from iverson.diff.activity import finals_of
 from iverson.diff.adjoints import Frame
 from iverson.diff.contributions import change
 from iverson.diff.histograms import is_product, products

@@ -7,7 +7,6 @@ sweep of that statement.  A row view y = x[i] has no adjoint of its own: what it
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -197,12 +196,10 @@ def unflatten(b: Builder, at: Atom, extents: Sequence[Atom]) -> list[Atom]:
     return [at, *index] if extents else []
 
 
-def is_normal(b: Builder, y: Atom) -> Atom:
-    """May a product be divided by its factors?  Zero has lost them, a subnormal number digits of them."""
-    o, dtype = b.o, dtype_of(y)
-    size = o.abs(y)
-    least = literal(float(np.finfo(dtype.value).smallest_normal), dtype)
-    return b.prim("and", o.ge(size, least), o.lt(size, literal(math.inf, dtype)))
+def keeps_digits(b: Builder, size: Atom) -> Atom:
+    """May a product of this magnitude be divided by its factors?  Zero has lost them, a subnormal number digits."""
+    dtype = dtype_of(size)
+    return b.o.ge(size, literal(float(np.finfo(dtype.value).smallest_normal), dtype))
 
 
 def with_extents(params: Sequence[Var], cotangents: Sequence[Atom]) -> list[Atom]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
+from iverson.core.flow import finals_of
 from iverson.core.rewrite import blocks, free, uses
 from iverson.core.syntax import (
     Accumulate,
@@ -33,7 +34,6 @@ from iverson.core.syntax import (
     Var,
     While,
 )
-from iverson.diff.activity import finals_of
 
 Names: TypeAlias = frozenset[Var]
 NONE: Names = frozenset()

@@ -24,6 +24,7 @@ from iverson.core import monoids
 from iverson.core.build import Builder, dtype_of, extents_of, literal, make_type
 from iverson.core.custom import Custom, call, called, custom, inlined
 from iverson.core.dce import dce
+from iverson.core.flow import finals_of
 from iverson.core.rewrite import rename, rename_function
 from iverson.core.syntax import (
     Accumulate,
@@ -55,7 +56,7 @@ from iverson.core.syntax import (
     width,
 )
 from iverson.diff import library
-from iverson.diff.activity import active, finals_of, is_float
+from iverson.diff.activity import active, is_float
 from iverson.diff.adjoints import product, unflatten
 from iverson.diff.custom import pushforward as custom_pushforward
 from iverson.diff.custom import require_rules

@@ -11,7 +11,7 @@ identity, so that h = x ∘ t where it began with x:
                           (first?, value): (f, x) ∘ (g, y) = (f or g, m(1 if g else x, y));  t_b the last of bin b
 
     the rule of mul:
-            all t_k are normal    v̄_i += t̄_k t_k / v_i
+            no t_k 0 or subnormal v̄_i += t̄_k t_k / v_i
             else                  v̄_i += t̄_k l_i r_i, the products of what comes before and after in the bin
 
 (Schenck et al., AD for an Array Language with Nested Parallelism, 2022.)  Places are known to be in bounds: B checks
@@ -46,7 +46,7 @@ from iverson.core.syntax import (
     Scan,
     Var,
 )
-from iverson.diff.adjoints import Frame, flatten, is_normal, product, unflatten
+from iverson.diff.adjoints import Frame, flatten, keeps_digits, product, unflatten
 from iverson.diff.elements import element_of, fold
 from iverson.diff.residuals import Step
 from iverson.diff.sweep import Sweep
@@ -303,9 +303,15 @@ def products(s: Sweep, frame: Frame, step: Step) -> None:
     g = s.take(frame, step.let.vars[0])
     if g is not None:
         run = _Products(s, frame, step, g)
-        b, total = s.b, run.total
-        exact = b.reduce("and", run.size, lambda k: is_normal(b, b.read(total, k, safe=True)))
-        s.add(frame, run.values, b.if_(exact, run.by_division, run.from_the_others)[0])
+        b, o = s.b, s.b.o
+
+        def element(k: Var) -> list[Atom]:
+            total = b.read(run.total, k, safe=True)
+            return [o.mul(b.read(g, k, safe=True), total), o.abs(total)]
+
+        weight, least = b.for_(run.size, element, [Map(), Reduce("min")])
+        exact = keeps_digits(b, least)
+        s.add(frame, run.values, b.if_(exact, lambda: run.by_division(weight), run.from_the_others)[0])
 
 
 class _Products:
@@ -327,9 +333,9 @@ class _Products:
         """Is the contribution made?  None: all are."""
         return self.b.o.lt(k, self.size) if self.drops else None
 
-    def by_division(self) -> Var:
+    def by_division(self, weight: Var) -> Var:
+        """From the products times their adjoints."""
         b, o = self.b, self.b.o
-        weight = b.map(self.size, lambda k: o.mul(b.read(self.g, k, safe=True), b.read(self.total, k, safe=True)))
 
         def share(*i: Var) -> Atom:
             k, v = b.read(self.at, *i, safe=True), b.read(self.array, *i, safe=True)

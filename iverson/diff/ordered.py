@@ -22,6 +22,7 @@ from dataclasses import replace
 
 from iverson.core.build import Builder
 from iverson.core.equalities import Equalities
+from iverson.core.flow import finals_of
 from iverson.core.rewrite import contributed, lookup, map_op, rename, uses
 from iverson.core.syntax import (
     Accumulate,
@@ -44,7 +45,6 @@ from iverson.core.syntax import (
     Var,
     While,
 )
-from iverson.diff.activity import finals_of
 from iverson.diff.contributions import change_let
 from iverson.diff.elements import apart
 from iverson.diff.histograms import Gather, can_gather

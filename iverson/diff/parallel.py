@@ -3,8 +3,8 @@
 y = For i yields Map e                 ē_i += ȳ[i]
 y = For i yields Reduce add e          ē_i += ȳ
 y = For i yields Reduce min e          ē_w += ȳ at the winner w alone: one body is swept
-y = For i yields Reduce mul e          y normal: ē_i += ȳ y / e_i;  else ē_i += ȳ l_i r_i, the products of what comes
-                                       before and after e_i (so that it has derivatives again, of any order)
+y = For i yields Reduce mul e          ē_i += ȳ y / e_i;  if y is 0 or subnormal ē_i += ȳ l_i r_i, the products of what
+                                       comes before and after e_i (so that it has derivatives of any order)
 y = For i yields Scan add e            ē_i += r_i,  r = reverse Scan add of ȳ
 y = For i yields Scan argmin e         ē_w += ȳ_i for each i at its winner w(i)
 
@@ -19,7 +19,7 @@ from typing import TypeAlias
 from iverson.core.build import dtype_of, literal
 from iverson.core.rewrite import free
 from iverson.core.syntax import Atom, For, Map, Reduce, Var, Yield, width
-from iverson.diff.adjoints import Frame, flatten, is_normal, product, unflatten
+from iverson.diff.adjoints import Frame, flatten, keeps_digits, product, unflatten
 from iverson.diff.monoids import fold
 from iverson.diff.residuals import ForRecord, MonoidRecord, Step
 from iverson.diff.sweep import Sweep
@@ -120,7 +120,7 @@ def _product(s: Sweep, frame: Frame, op: For, record: ForRecord, k: int, y: Atom
 
         _everywhere(s, child, op, record, [(k, seed)])
 
-    s.branches(frame, is_normal(s.b, y), (regular, from_the_others))
+    s.branches(frame, keeps_digits(s.b, o.abs(y)), (regular, from_the_others))
 
 
 def _others(s: Sweep, frame: Frame, op: For, record: ForRecord, out: Atom) -> Atom:

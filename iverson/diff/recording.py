@@ -16,6 +16,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from iverson.core.build import Builder, dtype_of, extents_of, literal, stacked
+from iverson.core.flow import finals_of
 from iverson.core.rewrite import contributed, free, single_update, uses
 from iverson.core.syntax import (
     I64,
@@ -41,7 +42,7 @@ from iverson.core.syntax import (
     While,
     width,
 )
-from iverson.diff.activity import active, finals_of
+from iverson.diff.activity import active
 from iverson.diff.derivation import Derivation, moved
 from iverson.diff.footprint import places
 from iverson.diff.histograms import is_product

@@ -251,7 +251,7 @@ class _Equations:
 
 def _pulled(f: Function, values: tuple[Any, ...], x: Any, ct: Any) -> tuple[Any, ...]:
     """The cotangents of `values` in f(values, x)."""
-    return vjp(lambda v: f(v, x), values)[1](ct)[0] if values else ()  # type: ignore[no-any-return]
+    return vjp(lambda v: f(v, x), values)[1](ct)[0] if values else ()
 
 
 # --- linear systems ---------------------------------------------------------------------------------------------------

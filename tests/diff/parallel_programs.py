@@ -270,7 +270,7 @@ def histogram_max() -> tuple[Function, Args]:
     return histogram("max")
 
 
-@case(6.4)
+@case(6.1)
 def histogram_mul() -> tuple[Function, Args]:
     return histogram("mul")
 
