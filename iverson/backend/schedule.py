@@ -226,7 +226,7 @@ class _Plan:
         deepest = max(len(around) for _, around in accesses)
         for stmt, around in accesses:
             strided = isinstance(stmt, Load | Store) and not self._smooth(stmt.view, through=isinstance(stmt, Store))
-            if strided and len(around) == deepest and self._takes(stmt.view.buffer):
+            if strided and len(around) == deepest and self._takes(stmt.view, around):
                 continue
             if isinstance(stmt, Store) and strided and len(around) == deepest:
                 return False
@@ -239,10 +239,13 @@ class _Plan:
                     return False
         return any(map(self._innermost, self.innermost()))
 
-    def _takes(self, buffer: Buffer) -> bool:
-        """Take a tile's part of an array in, if it may be."""
-        if buffer in self.own and buffer not in self.rows and len(buffer.extents) <= 3:
-            self.parts[buffer] = self.own[buffer]
+    def _takes(self, view: View, around: list[For]) -> bool:
+        """Take a tile's part of an array in, if it may be and the loops around pass over all its other axes."""
+        buffer = view.buffer
+        if buffer in self.own and buffer not in self.rows and len(view.prefix) <= 3:
+            others = [v for a, v in enumerate(view.prefix) if a != self.own[buffer]]
+            if len({f.index for f in around} & set(others)) == len(others):
+                self.parts[buffer] = self.own[buffer]
         return buffer in self.parts
 
     def _temporaries(self) -> list[Reg]:
