@@ -307,12 +307,16 @@ class State:
         """Take a new array as the next one, if its shape is that of the placeholder or can be checked to be."""
         assert leaf.kind is not None
         shape = leaf.holder.shape
+        changes = (
+            f"{name} changes its shape in a loop, whose turns are compiled once: keep an array of the "
+            f"largest shape, and read and write a part of it, as in {name}[:k] = ..."
+        )
         if new.ndim != len(shape) or any(map(certainly_differ, new.shape, shape)):
-            raise refusal(ValueError, f"{name} changes its shape in a loop: its state must keep its shape")
+            raise refusal(ValueError, changes)
         differ = [(m, n) for m, n in zip(new.shape, shape, strict=True) if not same(m, n)]
         if differ:  # lengths that are checked, and taken as one, before the loop
             if not all(map(current().is_top, atoms(n for pair in differ for n in pair))):
-                raise refusal(ValueError, f"{name} changes its shape in a loop: its state must keep its shape")
+                raise refusal(ValueError, changes)
             self.memory.setdefault(("equal", leaf.key), []).extend(differ)
             return True
         leaf.next = new

@@ -76,7 +76,8 @@ def require_scalar(result: Any, f: Callable[..., Any], has_aux: bool, holomorphi
         raise error(TypeError, f"{name} returns a {type(value).__name__}; its gradient needs {needs}")
     first = numeric(value)
     if first.shape != ():
-        raise error(TypeError, f"{name} returns an array of shape {first.shape}; its gradient needs a scalar: sum it, "
+        axes = f"{first.ndim} ax{'i' if first.ndim == 1 else 'e'}s"
+        raise error(TypeError, f"{name} returns an array of {axes}; its gradient needs a scalar: sum it, "
                                f"or use iv.jacrev")  # fmt: skip
     if first.dtype.kind == "c" and not holomorphic:
         raise error(TypeError, f"{name} returns {first.dtype}; its gradient needs a real scalar: take .real, or say "

@@ -20,6 +20,9 @@ from typing import Any
 
 import pytest
 
+import iverson as iv
+from iverson.opt.pipeline import PASSES, REASSOCIATE, SCHEDULE
+
 ROOT = Path(__file__).parents[2]
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -87,6 +90,21 @@ def test_paths_exist(path):
     """Files that are named are there."""
     for name in set(re.findall(r"`((?:[\w.]+/)*\w+\.(?:py|md))`", path.read_text())):
         assert any((ROOT / folder / name).exists() for folder in ("", "iverson", "docs")), f"{path.name} names {name}"
+
+
+def test_every_public_name_is_documented():
+    documented = "".join(path.read_text() for path in FILES if path.name != "README.md")
+    assert [name for name in iv.__all__ if not re.search(rf"\biv\.{name}\b", documented)] == []
+
+
+def test_every_pass_is_in_the_tour():
+    tour = (ROOT / "docs" / "internals.md").read_text()
+    passes = {run.__module__.split(".")[-1] for _, run in [*PASSES, *SCHEDULE, *REASSOCIATE]}
+    source = (ROOT / "iverson" / "backend" / "__init__.py").read_text()
+    missing = [p for p in passes if f"`opt/{p}.py`" not in tour]
+    backend = re.findall(r"\b(\w+)\.(?:run|lanes)\(", source)
+    missing += [p for p in backend if f"`backend/{p}.py`" not in tour]
+    assert len(backend) > 9 and missing == []
 
 
 def refresh(path: Path) -> None:
