@@ -29,6 +29,7 @@ from iverson.lang.shapes import (
     never_negative,
     product,
     refuse,
+    require_inside,
     require_same,
     same,
     stretch,
@@ -238,14 +239,10 @@ def _prefix(a: Arr, items: Sequence[Any]) -> tuple[Any, ...] | None:
 
 def _checked(a: Arr, items: Sequence[Any]) -> list[Any]:
     """The items of a view, whose integers are checked where it is made: it may have no elements."""
-    b = builder()
     axes = [item for item in items if item is not NEW]
     for axis, item in enumerate(axes):
         if isinstance(item, At) and not item.safe:
-            i, n = extent_atom(item.index), extent_atom(a.shape[axis])
-            inside = getattr(b.o, "and")(b.o.ge(i, 0), b.o.lt(i, n))
-            message = f"index {{}} is out of bounds for axis {axis} with size {{}}"
-            b.check(inside, message, extent_atom(item.given), n, error="IndexError")
+            require_inside(item.index, a.shape[axis], axis, item.given)
     return [At(item.index, True) if isinstance(item, At) else item for item in items]
 
 
@@ -500,7 +497,7 @@ def _store(a: Arr, items: list[Any], value: Any, monoid: str) -> None:
     def write(acc: Any, index: Sequence[Any]) -> None:
         where_, safe = at(index)
         x = value.read(stretch(index, value.shape)) if isinstance(value, Arr) else value
-        contribute(acc, a.at(tuple(where_)), cast(x, d), safe)
+        contribute(acc, a.place(where_, safe), cast(x, d), safe)
 
     _accumulate(a, shape, write, monoid)
 

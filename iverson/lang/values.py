@@ -41,7 +41,7 @@ from iverson.lang.shapes import (
     require_same,
     stretch,
 )
-from iverson.lang.sources import Source, Storage
+from iverson.lang.sources import Source, Storage, enforce
 from iverson.lang.staging import Cell, Each, builder, current
 
 Index = Sequence[Any]
@@ -184,7 +184,13 @@ class Arr(InPlace):
 
     def read(self, index: Index, safe: bool = True) -> Num:
         """One element; `safe` if the indices are known to be inside the view."""
-        return self.source.read(self.at(tuple(index)), safe)
+        return self.source.read(self.place(index, safe), safe)
+
+    def place(self, index: Index, safe: bool) -> tuple[Any, ...]:  # of an element, in the source
+        at = self.at(tuple(index))
+        if not (safe or self.at is _identity):
+            enforce(self.source, at, index, self.shape_)
+        return at
 
     def view(self, shape: Shape, at: Callable[[tuple[Any, ...]], tuple[Any, ...]], prefix: Any = None) -> Arr:
         """A view of this view: `at` maps its indices to this one's."""
