@@ -247,15 +247,28 @@ def _checked(a: Arr, items: Sequence[Any]) -> list[Any]:
 
 
 def reshape(a: Arr, shape: Any, order: str = "C") -> Arr:
-    """Another shape: a view where the array is whole, else of a copy."""
+    """Another shape: a view where the array is whole, or itself reshaped, or has one axis; else of a copy."""
     if order not in ("C", "A"):
         raise error(NotImplementedError, "reshape: only order='C' is available in staged programs")
     lengths = _complete(a, shape if isinstance(shape, tuple | list) else (shape,))
-    if not a.whole:
+    if isinstance(a.at, Reshaped):
+        a = a.at.of.like(a)
+    elif not a.whole and a.ndim > 1:
         a = copy(a)
     if len(lengths) == a.ndim and all(same(m, n) for m, n in zip(lengths, a.shape, strict=True)):
         return a.view(tuple(lengths), lambda index: index, a.prefix)
-    return a.view(tuple(lengths), lambda index: unravel(ravel(index, lengths), a.shape))
+    return Arr(a.source, tuple(lengths), Reshaped(a.shadow(), tuple(lengths)), None, a.readonly)
+
+
+@dataclass(frozen=True)
+class Reshaped:
+    """The map of indices of an array of other lengths: reshaped again, it is a view of the same one."""
+
+    of: Arr
+    lengths: Shape
+
+    def __call__(self, index: tuple[Any, ...]) -> tuple[Any, ...]:
+        return self.of.at(unravel(ravel(index, self.lengths), self.of.shape))
 
 
 def _complete(a: Arr, shape: Sequence[Any]) -> list[Extent]:
