@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from iverson.core.syntax import Accumulate, Accumulator, Var
-from iverson.lang import limits
 from iverson.lang.assumptions import is_one, may_stretch
 from iverson.lang.dtypes import core_dtype
 from iverson.lang.errors import error, refusal
@@ -30,6 +29,7 @@ from iverson.lang.shapes import (
     never_negative,
     product,
     refuse,
+    require_inside,
     require_same,
     same,
     stretch,
@@ -242,20 +242,33 @@ def _checked(a: Arr, items: Sequence[Any]) -> list[Any]:
     axes = [item for item in items if item is not NEW]
     for axis, item in enumerate(axes):
         if isinstance(item, At) and not item.safe:
-            limits.check(item.index, item.given, axis, a.shape[axis])
+            require_inside(item.index, a.shape[axis], axis, item.given)
     return [At(item.index, True) if isinstance(item, At) else item for item in items]
 
 
 def reshape(a: Arr, shape: Any, order: str = "C") -> Arr:
-    """Another shape: a view where the array is whole, else of a copy."""
+    """Another shape: a view where the array is whole, or itself reshaped, or has one axis; else of a copy."""
     if order not in ("C", "A"):
         raise error(NotImplementedError, "reshape: only order='C' is available in staged programs")
     lengths = _complete(a, shape if isinstance(shape, tuple | list) else (shape,))
-    if not a.whole:
+    if isinstance(a.at, Reshaped):
+        a = a.at.of.like(a)
+    elif not a.whole and a.ndim > 1:
         a = copy(a)
     if len(lengths) == a.ndim and all(same(m, n) for m, n in zip(lengths, a.shape, strict=True)):
         return a.view(tuple(lengths), lambda index: index, a.prefix)
-    return a.view(tuple(lengths), lambda index: unravel(ravel(index, lengths), a.shape))
+    return Arr(a.source, tuple(lengths), Reshaped(a.shadow(), tuple(lengths)), None, a.readonly)
+
+
+@dataclass(frozen=True)
+class Reshaped:
+    """The map of indices of an array of other lengths: reshaped again, it is a view of the same one."""
+
+    of: Arr
+    lengths: Shape
+
+    def __call__(self, index: tuple[Any, ...]) -> tuple[Any, ...]:
+        return self.of.at(unravel(ravel(index, self.lengths), self.of.shape))
 
 
 def _complete(a: Arr, shape: Sequence[Any]) -> list[Extent]:
@@ -497,8 +510,7 @@ def _store(a: Arr, items: list[Any], value: Any, monoid: str) -> None:
     def write(acc: Any, index: Sequence[Any]) -> None:
         where_, safe = at(index)
         x = value.read(stretch(index, value.shape)) if isinstance(value, Arr) else value
-        safe = safe or limits.inside(a, where_)
-        contribute(acc, a.at(tuple(where_)), cast(x, d), safe)
+        contribute(acc, a.place(where_, safe), cast(x, d), safe)
 
     _accumulate(a, shape, write, monoid)
 

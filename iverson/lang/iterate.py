@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from iverson.lang.errors import error
+from iverson.lang.errors import error, refusal
 from iverson.lang.num import Num, constant, is_scalar, known
 from iverson.lang.ranges import affine, high_of, low_of
-from iverson.lang.shapes import Extent, extent, maximum, minimum, require_same
+from iverson.lang.shapes import Extent, extent, maximum, minimum, require_inside, require_same
 from iverson.lang.staging import builder
 from iverson.lang.values import Arr, captured, stack
 
@@ -32,7 +32,14 @@ class Steps:
         return (self.at(k) for k in range(self.length))
 
     def __getitem__(self, k: Any) -> Any:
-        return self.at(k)
+        from iverson.lang.indexing import wrap
+
+        if isinstance(k, slice):
+            raise refusal(TypeError, "a slice of a range whose length is only known when the program runs")
+        index, safe = wrap(k, self.length)
+        if not safe:
+            require_inside(index, self.length, 0)
+        return self.at(index)
 
 
 def range_(*args: Any) -> Any:

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from iverson.core.bounds import Sizes
-from iverson.core.build import literal
+from iverson.core.build import extents_of, literal
 from iverson.core.sizes import ONE, Greatest, Least, Size, parts, size
 from iverson.core.syntax import I64, Atom, Prim, Scalar, Var
-from iverson.lang.staging import current
+from iverson.lang.errors import refusal
+from iverson.lang.staging import builder, current
 
 
 def outside(length: Atom, inner: Collection[Var]) -> Atom | None:
@@ -90,3 +91,15 @@ def _emitted(length: Size) -> Atom | None:
 
 def _prim(name: str, x: Atom | None, y: Atom | None) -> Atom | None:
     return None if x is None or y is None else current().size_prim(name, x, y)
+
+
+def rectangular(out: Atom, inner: set[Var]) -> Atom:
+    """An element of a comprehension as an array whose lengths are known outside of it: its rows have one length."""
+    if not any(n in inner for n in extents_of(out)):
+        return out
+    lengths = [outside(n, inner) if n in inner else n for n in extents_of(out)]
+    if any(n is None for n in lengths):
+        raise refusal(
+            ValueError, "the rows of an array have an inhomogeneous shape: their length depends on the row's index"
+        )
+    return builder().map([n for n in lengths if n is not None], lambda *i: builder().read(out, *i, safe=True))

@@ -93,6 +93,18 @@ def is_inside(index: Any, length: Extent) -> bool:
     return inside(constant(index), constant(length))
 
 
+def require_inside(index: Any, length: Extent, axis: int, given: Any = None) -> None:
+    """Check an index, with the length added to a negative one, unless it is certainly inside."""
+    if is_inside(index, length):
+        return
+    b, i, n = builder(), extent_atom(index), extent_atom(length)
+    not_below = b.o.ge(i, 0)
+    inside = getattr(b.o, "and")(not_below, b.o.lt(i, n))
+    shown = b.o.select(not_below, i, b.o.sub(i, n)) if given is None else extent_atom(given)
+    message = f"index {{}} is out of bounds for axis {axis} with size {{}}"
+    b.check(inside, message, shown, n, error="IndexError")
+
+
 def never_negative(value: Any) -> bool:
     return not_negative(constant(value))
 

@@ -38,8 +38,11 @@ def array_of(rows: Sequence[Sequence[Any]]) -> Arr:
     return lift_array([list(row) for row in rows])
 
 
-def eliminated(rows: Rows) -> tuple[Rows, Num]:
-    """The rows [a b] with zeros below a's diagonal, and the sign of the order that they are in."""
+def eliminated(rows: Rows, singular: bool = False) -> tuple[Rows, Num]:
+    """The rows [a b] with zeros below a's diagonal, and the sign of the order that they are in.
+
+    Where a may be `singular`, a pivot of zero, below which all are zero, is passed over; else it makes NaNs.
+    """
     n = len(rows)
     rows = [list(row) for row in rows]
     sign = cast(constant(1.0), rows[0][0].dtype)
@@ -50,8 +53,11 @@ def eliminated(rows: Rows) -> tuple[Rows, Num]:
             rows[k] = [*above[:k], *(select(larger, q, p) for p, q in zip(above[k:], below[k:], strict=True))]
             rows[i] = [*below[:k], *(select(larger, p, q) for p, q in zip(above[k:], below[k:], strict=True))]
             sign = select(larger, -sign, sign)
+        pivot = rows[k][k]
+        if singular:
+            pivot = select(constant(ufunc(np.equal, pivot, 0.0)), cast(constant(1.0), pivot.dtype), pivot)
         for i in range(k + 1, n):
-            factor = rows[i][k] / rows[k][k]
+            factor = rows[i][k] / pivot
             rows[i] = [
                 *rows[i][: k + 1],
                 *(q - factor * p for p, q in zip(rows[k][k + 1 :], rows[i][k + 1 :], strict=True)),
@@ -137,7 +143,7 @@ def determinant(a: Arr) -> Num:
 
 def log_determinant(a: Arr) -> tuple[Any, Any]:
     """The sign of the determinant, and the logarithm of its magnitude."""
-    rows, sign = eliminated(rows_of(a))
+    rows, sign = eliminated(rows_of(a), singular=True)
     pivots = [rows[k][k] for k in range(len(rows))]
     signs = [ufunc(np.sign, p) for p in pivots]
     logs = [ufunc(np.log, ufunc(np.absolute, p)) for p in pivots]

@@ -7,10 +7,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from iverson.core.build import extents_of
 from iverson.core.syntax import Atom
 from iverson.lang.dtypes import is_complex
 from iverson.lang.num import Num
-from iverson.lang.shapes import extent_atom
+from iverson.lang.shapes import Shape, extent_atom, from_atom, require_inside, same
 from iverson.lang.staging import Cell, builder, current
 
 Index: TypeAlias = Sequence[Any]
@@ -55,3 +56,16 @@ def read(var: Atom, index: Index, dtype: np.dtype[Any], safe: bool = True) -> Nu
     if is_complex(dtype):
         return Num(b.read(var, *at, 0, safe=safe), False, b.read(var, *at, 1, safe=safe))
     return Num(b.read(var, *at, safe=safe) if at else var)
+
+
+def enforce(source: Source, at: Index, index: Index, shape: Shape) -> None:
+    """Check the indices of a view that lie `at` these places of its source.
+
+    What a cell checks is its own bounds: that is enough where an index is passed on to an axis of the same length.
+    """
+    lengths: Sequence[Any] = ()
+    if isinstance(source, Storage):
+        lengths = [from_atom(n) for n in extents_of(current().contents(source.cell))]
+    for axis, (i, n) in enumerate(zip(index, shape, strict=True)):
+        if not any(j is i and same(n, m) for j, m in zip(at, lengths, strict=False)):
+            require_inside(i, n, axis)

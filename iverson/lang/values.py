@@ -25,8 +25,8 @@ from iverson.core.build import dtype_of, extents_of, literal, make_type
 from iverson.core.syntax import Atom, Map, Monoid, Read, Reduce, Var, arity
 from iverson.lang.arithmetic import InPlace
 from iverson.lang.dtypes import Kind, core_dtype, front_dtype, is_complex, supported
-from iverson.lang.errors import error, refusal
-from iverson.lang.lengths import outside
+from iverson.lang.errors import error
+from iverson.lang.lengths import rectangular
 from iverson.lang.messages import sketch
 from iverson.lang.num import Num, cast, constant, integer, is_scalar, kind_of, unify
 from iverson.lang.shapes import (
@@ -41,7 +41,7 @@ from iverson.lang.shapes import (
     require_same,
     stretch,
 )
-from iverson.lang.sources import Source, Storage
+from iverson.lang.sources import Source, Storage, enforce
 from iverson.lang.staging import Cell, Each, builder, current
 
 Index = Sequence[Any]
@@ -184,10 +184,13 @@ class Arr(InPlace):
 
     def read(self, index: Index, safe: bool = True) -> Num:
         """One element; `safe` if the indices are known to be inside the view."""
-        from iverson.lang.limits import inside
+        return self.source.read(self.place(index, safe), safe)
 
-        safe = safe or inside(self, index)
-        return self.source.read(self.at(tuple(index)), safe)
+    def place(self, index: Index, safe: bool) -> tuple[Any, ...]:  # of an element, in the source
+        at = self.at(tuple(index))
+        if not (safe or self.at is _identity):
+            enforce(self.source, at, index, self.shape_)
+        return at
 
     def view(self, shape: Shape, at: Callable[[tuple[Any, ...]], tuple[Any, ...]], prefix: Any = None) -> Arr:
         """A view of this view: `at` maps its indices to this one's."""
@@ -352,23 +355,11 @@ def in_parallel(shape: Shape, body: Callable[..., Any], yields: Any) -> tuple[Va
         inner = {*index, *(v for let in scope.lets for v in let.vars)}
         if any(n in inner for o in outs for n in extents_of(o)):
             with state.scope(scope):
-                outs = tuple(_rectangular(o, inner) for o in outs)
+                outs = tuple(rectangular(o, inner) for o in outs)
         builder().splice(state.block(scope, ()))
         return outs
 
     return builder().for_(atoms(shape), staged, yields)
-
-
-def _rectangular(out: Atom, inner: set[Var]) -> Atom:
-    """An element of a comprehension as an array whose lengths are known outside of it: its rows have one length."""
-    if not any(n in inner for n in extents_of(out)):
-        return out
-    lengths = [outside(n, inner) if n in inner else n for n in extents_of(out)]
-    if any(n is None for n in lengths):
-        raise refusal(
-            ValueError, "the rows of an array have an inhomogeneous shape: their length depends on the row's index"
-        )
-    return builder().map([n for n in lengths if n is not None], lambda *i: builder().read(out, *i, safe=True))
 
 
 def generate(shape: Sequence[Extent], fn: Elements, dtype: Any = None, name: str = "") -> Any:

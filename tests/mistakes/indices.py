@@ -287,3 +287,30 @@ def gather_beyond_a_view(x, k):
 @mistake(IndexError, r"3.*size 3", lambda: (vector(), np.array([0, 3])), good=lambda: (vector(), np.array([0, 2])))
 def scatter_beyond_a_view(x, k):
     np.add.at(x[:3], k, 1.0)  # <-- here
+
+
+@mistake(IndexError, r"4.*size 3", lambda: (vector(15), 4), good=lambda: (vector(15), 2))
+def read_beyond_a_view_but_not_its_storage(x, i):
+    return x[2:5][i]  # <-- here
+
+
+@mistake(IndexError, r"-4.*size 3", lambda: (vector(15), -4), good=lambda: (vector(15), -3))
+def write_below_a_view_but_not_its_storage(x, i):
+    y = x[2:5]
+    y[i] = 1.0  # <-- here
+
+
+@mistake(IndexError, r"4.*axis 1 with size 3", lambda: (vector(15), 4), good=lambda: (vector(15), 2))
+def beyond_a_row_of_a_reshaped_array(x, j):
+    y = x.reshape(5, 3)
+    y[0, j] += 1.0  # <-- here
+
+
+@mistake(IndexError, r"7.*size 5", lambda: (vector(15), np.array([0, 7])), good=lambda: (vector(15), np.array([0, 4])))
+def gather_from_a_view(x, index):
+    return x[5:10][index].sum()  # <-- here
+
+
+@mistake(IndexError, r"out of", lambda: (5, 5), good=lambda: (5, -5))
+def beyond_a_range(n, i):
+    return range(n)[i]  # <-- here

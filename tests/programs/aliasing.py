@@ -193,3 +193,14 @@ def mutation_and_early_return(x):
 def mutate_a_strided_argument(x):
     for i in range(1, len(x)):
         x[i] += x[i - 1]
+
+
+@program(args=lambda n, rng: (rng.normal(size=4 * n + 2),), wrt=(0,), mutates=(0,), tags="alias slice update mutation")
+def write_through_reshaped_views(x):
+    flat = x.reshape(2, -1).reshape(-1)
+    flat[0] += 1.0
+    pairs = x[1:-1].reshape(-1, 2)
+    pairs[:, 0] *= 3.0
+    backwards = x[::-2].reshape(1, -1)
+    backwards[0] += x[0]
+    return flat.sum() + pairs[:, 1].sum()
