@@ -75,6 +75,7 @@ SLOW: dict[str, float] = {
     "row_views_in_branches": 7.5,
     "solve_by_a_factor": 8.0,
     "atax_and_bicg": 7.5,
+    "gaussian_likelihood": 9.0,
     # contributions at two and three places a product: to memory, where the primal's sum is in a register
     "conv2d_slices": 9.0,
     # 8 bytes an update, beyond the second-level cache
