@@ -272,7 +272,7 @@ def stack_machine(x, y):
         rng.integers(0, n, size=(n, 2)) if n else np.zeros((0, 2), int),
     ),
     wrt=(0, 1),
-    tags="loop in_place accumulate scatter",
+    tags="loop inplace accumulate scatter",
 )
 def products_scattered_each_turn(x, v, at):
     """A few elements are multiplied each turn, of an array that is updated in place throughout."""
