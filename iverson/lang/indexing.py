@@ -17,6 +17,7 @@ from iverson.lang.assumptions import is_one, may_stretch
 from iverson.lang.dtypes import core_dtype
 from iverson.lang.errors import error, refusal
 from iverson.lang.num import Num, cast, constant, is_scalar, known, select
+from iverson.lang.reshaped import Reshaped, is_, plus, split
 from iverson.lang.shapes import (
     Extent,
     Shape,
@@ -215,14 +216,6 @@ def view(a: Arr, items: Sequence[Any]) -> Arr:
     return a.view(shape, lambda index: tuple(at(index)[0]), _prefix(a, items))
 
 
-def _is(x: Any, value: int) -> bool:
-    return isinstance(x, int) and x == value
-
-
-def _plus(x: Any, y: Any) -> Any:
-    return y if _is(x, 0) else x + y
-
-
 def _prefix(a: Arr, items: Sequence[Any]) -> tuple[Any, ...] | None:
     """Leading integers followed by nothing but whole axes: a row of the array."""
     if a.prefix is None:
@@ -232,7 +225,7 @@ def _prefix(a: Arr, items: Sequence[Any]) -> tuple[Any, ...] | None:
         lead += 1
     rest = items[lead:]
     for item, n in zip(rest, a.shape[lead:], strict=False):
-        if not (isinstance(item, Range) and _is(item.start, 0) and _is(item.step, 1) and same(item.length, n)):
+        if not (isinstance(item, Range) and is_(item.start, 0) and is_(item.step, 1) and same(item.length, n)):
             return None
     return (*a.prefix, *(item.index for item in items[:lead])) if len(rest) == a.ndim - lead else None
 
@@ -247,28 +240,20 @@ def _checked(a: Arr, items: Sequence[Any]) -> list[Any]:
 
 
 def reshape(a: Arr, shape: Any, order: str = "C") -> Arr:
-    """Another shape: a view where the array is whole, or itself reshaped, or has one axis; else of a copy."""
+    """Another shape: a view where the array is whole, or itself reshaped, or one axis is split; else of a copy."""
     if order not in ("C", "A"):
         raise error(NotImplementedError, "reshape: only order='C' is available in staged programs")
     lengths = _complete(a, shape if isinstance(shape, tuple | list) else (shape,))
     if isinstance(a.at, Reshaped):
         a = a.at.of.like(a)
-    elif not a.whole and a.ndim > 1:
+    elif not a.whole:
+        at = split(a.shape, lengths)
+        if at is not None:
+            return a.view(tuple(lengths), at)
         a = copy(a)
     if len(lengths) == a.ndim and all(same(m, n) for m, n in zip(lengths, a.shape, strict=True)):
         return a.view(tuple(lengths), lambda index: index, a.prefix)
     return Arr(a.source, tuple(lengths), Reshaped(a.shadow(), tuple(lengths)), None, a.readonly)
-
-
-@dataclass(frozen=True)
-class Reshaped:
-    """The map of indices of an array of other lengths: reshaped again, it is a view of the same one."""
-
-    of: Arr
-    lengths: Shape
-
-    def __call__(self, index: tuple[Any, ...]) -> tuple[Any, ...]:
-        return self.of.at(unravel(ravel(index, self.lengths), self.of.shape))
 
 
 def _complete(a: Arr, shape: Sequence[Any]) -> list[Extent]:
@@ -306,23 +291,6 @@ def _quotient(a: Arr, rest: list[Extent]) -> Extent:
     if isinstance(divisor, int) and divisor == 0:
         raise error(ValueError, "cannot reshape an array of size 0 with an unknown dimension")
     return extent(product(own) // divisor)
-
-
-def ravel(index: Sequence[Any], shape: Sequence[Extent]) -> Any:
-    """The position of an index in row-major order."""
-    flat: Any = 0
-    for i, n in zip(index, shape, strict=True):
-        flat = _plus(0 if _is(flat, 0) else flat * n, i)
-    return flat
-
-
-def unravel(flat: Any, shape: Sequence[Extent]) -> tuple[Any, ...]:
-    """The index at a position in row-major order."""
-    out: list[Any] = []
-    for n in reversed(shape[1:]):
-        out.append(flat % n)
-        flat = flat // n
-    return (flat, *reversed(out)) if shape else ()
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -379,7 +347,7 @@ def gathered(a: Arr, items: list[Any]) -> tuple[Shape, Callable[[Sequence[Any]],
                 safe &= inside
             else:
                 k = next(own)
-                out.append(_plus(item.start, k if _is(item.step, 1) else k * item.step))
+                out.append(plus(item.start, k if is_(item.step, 1) else k * item.step))
         return out, safe
 
     return shape, at
@@ -558,7 +526,7 @@ def _region(items: list[Any]) -> tuple[Shape, Callable[[Sequence[Any]], tuple[li
                 next(own)
             else:
                 k = next(own)
-                out.append(_plus(item.start, k if _is(item.step, 1) else k * item.step))
+                out.append(plus(item.start, k if is_(item.step, 1) else k * item.step))
         return out, certain
 
     return shape, at

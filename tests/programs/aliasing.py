@@ -204,3 +204,15 @@ def write_through_reshaped_views(x):
     backwards = x[::-2].reshape(1, -1)
     backwards[0] += x[0]
     return flat.sum() + pairs[:, 1].sum()
+
+
+@program(
+    args=lambda n, rng: (rng.normal(size=(n + 1, 2 * n)),), wrt=(0,), mutates=(0,), tags="alias slice update mutation"
+)
+def write_through_views_with_an_axis_more(a):
+    n, m = a.shape
+    thick = a[:, ::-1].reshape(n, m, 1)
+    thick[0] += 1.0
+    halves = a[1:].reshape(n - 1, 2, m // 2)
+    halves[:, 1] *= 2.0
+    return thick.sum() + halves[:, 0].sum()
