@@ -63,8 +63,6 @@ EXCEPTIONS: dict[str, dict[str, float]] = {
     "knapsack": {"tape": 29.0},
     "vector_fixed_point": {"tape": 14.5},
     "gaussian_mixture": {"tape": 12.5},
-    # a new list each turn: the one before is stored as a whole, beside the elements that are overwritten
-    "warping_by_lists": {"tape": 12.0},
     # Cholesky's factor is n^3 / 3; its adjoint one product and two solves with n columns, at BLAS's speed 4 n^3
     "gaussian_likelihood": {"ratio": 15.5},
     "solve_by_a_factor": {"ratio": 10.5, "statements": 8.5},

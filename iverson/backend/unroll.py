@@ -26,7 +26,8 @@ def short(loop: For) -> bool:
 
 def reduction(loop: For, carry: ir.Carry) -> ir.Combine | None:
     """The statement by which a carry takes in a turn's term, if nothing else sees it and the order is free."""
-    made = [s for s in loop.body if isinstance(s, ir.Combine) and s.out is carry.next and s.free]
+    steps = [s for s in loop.body if isinstance(s, ir.Combine) and s.out is carry.next and s.free]
+    made = [s for s in steps if s.left is carry.reg or s.right is carry.reg]
     seen = [v for s in loop.body for v in ir.used(s) if v is carry.reg or v is carry.next]
     others = [c for c in loop.carries if c is not carry and c.next in (carry.reg, carry.next)]
     return made[0] if made and seen == [carry.reg] and not others else None
