@@ -34,7 +34,8 @@ _C_TYPE: dict[DType, Any] = {
 
 def lower(ctx: Context, let: Let, op: Check) -> None:
     if len(op.args) > DETAILS:
-        raise NotImplementedError(f"a warning of more than {DETAILS} numbers")
+        at = f"\n  at {let.site.file}:{let.site.line}, in {let.site.function}" if let.site else ""
+        raise NotImplementedError(f"a warning shows at most {DETAILS} numbers of the program: give it fewer{at}")
     site = (let.site.file, let.site.line) if let.site else ("", 0)
     text = json.dumps([op.error, op.message, *site, *(dtype_of(a).value for a in op.args)]).encode()
     failed = Cell(I64, "failed")

@@ -87,8 +87,3 @@ def _promote(kinds: frozenset[Kind]) -> Kind:
 def promote(kinds: Iterable[Kind]) -> Kind:
     """NumPy's promotion; only Python numbers together stay Python numbers."""
     return _promote(frozenset(kinds))
-
-
-def inexact(kind: Kind) -> Kind:
-    """What true division and the elementary functions compute in: floats stay, the others become float64."""
-    return kind if kind.dtype.kind in "fc" else Kind(FLOAT64, kind.weak)

@@ -109,3 +109,15 @@ def test_a_method_of_that_name_is_another_function() -> None:
 
     log = Log()
     assert iv.jit(lambda x: log.warn(x, scale=2.0))(3.0) == 6.0
+
+
+def test_more_numbers_than_a_warning_shows_are_refused_at_the_users_line() -> None:
+    @iv.jit
+    def f(x: Any) -> Any:
+        if x[0] > 0.0:
+            warnings.warn(f"{x[0]} {x[1]} {x[2]} {x[3]} {x[4]}", stacklevel=1)
+        return x[0]
+
+    line = inspect.getsourcelines(test_more_numbers_than_a_warning_shows_are_refused_at_the_users_line)[1] + 4
+    with pytest.raises(NotImplementedError, match=rf"at most 4 numbers[^\n]*\n  at .*test_warnings\.py:{line}, in f"):
+        f(np.arange(5.0))
