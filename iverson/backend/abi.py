@@ -51,7 +51,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from iverson.core.syntax import Array, DType, Function, Type
 
@@ -201,6 +201,7 @@ class Signature:
     results: tuple[Result, ...] = ()
     single: bool = False  # return the only result itself, not a tuple of one
     release_gil: bool = False  # worth it above about 10 us of work
+    fixed: tuple[Any, ...] = ()  # the objects that the last arguments are, which a call doesn't give
 
     @property
     def result_slots(self) -> int:

@@ -317,6 +317,8 @@ class _Stack(threading.local):
 
 
 _STACK = _Stack()
+# one item for each program that is being staged in any thread: while it is empty a call needn't ask for its thread's
+OPEN: list[None] = []
 
 
 def current() -> Staging:
@@ -335,9 +337,11 @@ def staging() -> Iterator[Staging]:
     """Stage a program of its own."""
     state = Staging()
     _STACK.items.append(state)
+    OPEN.append(None)
     try:
         yield state
     finally:
+        OPEN.pop()
         _STACK.items.pop()
 
 

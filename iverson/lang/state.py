@@ -137,13 +137,18 @@ def _registered(cls: type) -> bool:
 
 def flatten(tree: Any) -> tuple[list[Any], Any]:
     """The leaves of a pytree (None is one) and its structure."""
-    leaves, spec = optree.tree_flatten(tree, none_is_leaf=True, namespace=NAMESPACE)
+    leaves, spec = split(tree)
     inner = [x for x in leaves if is_record(x)]
     if not inner:
         return leaves, spec
     for x in inner:
         register(x)
     return flatten(tree)
+
+
+def split(tree: Any) -> tuple[list[Any], Any]:
+    """The same where the user's dataclasses are registered; one that isn't is a leaf."""
+    return optree.tree_flatten(tree, none_is_leaf=True, namespace=NAMESPACE)
 
 
 def is_record(x: Any) -> bool:

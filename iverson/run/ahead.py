@@ -14,6 +14,7 @@ from iverson.lang.dtypes import python_kind, supported
 from iverson.lang.stage import SMALL, AbstractArray, AbstractScalar
 from iverson.lang.staging import active
 from iverson.run import foreign
+from iverson.run.entry import Entry
 from iverson.run.program import Program
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _length(n: Any) -> int | str | None:
     return n.__index__()  # type: ignore[no-any-return]
 
 
-class Compiled:
+class Compiled(Entry):
     """A function compiled for arguments of certain types.  Other arguments are a TypeError; nothing is compiled anew,
     but where a length that the program computes decides by being 1 (see lang/assumptions.py)."""
 
@@ -64,7 +65,7 @@ class Compiled:
         update_wrapper(self, jit, updated=())
         self._program(frozenset()).native(leaves)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def enter(self, *args: Any, **kwargs: Any) -> Any:
         if active():
             return self._jit.__iverson_stage__(args, kwargs)
         return self._last(*args, **kwargs)
@@ -89,7 +90,8 @@ class Compiled:
         self._require(leaves)
         program = fitting(self._program, leaves)
         result = program.run(leaves)
-        self._last = program.direct(len(args), bool(kwargs), self._dispatch) or self._dispatch
+        self._last = program.direct(tree, self._dispatch) or self._dispatch
+        self.straight(self._last)
         theirs = foreign.library(given)
         return result if theirs is None else foreign.returned(result, given, leaves, theirs)
 

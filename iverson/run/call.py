@@ -20,6 +20,8 @@ import sysconfig
 import weakref
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import chain
+from types import CellType
 from typing import Any
 
 import numpy as np
@@ -92,8 +94,9 @@ class PythonCall:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         signature = self.signature
+        given, args = args, args + signature.fixed
         if kwargs or not fits(signature, args):
-            return self.slow(*args, **kwargs)
+            return self.slow(*given, **kwargs)
         slots = (ctypes.c_int64 * max(len(signature.slots), 1))()
         for k, slot in enumerate(signature.slots):
             _fill(ctypes.addressof(slots) + SLOT * k, slot, args, signature.arguments)
@@ -101,7 +104,7 @@ class PythonCall:
         error = (ctypes.c_int64 * ERROR_SLOTS)()
         status = self.kernel(slots, results, error)
         if status in (GUARD, RERUN):
-            return self.slow(*args)
+            return self.slow(*given)
         if status != OK:
             return self.failed(status, ctypes.addressof(error))
         return self._results(ctypes.addressof(results), args)
@@ -278,14 +281,15 @@ def _table(signature: Signature, address: int) -> bytes:
     apart = [starts[k + 1] - 2 for pair in _apart(signature) for k in pair]
     results = [word for record in _result_records(signature) for word in record]
     at, offsets = wrapper.HEAD + len(records), []
-    for section in (gather, equal, apart, results):
+    sections = gather, equal, apart, results, [id(x) for x in signature.fixed]
+    for section in sections:
         offsets += [at, len(section)]
         at += len(section)
-    offsets[-1] = len(signature.results)
-    head = [address, len(signature.arguments), *offsets]
+    offsets[7] = len(signature.results)
+    head = [address, len(signature.arguments) - len(signature.fixed), *offsets]
     head += [int(signature.single), int(signature.release_gil), id(np.ndarray)]
     assert len(head) == wrapper.HEAD
-    return np.array([*head, *records, *gather, *equal, *apart, *results], np.uint64).tobytes()
+    return np.array([*head, *records, *chain(*sections)], np.uint64).tobytes()
 
 
 def _result_records(signature: Signature) -> list[list[int]]:
@@ -314,10 +318,15 @@ def _method() -> tuple[_MethodDef, cpu.Library]:
     symbols = {s: ctypes.cast(getattr(ctypes.pythonapi, s), ctypes.c_void_p).value or 0 for s in wrapper.SYMBOLS}
     api = _numpy_api()
     numpy = {"iv_new_array": api[94], "iv_new_scalar": api[60], "iv_set_base": api[282]}
-    library = cpu.load(image, ["iv_call", "iv_give_back"], {**runtime.symbols(), **symbols, **numpy})
+    library = cpu.load(image, ["iv_call", "iv_enter", "iv_give_back"], {**runtime.symbols(), **symbols, **numpy})
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))  # arrays that it gives may outlive all else
     flags = METH_FASTCALL | METH_KEYWORDS
     return _MethodDef(b"compiled", library.address("iv_call"), flags, None), library
+
+
+def entry_address() -> int:
+    """Where CPython's calls of an `entry.Entry` go."""
+    return _method()[1].address("iv_enter")
 
 
 def _numpy_api() -> Any:
@@ -334,7 +343,7 @@ def _bind_native(signature: Signature, address: int, slow: Callable[..., Any], f
     create.restype, create.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
     statics = [a.value for a in signature.arguments if isinstance(a, StaticArgument)]
     # CPython lets a function's self own its definition
-    self = (_table(signature, address), slow, failed, keep, statics, method, library)
+    self = (_table(signature, address), slow, failed, keep, statics, signature.fixed, method, library)
     return create(ctypes.addressof(method), self, None)
 
 
@@ -370,6 +379,9 @@ def _scalars_as_expected() -> bool:
         and all(_field(n, wrapper.VALUE, kind) == n for n, kind in zip(ints, kinds, strict=True))
         and _field(payload, wrapper.BYTES, ctypes.c_int64) == word
         and _field(pair, wrapper.ITEMS + 8, ctypes.c_size_t) == id(word)
+        and _field([0] * 7, wrapper.LENGTH, ctypes.c_ssize_t) == 7
+        and _field(CellType(word), wrapper.CONTENTS, ctypes.c_size_t) == id(word)
+        and _field(CellType(), wrapper.CONTENTS, ctypes.c_size_t) == 0
     )
 
 

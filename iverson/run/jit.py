@@ -26,13 +26,14 @@ from iverson.lang.staging import active
 from iverson.run import foreign
 from iverson.run.ahead import Compiled
 from iverson.run.derive import expand
+from iverson.run.entry import Entry
 from iverson.run.program import Program
 from iverson.run.watch import Watch
 
 _DEEP = 10_000  # Python frames while a function is staged
 
 
-class Jit:
+class Jit(Entry):
     """A compiled function; see `jit`."""
 
     def __init__(
@@ -58,7 +59,7 @@ class Jit:
         self._watch: Watch | None = None
         update_wrapper(self, f, updated=())
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def enter(self, *args: Any, **kwargs: Any) -> Any:
         if active():
             return self.__iverson_stage__(args, kwargs)
         if self._watch is None or self._watch.changed():
@@ -70,6 +71,7 @@ class Jit:
         self._watch = Watch(self.__wrapped__)
         self.programs.clear()
         self._last = self._dispatch
+        self.roundabout()
 
     def compile(self, *args: Any, **kwargs: Any) -> Compiled:
         """Compile now, for arguments that are given by `iv.spec`; constants and static arguments by their values.
@@ -108,8 +110,9 @@ class Jit:
         """Find or make the program for these arguments, and run it."""
         program, leaves = self.program(args, kwargs)
         result = program.run(leaves)
-        self._last = program.direct(len(args), bool(kwargs), self._dispatch) or self._dispatch
-        given = state.flatten((args, kwargs))[0]
+        given, tree = state.flatten((args, kwargs))
+        self._last = program.direct(tree, self._dispatch) or self._dispatch
+        self.straight(self._last, self._watch)
         theirs = foreign.library(given)
         return result if theirs is None else foreign.returned(result, given, leaves, theirs)
 

@@ -77,19 +77,24 @@ class Program:
             original[...] = copy
         return self._rebuild(values, leaves)
 
-    def direct(self, count: int, keywords: bool, slow: Callable[..., Any]) -> Callable[..., Any] | None:
-        """The compiled callable itself, where the arguments need no conversion; `slow` has the misfits."""
-        plain = not keywords and count == len(self.leaves) and not self.staged.captured
-        if not plain or any(_is_complex(x) for x in (*self.leaves, *self.staged.outs)):
+    def direct(self, tree: Any, slow: Callable[..., Any]) -> Callable[..., Any] | None:
+        """The callable for arguments of this structure that need no conversion; `slow` has the misfits.
+
+        The compiled one itself, where the arguments are the leaves and the results a flat tuple or one.
+        """
+        if any(_is_complex(x) for x in (*self.leaves, *self.staged.captured, *self.staged.outs)):
             return None
         native = next(reversed(self._programs.values()), None)
         if native is None:
             return None
-        tree, outs = self.staged.out_tree, self.staged.outs
-        single = len(outs) == 1 and tree == _LEAF
-        if (single and (outs[0].kind != "static" or outs[0].value is None)) or (outs and _is_flat_tuple(tree, outs)):
+        outs_tree, outs = self.staged.out_tree, self.staged.outs
+        single = len(outs) == 1 and outs_tree == _LEAF
+        flat = (single and (outs[0].kind != "static" or outs[0].value is None)) or (
+            outs and _is_flat_tuple(outs_tree, outs)
+        )
+        if flat and tree == state.flatten((tuple(self.leaves), {}))[1]:
             return native.bind(single and outs[0].kind != "static", slow)
-        return _rebuilding(tree, outs, native, slow)
+        return _rebuilding(tree, self.staged, native, slow)
 
     # --- compiling ----------------------------------------------------------------------------------------------------
 
@@ -217,11 +222,13 @@ class _Native:
         for o in self.program.staged.outs:
             if o.kind != "static":
                 results.append(ReturnedArgument(o.alias) if o.alias is not None else next(fresh))
-        return self._bind(tuple(results), single, slow)
+        return self._bind(tuple(results), single, slow, tuple(self.program.staged.captured))
 
-    def _bind(self, results: tuple[Result, ...], single: bool, slow: Callable[..., Any]) -> Callable[..., Any]:
+    def _bind(
+        self, results: tuple[Result, ...], single: bool, slow: Callable[..., Any], fixed: tuple[Any, ...] = ()
+    ) -> Callable[..., Any]:
         arguments = tuple(c.argument for c in self.columns)
-        signature = Signature(arguments, self.slots, tuple(self.guards), results, single)
+        signature = Signature(arguments, self.slots, tuple(self.guards), results, single, fixed=fixed)
         return call.bind(signature, self.kernel.address, slow, self._failed, self)  # type: ignore[no-any-return]
 
     # --- columns ------------------------------------------------------------------------------------------------------
@@ -313,27 +320,24 @@ def _is_flat_tuple(tree: Any, outs: Sequence[OutSpec]) -> bool:
     return tree.type is tuple and all(c == _LEAF for c in tree.children()) and all(o.kind != "static" for o in outs)
 
 
-@dataclass(frozen=True)
-class _Whole:
-    """A result that is complete already, from the slow path."""
-
-    value: Any
+_MISFIT = object()
 
 
-def _rebuilding(tree: Any, outs: Sequence[OutSpec], native: _Native, slow: Callable[..., Any]) -> Callable[..., Any]:
-    """The compiled callable, and its results put into their tree."""
-    flat = native.bind(False, lambda *args, **kwargs: _Whole(slow(*args, **kwargs)))
-    dynamic = [k for k, o in enumerate(outs) if o.kind != "static"]
-    template = [o.value for o in outs]
+def _rebuilding(tree: Any, staged: Staged, native: _Native, slow: Callable[..., Any]) -> Callable[..., Any]:
+    """The compiled callable between trees: arguments taken apart, results put together."""
+    flat = native.bind(False, lambda *leaves: _MISFIT)
+    dynamic = [k for k, o in enumerate(staged.outs) if o.kind != "static"]
+    template = [o.value for o in staged.outs]
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        values = flat(*args, **kwargs)
-        if type(values) is _Whole:
-            return values.value
-        leaves = template.copy()
+        leaves, spec = state.split((args, kwargs))
+        values = flat(*leaves) if spec == tree else _MISFIT
+        if values is _MISFIT:
+            return slow(*args, **kwargs)
+        results = template.copy()
         for k, value in zip(dynamic, values or (), strict=True):
-            leaves[k] = value
-        return state.unflatten(tree, leaves)
+            results[k] = value
+        return state.unflatten(staged.out_tree, results)
 
     return call
 

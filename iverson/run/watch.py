@@ -18,7 +18,7 @@ from iverson.lang import state
 from iverson.lang.num import Num
 from iverson.lang.values import Arr
 
-_ABSENT = object()
+ABSENT = object()
 _LIBRARIES = {*sys.stdlib_module_names, "numpy", "scipy", "optree", "iverson"} - {"__main__"}
 _MOST = 10_000  # items of containers that are watched
 
@@ -86,10 +86,10 @@ class Watch:
             yield value
         names = _names(function.__code__)
         for name in names:
-            value = function.__globals__.get(name, _ABSENT)
+            value = function.__globals__.get(name, ABSENT)
             if isinstance(value, ModuleType):
                 yield from self._attributes(value, names)
-            elif value is not _ABSENT:
+            elif value is not ABSENT:
                 self.globals.append((function.__globals__, name, value))
                 yield value
 
@@ -104,7 +104,7 @@ class Watch:
     def changed(self) -> bool:
         """Whether a name, an item or an attribute means something else than it did."""
         for g, name, value in self.globals:
-            if g.get(name, _ABSENT) is not value:
+            if g.get(name, ABSENT) is not value:
                 return True
         for cell, value in self.cells:
             if _contents(cell) is not value:
@@ -123,7 +123,7 @@ class Watch:
         for cell, value in self.cells:
             if is_traced(_contents(cell)):
                 found = "a variable of an enclosing function"
-                state.put(cell, state.UNBOUND if value is _ABSENT else value)
+                state.put(cell, state.UNBOUND if value is ABSENT else value)
         for x, then in self.lists:
             if isinstance(x, list) and is_traced(x):
                 found = "a list that was there before"
@@ -145,7 +145,7 @@ def _contents(cell: CellType) -> Any:
     try:
         return cell.cell_contents
     except ValueError:
-        return _ABSENT
+        return ABSENT
 
 
 def _is_user(x: Any) -> bool:

@@ -4,6 +4,9 @@ It is a CPython fast call, `iv_call(self, args, nargs, kwnames)`.  `self` is the
 table, a bytes object of int64 words that `call.py` writes, says what each argument must be and where its parts go.
 Whatever does not fit calls `slow(*args, **kwargs)` instead; a kernel that fails calls `failed(status, error address)`.
 
+`iv_enter(object, args, nargs, kwnames)` comes before it where a compiled function is called by its own name (entry.py):
+it compares what the function found around itself with what is there now, and calls `enter` if that is something else.
+
 Text here has two abbreviations over LLVM IR, expanded by `_expand`:
 
     %x = load i64 %p[%k]        element k of p, as an array of that type     store i64 %x %p[%k]
@@ -28,9 +31,10 @@ DATA, RANK, EXTENTS, STRIDES, DESCR, FLAGS = 16, 24, 32, 40, 56, 64
 OWNS_DATA, BEHAVED = 0x4, 0x501  # NumPy's flags: owns its data; row-major, aligned and writeable
 
 # words of the table's head
-KERNEL, NARGS, GATHER, NGATHER, EQUAL, NEQUAL, APART, NAPART, RESULTS, NRESULTS, SINGLE, RELEASE, ARRAY_TYPE, HEAD = (
-    range(14)
-)
+(
+    KERNEL, NARGS, GATHER, NGATHER, EQUAL, NEQUAL, APART, NAPART, RESULTS, NRESULTS, FIXED, NFIXED, SINGLE, RELEASE,
+    ARRAY_TYPE, HEAD,
+) = range(16)  # fmt: skip
 # words of an argument's record, followed by (least, greatest) per axis
 KIND, WHAT, ITS_DESCR, SIZE, MASK, ITEM_BYTES, RECORD = range(7)
 # kinds of arguments, and of results
@@ -38,10 +42,16 @@ ARRAY, FLOAT, FLOAT32, INT, INT32, NUMPY, STATIC = range(7)
 ARRAY_RESULT, SCALAR_RESULT, ARGUMENT_RESULT = range(3)
 RESULT_RECORD = 4  # kind, descr, slot or argument, rank
 
+# offsets in lists and cells, and in a callable of entry.py; words of a guard's head, behind which are triples (dict,
+# key, value) and pairs (cell, value)
+LENGTH, CONTENTS, STATE = 16, 16, 24
+OPEN, NAMES, CELLS, GUARD_HEAD = range(4)
+POSITIONAL = 2**63 - 1  # what of a vectorcall's nargs is their number
+
 SYMBOLS = (
     "PyLong_AsLongLongAndOverflow", "PyObject_Vectorcall", "PyObject_CallFunction", "PyEval_SaveThread",
     "PyEval_RestoreThread", "PyTuple_New", "Py_IncRef", "Py_DecRef", "_Py_NoneStruct", "PyCapsule_New",
-    "PyCapsule_GetPointer",
+    "PyCapsule_GetPointer", "PyDict_GetItemWithError",
 )  # fmt: skip
 
 _TEXT = f"""
@@ -60,6 +70,7 @@ declare ptr @iv_new_scalar(ptr, ptr, ptr)
 declare i32 @iv_set_base(ptr, ptr)
 declare ptr @PyCapsule_New(ptr, ptr, ptr)
 declare ptr @PyCapsule_GetPointer(ptr, ptr)
+declare ptr @PyDict_GetItemWithError(ptr, ptr)
 declare i64 @llvm.smin.i64(i64, i64)
 declare i64 @llvm.smax.i64(i64, i64)
 
@@ -77,17 +88,24 @@ entry:
   %positional = icmp eq ptr %kwnames, null
   %plausible = and i1 %same.count, %positional
   %first = getelementptr i64, ptr %table, i64 {HEAD}
+  %fixed.at = load i64 %table[{FIXED}]
+  %fixed.from = sub i64 %fixed.at, %nargs
+  %fixed = getelementptr i64, ptr %table, i64 %fixed.from
+  %fixed.count = load i64 %table[{NFIXED}]
+  %all = add i64 %nargs, %fixed.count
   br i1 %plausible, label %arguments, label %slow
 
-; each argument: check it against its record, write its parts
+; each argument, the given and the fixed ones: check it against its record, write its parts
 arguments:
   %i = phi i64 [0, %entry], [%i.next, %argument.done]
   %record = phi ptr [%first, %entry], [%record.next, %argument.done]
   %part = phi ptr [%parts, %entry], [%part.next, %argument.done]
-  %more = icmp slt i64 %i, %nargs
+  %more = icmp slt i64 %i, %all
   br i1 %more, label %argument, label %gathers
 argument:
-  %object = load ptr %args[%i]
+  %is.given = icmp slt i64 %i, %nargs
+  %from = select i1 %is.given, ptr %args, ptr %fixed
+  %object = load ptr %from[%i]
   %kind = load i64 %record[{KIND}]
   %what = load ptr %record[{WHAT}]
   %size = load i64 %record[{SIZE}]
@@ -409,6 +427,67 @@ argument:
   ret ptr %given
 }}
 
+define ptr @iv_enter(ptr %object, ptr %args, i64 %flagged, ptr %kwnames) {{
+entry:
+  %nargs = and i64 %flagged, {POSITIONAL}
+  %state = load ptr %object@{STATE}
+  %bytes = load ptr %state@{ITEMS}
+  %self = load ptr %state@{ITEMS + 8}
+  %guard = getelementptr i8, ptr %bytes, i64 {BYTES}
+  %native = icmp ne ptr %self, @_Py_NoneStruct
+  br i1 %native, label %staging, label %enter
+staging:
+  %open = load ptr %guard[{OPEN}]
+  %how.many = load i64 %open@{LENGTH}
+  %none.open = icmp eq i64 %how.many, 0
+  br i1 %none.open, label %names, label %enter
+names:
+  %name.count = load i64 %guard[{NAMES}]
+  %first.name = getelementptr i64, ptr %guard, i64 {GUARD_HEAD}
+  br label %name.loop
+name.loop:
+  %n = phi i64 [0, %names], [%n.next, %name]
+  %triple = phi ptr [%first.name, %names], [%triple.next, %name]
+  %more.names = icmp slt i64 %n, %name.count
+  br i1 %more.names, label %name, label %cells
+name:
+  %dict = load ptr %triple[0]
+  %key = load ptr %triple[1]
+  %then = load ptr %triple[2]
+  %now = call ptr @PyDict_GetItemWithError(ptr %dict, ptr %key)
+  %n.next = add i64 %n, 1
+  %triple.next = getelementptr i64, ptr %triple, i64 3
+  %same.name = icmp eq ptr %now, %then
+  br i1 %same.name, label %name.loop, label %enter
+cells:
+  %cell.count = load i64 %guard[{CELLS}]
+  br label %cell.loop
+cell.loop:
+  %c = phi i64 [0, %cells], [%c.next, %cell]
+  %pair = phi ptr [%triple, %cells], [%pair.next, %cell]
+  %more.cells = icmp slt i64 %c, %cell.count
+  br i1 %more.cells, label %cell, label %straight
+cell:
+  %holder = load ptr %pair[0]
+  %held = load ptr %pair[1]
+  %holds = load ptr %holder@{CONTENTS}
+  %c.next = add i64 %c, 1
+  %pair.next = getelementptr i64, ptr %pair, i64 2
+  %same.cell = icmp eq ptr %holds, %held
+  br i1 %same.cell, label %cell.loop, label %enter
+straight:
+  call void @Py_IncRef(ptr %state)
+  %result = call ptr @iv_call(ptr %self, ptr %args, i64 %nargs, ptr %kwnames)
+  call void @Py_DecRef(ptr %state)
+  ret ptr %result
+enter:
+  %python = load ptr %state@{ITEMS + 16}
+  call void @Py_IncRef(ptr %python)
+  %answer = call ptr @PyObject_Vectorcall(ptr %python, ptr %args, i64 %nargs, ptr %kwnames)
+  call void @Py_DecRef(ptr %python)
+  ret ptr %answer
+}}
+
 define void @iv_give_back(ptr %capsule) {{
   %block = call ptr @PyCapsule_GetPointer(ptr %capsule, ptr null)
   call void @iv_free(ptr %block)
@@ -444,5 +523,5 @@ def _expand(text: str) -> str:
 
 
 def module() -> str:
-    """The LLVM IR of `iv_call`."""
+    """The LLVM IR of `iv_call` and `iv_enter`."""
     return _expand(_TEXT) + runtime.definitions()
