@@ -1,7 +1,7 @@
 """What a call of a compiled function costs beside Numba's and JAX's: `python -m benchmarks.calls`.
 
-Arrays of 8 numbers, so that the call is all there is; least of 20 repetitions of 20,000 calls, nanoseconds.  JAX's calls
-are waited for.  A missing peer is reported.
+Arrays of 8 numbers, so that the call is all there is; least of 20 repetitions of 20,000 calls, nanoseconds.  JAX's
+calls are waited for.  A missing peer is reported.
 """
 
 from __future__ import annotations
