@@ -43,10 +43,17 @@ class _Merger:
         self.moved = False  # a check
 
     def block(self, body: list[Stmt]) -> None:
-        at = 0
+        at, loops = 0, list[int]()  # the places of the loops before
         while at < len(body):
-            first = next((k for k in reversed(range(at)) if self.merge(body, k, at)), None)
-            at = at + 1 if first is None else first
+            if not isinstance(body[at], For):
+                at += 1
+                continue
+            first = next((k for k in reversed(loops) if self.merge(body, k, at)), None)
+            if first is None:
+                loops.append(at)
+                at += 1
+            else:
+                at, loops = first, [k for k in loops if k < first]
         for stmt in body:
             for inner in ir.blocks(stmt):
                 self.block(inner)
