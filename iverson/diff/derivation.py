@@ -99,8 +99,8 @@ class Derivation:
         outs = self._roots(a for a in block.outs if isinstance(a, Var))
         last = {v: k for k, used in enumerate([*uses, outs]) for v in used}
         first = {v: k for k, used in reversed([*enumerate([*uses, outs])]) for v in used}
-        made = (v for let in block if isinstance(let.op, For) for v in let.vars)
-        self._passing.update(v for v in made if v not in outs and first.get(v) == last.get(v))
+        fresh = (v for let in block if isinstance(let.op, For) for v in let.vars)
+        self._passing.update(v for v in fresh if v not in outs and first.get(v) == last.get(v))
         origin = {x: frozenset((x,)) for x in entry}
         owned, gone = set(origin), dict[Var, None]()
         for k, let in enumerate(block):

@@ -241,9 +241,7 @@ class Planner:
 
     # --- blocks that run at most once ---------------------------------------------------------------------------------
 
-    def if_(
-        self, let: Let, op: If, within: set[Var], never: Sequence[Var]
-    ) -> tuple[tuple[Let, ...], BranchRecord]:
+    def if_(self, let: Let, op: If, within: set[Var], never: Sequence[Var]) -> tuple[tuple[Let, ...], BranchRecord]:
         sides = op.then, op.orelse
         arrays = dict.fromkeys(within, Undone.WITHIN) | dict.fromkeys(never, Undone.NEVER)
         plans = [self.block(side, arrays) for side in sides]
@@ -341,7 +339,7 @@ class Planner:
         return Chain(j, lets) if at is op.body.outs[k] else None
 
     def read_alone(self, let: Let, op: Loop | While, k: int, chain: Chain) -> bool:
-        """Is what the turns read of an array kept, so that the array is not undone, and neither is its initial value?"""
+        """Is what the turns read of an array kept, so that nothing of it is undone, its initial value neither?"""
         versions = [op.carry[k], *(v for let in chain.lets for v in let.vars)]
         alone = chain.of == k and [a for a in op.body.outs if a in versions] == [versions[-1]]
         x = op.inits[k]
