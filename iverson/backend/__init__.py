@@ -21,13 +21,16 @@ from iverson.backend import (
     cpu,
     elements,
     expand,
+    fills,
     interrupt,
     linear,
     loopir,
     memory,
     merge,
+    peel,
     relax,
     residuals,
+    reuse,
     scans,
     schedule,
     special,
@@ -140,7 +143,9 @@ def compile(
         program.exact = not checks.run(program) and tells
         scans.run(program)
         copies.run(program)
+        fills.run(program)
         merge.run(program)
+        peel.run(program)
         elements.run(program)
         if reassociate:
             relax.run(program)
@@ -150,6 +155,7 @@ def compile(
         if reassociate:
             trees.run(program)
         wraps.run(program)
+        reuse.run(program)
     memory.run(program)
     interrupt.run(program)
     text, imports = emit(program, symbol=SYMBOL, reassociate=reassociate)
