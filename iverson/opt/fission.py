@@ -37,7 +37,7 @@ def _block(block: Block) -> Block:
 def _split(let: Let, op: For) -> list[Let]:
     """The Fors that a For becomes; itself, if it isn't to be split."""
     body = op.body.lets
-    if not all(isinstance(i.op, Prim | Read | Contribute) and not _is_row(i) for i in body):
+    if not all(isinstance(i.op, Prim | Read | Contribute) and not is_row(i) for i in body):
         return [let]
     if len(op.index) > 1 and op.yields:
         return [let]
@@ -50,7 +50,7 @@ def _split(let: Let, op: For) -> list[Let]:
     seen: set[Var] = set()
     for part in parts:
         made = {v: i for i in part for v in i.vars}
-        if not all(_is_cheap(made[v]) for v in seen & made.keys()):
+        if not all(is_cheap(made[v]) for v in seen & made.keys()):
             return [let]
         seen |= made.keys()
     *outer, last = zip(op.index, op.extent, strict=True)
@@ -105,9 +105,9 @@ def _slice(body: Iterable[Let], sites: list[Let], outs: tuple[Atom, ...]) -> lis
     return found
 
 
-def _is_cheap(let: Let) -> bool:
+def is_cheap(let: Let) -> bool:
     return isinstance(let.op, Read) or (isinstance(let.op, Prim) and let.op.name in CHEAP | COMPARISONS)
 
 
-def _is_row(let: Let) -> bool:
+def is_row(let: Let) -> bool:
     return isinstance(let.op, Read) and isinstance(let.vars[0].type, Array)
