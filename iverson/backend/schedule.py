@@ -13,7 +13,8 @@ computed once for all lanes; arrays private to a turn get a last axis of lanes, 
 x[i] that are updated at strides.  Turns of a loop tagged `any` are independent but for what they combine, and each lane
 loop runs in the order of i, so the fission changes no result.
 
-It pays where an innermost loop is short (a test at run time), or strided, or a recurrence.
+It pays where the deepest loops are short, or read a packed element in many turns (a test at run time), or where an
+innermost loop is strided or a recurrence; and if what is private to a turn is small.
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ from iverson.backend import lanes
 from iverson.backend import loopir as ir
 from iverson.backend.lanes import Writer, contributions
 from iverson.backend.loopir import Buffer, For, If, Load, Program, Reg, Stmt, Store, Value, View, integer
-from iverson.core.syntax import BOOL, Literal
+from iverson.core.syntax import BOOL, I64, DType, Literal
 
 SHORT = 64  # turns: an innermost loop that is longer vectorises well itself
+REUSED = 32  # turns that read one packed element: then packing pays for long loops too
+MEMORY = 2**15  # elements of an array that is private to a turn and gets an axis of lanes
 
 
 def run(program: Program, reassociate: bool = True) -> None:
@@ -111,6 +114,7 @@ class _Plan:
     rows: dict[Buffer, int] = field(default_factory=dict)  # arrays of which each turn has its own part, and its axis
     definitions: dict[Reg, ir.Compute] = field(default_factory=dict)
     packed: dict[int, list[int]] = field(default_factory=dict)  # load -> its axes that inner loops run over
+    turns: list[list[Value]] = field(default_factory=list)  # of each packed load, the loops that read its element again
     own: dict[Buffer, int] = field(default_factory=dict)  # arrays touched at the loop's index only, and that axis
     parts: dict[Buffer, int] = field(default_factory=dict)  # those of them that a tile takes in and puts back
 
@@ -235,6 +239,7 @@ class _Plan:
                 if len(free) < len(around) and self._can_pack(stmt.view, free):
                     indices = [f.index for f in free]
                     self.packed[id(stmt)] = [a for a, v in enumerate(stmt.view.prefix) if v in indices]
+                    self.turns.append([f.high for f in around if f not in free])
                 elif len(around) == deepest:
                     return False
         return any(map(self._innermost, self.innermost()))
@@ -295,20 +300,41 @@ class _Plan:
         """What must hold at run time for it to pay."""
         code: list[Stmt] = []
         inner = {r for s in ir.walk(self.loop.body) for r in (*ir.entered(s), *ir.defined(s))}
-        tests = []
-        for f in self.innermost():
-            if self.always(f):
-                return [], Literal(True, BOOL)
-            if not isinstance(f.high, Literal) and f.high not in inner:
-                short = Reg(BOOL, "short")
-                code.append(ir.Compute(short, "le", (f.high, integer(SHORT))))
-                tests.append(short)
-        total: Value = Literal(True, BOOL)
-        for test in tests:
-            both = Reg(BOOL, "short")
-            code.append(ir.Compute(both, "and", (total, test)))
-            total = both
-        return code, total
+
+        def compute(name: str, *args: Value, dtype: DType = BOOL) -> Value:
+            out = Reg(dtype, "pays")
+            code.append(ir.Compute(out, name, args))
+            return out
+
+        def any_of(values: Iterable[Value], name: str, bound: int) -> Value:
+            total: Value = Literal(False, BOOL)
+            for v in dict.fromkeys(values):
+                if isinstance(v, Literal) or v not in inner:
+                    total = compute("or", total, compute(name, v, integer(bound)))
+            return total
+
+        test: Value = Literal(True, BOOL)
+        if not any(map(self.always, self.innermost())):
+            often = [any_of(turns, "ge", REUSED) for turns in self.turns]
+            for high in self._deepest():
+                if not isinstance(high, Literal) and high not in inner:
+                    enough: Value = Literal(bool(often), BOOL)
+                    for again in often:
+                        enough = compute("and", enough, again)
+                    test = compute("and", test, compute("or", compute("le", high, integer(SHORT)), enough))
+        for buffer in self.private:
+            known = [e for e in buffer.extents if isinstance(e, Literal) or e not in inner]
+            if not all(isinstance(e, Literal) for e in known):
+                size: Value = integer(1)
+                for e in known:
+                    size = compute("mul", size, compute("min", e, integer(MEMORY + 1), dtype=I64), dtype=I64)
+                test = compute("and", test, compute("le", size, integer(MEMORY)))
+        return code, test
+
+    def _deepest(self) -> list[Value]:
+        """The extents of the loops that are nested most."""
+        depths = [(s.high, len(around)) for s, around in _with_loops(self.loop.body, []) if isinstance(s, For)]
+        return [high for high, depth in dict.fromkeys(depths) if depth == max(d for _, d in depths)]
 
 
 def _too_large(buffer: Buffer) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from iverson import backend
-from iverson.backend import lanes
+from iverson.backend import lanes, schedule
 from iverson.core.build import Builder
 from iverson.core.evaluate import evaluate
 from iverson.core.syntax import F64, I64, Array, Function, Map, Reduce, Scalar, Var
@@ -162,8 +162,18 @@ def test_lanes(make: object, level: int) -> None:
     function = points(make)
     assert " simd" in backend.compile(function).loops or make is triangle
     rng = np.random.default_rng(0)
-    for n, k, d in ((1, 2, 3), (6, 3, 2), (7, 1, 4), (4, 0, 3), (5, 2, 0), (0, 2, 2), (3, 2, 70)):
+    for n, k, d in ((1, 2, 3), (6, 3, 2), (7, 1, 4), (4, 0, 3), (5, 2, 0), (0, 2, 2), (3, 2, 70), (5, 40, 70)):
         agree(function, [n, k, d, rng.normal(size=(n, d)), rng.normal(size=(k, d))], level)
+
+
+def test_large_temporaries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is private to a turn gets lanes only while it is small."""
+    monkeypatch.setattr(schedule, "MEMORY", 5)
+    function = points(log_sum)
+    assert ", 6)" in backend.compile(function).loops  # the least of an extent and that
+    rng = np.random.default_rng(0)
+    for n, k, d in ((7, 2, 2), (7, 2, 3), (7, 6, 1), (7, 1, 6)):
+        agree(function, [n, k, d, rng.normal(size=(n, d)), rng.normal(size=(k, d))])
 
 
 def test_sums_in_order() -> None:
