@@ -11,6 +11,7 @@ from iverson.core import monoids
 from iverson.core.syntax import BOOL, I64, DType, Literal
 
 LANES = 64
+NARROW = 8  # lanes of the tiles that what is left of full ones is run in
 PACKED = 4096  # the longest axis that is packed
 PART = 64  # the longest axis of which a tile takes all elements in and puts them back
 
@@ -43,9 +44,12 @@ class Pack:
 
 
 class Writer:
+    """A loop as tiles of `width` turns, and the rest of it, which is left as it was."""
+
     def __init__(
         self,
         loop: For,
+        width: int,
         varying: set[Reg],
         private: set[Buffer],
         rows: Mapping[Buffer, int],
@@ -54,6 +58,7 @@ class Writer:
         test: Value,
     ) -> None:
         self.loop = loop
+        self.width = integer(width)
         self.varying = varying
         self.test = test
         self.before: list[Stmt] = []
@@ -68,8 +73,8 @@ class Writer:
         self.base = Reg(I64, "base")
         self.origin: dict[Reg, Segment] = {}
 
-    def run(self) -> list[Stmt]:
-        """The statements that take the loop's place."""
+    def run(self) -> tuple[list[Stmt], For]:
+        """The statements that take the loop's place, and behind them the loop over the rest."""
         items = self._items(self.loop.body, [])
         self._packs()
         self._spill(items)
@@ -79,24 +84,28 @@ class Writer:
             Carry(Reg(c.reg.type, c.reg.hint), c.init, c.reg, Reg(c.reg.type, c.reg.hint)) for c in self.loop.carries
         ]
         last = next((i for i in reversed(items) if isinstance(i, Segment)), None)
+        begin = Reg(I64, "begin") if self.loop.low != integer(0) else self.base
         body: list[Stmt] = [
-            ir.Compute(self.base, "mul", (tile, integer(LANES))),
+            ir.Compute(begin, "mul", (tile, self.width)),
+            *([ir.Compute(self.base, "add", (self.loop.low, begin))] if begin is not self.base else []),
             *self._fills(),
             *self._moves(into=True),
         ]
         for item in items:
             body += self._write(item, through if item is last else [])
         body += self._moves(into=False)
-        begin: list[Stmt] = [ir.Compute(rest, "mul", (full, integer(LANES)))]
+        done = Reg(I64, "done") if begin is not self.base else rest
+        behind: list[Stmt] = [ir.Compute(done, "mul", (full, self.width))]
+        behind += [ir.Compute(rest, "add", (self.loop.low, done))] if done is not rest else []
         remaining = [Carry(c.reg, t.out, c.next, c.out) for c, t in zip(self.loop.carries, through, strict=True)]
-        return [
+        code = [
             *self.before,
             For(tile, integer(0), full, body, through, "tile"),
             *(ir.Free(p.buffer) for p in self.packs.values()),
             *(ir.Free(self.wide[b]) for b in self.lines),
-            *begin,
-            replace(self.loop, low=rest, carries=remaining),
+            *behind,
         ]
+        return code, replace(self.loop, low=rest, carries=remaining)
 
     def compute(self, name: str, *args: Value, dtype: DType = I64) -> Reg:
         out = Reg(dtype, "t")
@@ -105,7 +114,8 @@ class Writer:
 
     def _full(self) -> Reg:
         """How many full tiles there are; none if lanes don't pay."""
-        tiles = self.compute("max", self.compute("floordiv", self.loop.high, integer(LANES)), integer(0))
+        turns = self.loop.high if self.loop.low == integer(0) else self.compute("sub", self.loop.high, self.loop.low)
+        tiles = self.compute("max", self.compute("floordiv", turns, self.width), integer(0))
         test = self.test
         wide = [self.wide[b] for b in self.lines]
         axes = [p.view.buffer.extents[a] for p in self.packs.values() for a in p.axes]
@@ -176,16 +186,15 @@ class Writer:
     def _place(self, reg: Reg) -> Buffer:
         assert isinstance(reg.type, DType)
         buffer = Buffer(
-            reg.type, (integer(LANES),), Reg(ir.POINTER, reg.hint), hint=reg.hint, stored=True, slot=Owner()
+            reg.type, (self.width,), Reg(ir.POINTER, reg.hint), hint=reg.hint, stored=True, slot=Owner()
         )
         self.before.append(ir.Alloc(buffer, stack=True))
         return buffer
 
-    @staticmethod
-    def _widened(b: Buffer, extents: Sequence[Value]) -> Buffer:
+    def _widened(self, b: Buffer, extents: Sequence[Value]) -> Buffer:
         """A turn's own array, or its part of one, for every lane."""
         pointer = Reg(ir.POINTER, b.hint)
-        return Buffer(b.dtype, (*extents, integer(LANES)), pointer, hint=b.hint, stored=True, slot=Owner())
+        return Buffer(b.dtype, (*extents, self.width), pointer, hint=b.hint, stored=True, slot=Owner())
 
     # --- packing ------------------------------------------------------------------------------------------------------
 
@@ -198,7 +207,7 @@ class Writer:
                     extents = [stmt.view.buffer.extents[a] for a in axes]
                     buffer = Buffer(
                         stmt.view.buffer.dtype,
-                        (*extents, integer(LANES)),
+                        (*extents, self.width),
                         Reg(ir.POINTER, "packed"),
                         hint="packed",
                         stored=True,
@@ -221,7 +230,7 @@ class Writer:
             ]
             for a in reversed(pack.axes):
                 nest = [For(index[a], integer(0), source.buffer.extents[a], nest, [], "any")]
-            code.append(For(lane, integer(0), integer(LANES), nest, [], "any"))
+            code.append(For(lane, integer(0), self.width, nest, [], "any"))
         return code
 
     def _moves(self, into: bool) -> list[Stmt]:
@@ -235,7 +244,7 @@ class Writer:
             nest: list[Stmt] = [ir.Compute(i, "add", (self.base, lane)), Load(element, source), Store(target, element)]
             for k, extent in reversed(list(zip(index, _without(b.extents, axis), strict=True))):
                 nest = [For(k, integer(0), extent, nest, [], "any")]
-            code.append(For(lane, integer(0), integer(LANES), nest, [], "any"))
+            code.append(For(lane, integer(0), self.width, nest, [], "any"))
         return code
 
     # --- writing ------------------------------------------------------------------------------------------------------
@@ -283,7 +292,7 @@ class Writer:
             out = Reg(c.reg.type, c.reg.hint)
             carries.append(Carry(c.reg, outer.reg, c.next, out))
             outer.next = out
-        return [For(lane, integer(0), integer(LANES), code, carries, "simd"), *behind]
+        return [For(lane, integer(0), self.width, code, carries, "simd"), *behind]
 
     def _shared(self, segment: Segment) -> dict[int, Contribution]:
         """The contributions of a segment that all lanes make to one element, by each of their statements."""

@@ -6,7 +6,7 @@
             m = min(m, s)                           for q: for l: s[l] += packed[q, l] c[j, q]
         y[i] = m                                    for l: m[l] = min(m[l], s[l])
                                                 for l: y[64 t + l] = m[l]
-                                            for i in 64 (n // 64)..n: as before
+                                            what is left over in tiles of 8, then as before
 
 What varies with i becomes an array of 64 on the stack where it lives longer than one inner loop; what doesn't is
 computed once for all lanes; arrays private to a turn get a last axis of lanes, and so do, for the time of a tile, rows
@@ -120,13 +120,19 @@ class _Plan:
 
     def write(self) -> list[Stmt]:
         code, test = self.condition()
-        return [*code, *Writer(self.loop, self.varying, self.private, self.rows, self.parts, self.packed, test).run()]
+        loop = self.loop
+        most = self.loop.high.value if isinstance(self.loop.high, Literal) else lanes.LANES
+        for width in (w for w in (lanes.LANES, lanes.NARROW) if w <= most):
+            plan = self.varying, self.private, self.rows, self.parts, self.packed
+            tiles, loop = Writer(loop, width, *plan, test).run()
+            code += tiles
+        return [*code, loop]
 
     # --- may it? ------------------------------------------------------------------------------------------------------
 
     def legal(self) -> bool:
         body = self.loop.body
-        if isinstance(self.loop.high, Literal) and self.loop.high.value < lanes.LANES:
+        if isinstance(self.loop.high, Literal) and self.loop.high.value < lanes.NARROW:
             return False
         if any(
             f.low != integer(0) or any(c.reg.type is ir.POINTER for c in f.carries) for f in [self.loop, *_loops(body)]

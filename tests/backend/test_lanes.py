@@ -17,9 +17,10 @@ from tests.backend.constructs import CASES
 from tests.core.generate import random_function
 
 
-@pytest.fixture(autouse=True, params=[2, 3])
+@pytest.fixture(autouse=True, params=[3, 4])
 def narrow(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(lanes, "LANES", request.param)
+    monkeypatch.setattr(lanes, "NARROW", request.param - 1)
     yield
 
 
