@@ -5,8 +5,8 @@
     optimised_ir(text), assembly(text)      for `iv.show`
 
 Level 0 runs no optimisation (correctness tests), 1 to 3 the standard pipeline of that speed.  Code is for the
-host's own features; vectors are 256 bits wide unless a function says `"prefer-vector-width"="512"` (`WIDE`), which
-pays where elementary functions dominate.
+host's own features. Vectors of AVX-512 are 512 bits wide where the units are (`FULL_WIDTH`), elsewhere 256 unless a
+function says `"prefer-vector-width"="512"` (`WIDE`), which pays where elementary functions dominate.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from functools import cache
 
 import llvmlite.binding as llvm
 
+FULL_WIDTH = ("znver5",)  # whose units are 512 bits wide, at no loss of frequency
 WIDE = '"prefer-vector-width"="512"'
 
 _lock = threading.RLock()  # LLVM's global context is not thread-safe
@@ -48,7 +49,8 @@ class CompileError(RuntimeError):
 def features() -> str:
     """The host's instruction sets, as LLVM writes them."""
     found = llvm.get_host_cpu_features()
-    return ",".join([found.flatten(), "+prefer-256-bit"]) if found.get("avx512f") else str(found.flatten())
+    half = found.get("avx512f") and not llvm.get_host_cpu_name().startswith(FULL_WIDTH)
+    return ",".join([found.flatten(), "+prefer-256-bit"]) if half else str(found.flatten())
 
 
 @cache

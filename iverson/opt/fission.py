@@ -52,7 +52,7 @@ def _split(let: Let, op: For) -> list[Let]:
     seen: set[Var] = set()
     for part in parts:
         made = {v: i for i in part for v in i.vars}
-        if not all(_is_cheap(made[v]) for v in seen & made.keys()):
+        if not all(is_cheap(made[v]) for v in seen & made.keys()):
             return [let]
         seen |= made.keys()
     *outer, last = zip(op.index, op.extent, strict=True)
@@ -133,11 +133,14 @@ def _slice(body: Iterable[Let], sites: list[Let], outs: tuple[Atom, ...]) -> lis
     return found
 
 
-def _is_cheap(let: Let) -> bool:
+def is_cheap(let: Let) -> bool:
     return isinstance(let.op, Read) or (isinstance(let.op, Prim) and let.op.name in CHEAP | COMPARISONS)
 
 
 def _is_flat(let: Let) -> bool:
     """A scalar, or a contribution."""
-    row = isinstance(let.op, Read) and isinstance(let.vars[0].type, Array)
-    return isinstance(let.op, Prim | Read | Contribute) and not row
+    return isinstance(let.op, Prim | Read | Contribute) and not is_row(let)
+
+
+def is_row(let: Let) -> bool:
+    return isinstance(let.op, Read) and isinstance(let.vars[0].type, Array)

@@ -25,8 +25,10 @@ from iverson.opt import (
     late,
     parallel,
     promote,
+    rotate,
     siblings,
     simplify,
+    stencil,
     winner,
 )
 
@@ -57,7 +59,12 @@ PASSES: list[tuple[str, Pass]] = [
 ]
 
 # for the machine: the count may rise by a constant that the pass states
-SCHEDULE: list[tuple[str, Pass]] = [("winner", winner.run), ("fission", fission.run)]
+SCHEDULE: list[tuple[str, Pass]] = [
+    ("winner", winner.run),
+    ("rotate", rotate.run),
+    ("stencil", stencil.run),
+    ("fission", fission.run),
+]
 # what changes the order of additions
 REASSOCIATE: list[tuple[str, Pass]] = [("late", late.run)]
 

@@ -1,0 +1,1 @@
+"""Kernels as scientists write NumPy, beside hand-written adjoints in Numba and ports to JAX."""
