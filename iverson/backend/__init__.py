@@ -32,6 +32,7 @@ from iverson.backend import (
     schedule,
     special,
     trees,
+    vectors,
     warning,
     wraps,
 )
@@ -145,6 +146,7 @@ def compile(
         if reassociate:
             relax.run(program)
         residuals.run(program, reassociate)
+        vectors.run(program)
         schedule.run(program, reassociate)
         relax.lanes(program, reassociate)
         if reassociate:
