@@ -31,6 +31,7 @@ from iverson.backend import (
     scans,
     schedule,
     special,
+    split,
     trees,
     vectors,
     warning,
@@ -146,6 +147,7 @@ def compile(
         if reassociate:
             relax.run(program)
         residuals.run(program, reassociate)
+        split.run(program)
         vectors.run(program)
         schedule.run(program, reassociate)
         relax.lanes(program, reassociate)

@@ -5,6 +5,7 @@
 
 e_k is Iverson's bracket [j = k].  What doesn't depend on k is computed once, before the For: the primal, whose
 statements then give tangents alone, and the forward sweep.  (A tangent's own scope still runs its scalars again.)
+Indices are tested there as well: what a tangent reads is in bounds where the primal's was.
 Work: that of the primal, and inputs (outputs) times that of the one product.
 """
 
@@ -14,25 +15,30 @@ from collections.abc import Callable, Iterator, Sequence
 
 from iverson.core.build import Builder, dtype_of, extents_of, literal
 from iverson.core.dce import dce
-from iverson.core.rewrite import dependents, lookup, rename, rename_function, rename_let, type_atoms, uses
-from iverson.core.syntax import Atom, Block, DType, Function, Let, Literal, Map, Var
+from iverson.core.rewrite import dependents, lookup, rename, rename_function, rename_let, statements, type_atoms, uses
+from iverson.core.syntax import Atom, Block, Check, DType, Function, Let, Literal, Map, Var
 from iverson.diff import forward, reverse
+from iverson.diff.activity import active
+from iverson.diff.checked import checked, unchecked
 
 
 def jacfwd(f: Function, wrt: Sequence[int]) -> Function:
     """params -> for each float out, for each parameter of `wrt`: the array [out extents..., parameter extents...]."""
     f = dce(rename_function(f))
+    f = checked(f, active(f.body, [f.params[w] for w in wrt]))
     b = Builder()
     outs = computed_outs(f, b.splice(f.body))
     floats = len(outs)
     by_parameter = []
+    preds = {let.op.pred for let in statements(f.body) if isinstance(let.op, Check)}
     for w in wrt:
         param, g = f.params[w], forward.pushforward(f, [w])
         shared = _shared(f.body, g.body) if _several(extents_of(param)) else set()
 
         def column(*index: Atom, param: Var = param, g: Function = g, shared: set[Var] = shared) -> tuple[Atom, ...]:
             tangent = _unit(b, extents_of(param), dtype_of(param), index)
-            return like(b, outs, _tangents(b, g.body, {g.params[-1]: tangent}, shared)[-floats:])
+            dual = unchecked(g.body, preds) if shared else g.body
+            return like(b, outs, _tangents(b, dual, {g.params[-1]: tangent}, shared)[-floats:])
 
         columns = _each(b, extents_of(param), floats, column) if floats else ()
         by_parameter.append([_transposed(b, c, len(extents_of(param))) for c in columns])
