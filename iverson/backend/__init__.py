@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from iverson.backend import (
+    brackets,
     checks,
     copies,
     cpu,
@@ -148,6 +149,8 @@ def compile(
             relax.run(program)
         residuals.run(program, reassociate)
         split.run(program)
+        if reassociate:
+            brackets.run(program)
         vectors.run(program)
         schedule.run(program, reassociate)
         relax.lanes(program, reassociate)

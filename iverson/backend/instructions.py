@@ -14,12 +14,12 @@ from iverson.backend.text import constant
 from iverson.core.syntax import DType
 
 _FLOAT = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
-_INT = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor"}
+_INT = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor", "bit_and": "and", "bit_or": "or"}
 _ORDERED = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
 _SIGNED = {"lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge", "eq": "eq", "ne": "ne"}
-_MADE = ("splat", "iota", "lane", "vector")
+_MADE = ("splat", "iota", "lane", "vector", "some")
 NATIVE = frozenset(
-    [*("add", "sub", "mul", "div", "neg", "stop", "and", "or", "xor", "not", "select"), *_SIGNED]
+    [*("add", "sub", "mul", "div", "neg", "stop", "and", "or", "xor", "not", "select", "bit_and", "bit_or"), *_SIGNED]
 )  # whatever the dtype; a division is one of floats
 MONOIDS = ("add", "mul")
 
@@ -76,6 +76,15 @@ class Instructions:
         assert isinstance(vector, Reg) and isinstance(vector.type, Vector)
         result = self.fresh()
         return [f"{result} = extractelement {_type(vector.type)} {self.text(vector)}, i64 {self.text(k)}"], result
+
+    def _some(self, out: ir.Type, args: tuple[Value, ...]) -> tuple[list[str], str]:
+        (mask,) = args
+        assert isinstance(mask, Reg) and isinstance(mask.type, Vector)
+        bits, result, whole = self.fresh(), self.fresh(), f"i{mask.type.lanes}"
+        return [
+            f"{bits} = bitcast {_type(mask.type)} {self.text(mask)} to {whole}",
+            f"{result} = icmp ne {whole} {bits}, 0",
+        ], result
 
     def _vector(self, out: Vector, args: tuple[Value, ...]) -> tuple[list[str], str]:
         lines, result = [], "poison"

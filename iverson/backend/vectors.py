@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from iverson.backend import loopir as ir
+from iverson.backend.compact import compacted
 from iverson.backend.instructions import NATIVE
 from iverson.backend.invariance import inner_registers
 from iverson.backend.loopir import Buffer, Carry, Compute, For, Load, Owner, Program, Reg, Stmt, Store, Value, Vector
@@ -163,7 +164,8 @@ class _Plan:
             case ir.While(carries, _, test):
                 return not self.varies(test) and self._numbers(carries)
             case ir.If(pred, _, _, joins):
-                return not self.varies(pred) and all(j.out.type is not BOOL for j in joins if self.varies(j.out))
+                free = not self.varies(pred) or self.masked(stmt)
+                return free and all(j.out.type is not BOOL for j in joins if self.varies(j.out))
             case ir.Alloc(buffer, _, when) if self.is_wide(buffer):
                 typed = buffer.dtype is not BOOL and buffer.strides is None
                 return typed and not any(map(self.varies, (*buffer.extents, *(() if when is None else (when,)))))
@@ -177,6 +179,14 @@ class _Plan:
                 return True
             case _:
                 return not self._any(stmt)
+
+    def masked(self, stmt: ir.If) -> bool:
+        """May a branch on which turns differ run for all of them, if for one of them?"""
+        inner = [s for b in ir.blocks(stmt) for s in b]
+        return not stmt.orelse and all(
+            isinstance(s, Compute | ir.Combine) or (isinstance(s, Load) and not any(map(self.varies, s.view.prefix)))
+            for s in inner
+        ) and all(not isinstance(s, Compute) or s.name in NATIVE for s in inner)
 
     def _any(self, stmt: Stmt) -> bool:
         return any(map(self.varies, ir.used(stmt)))
@@ -310,7 +320,7 @@ class _Writer:
         self.block(self.loop.body)
         return [
             *before,
-            For(tile, integer(0), tiles, _jammed(body), [], "wide"),
+            For(tile, integer(0), tiles, compacted(_jammed(body)), [], "wide"),
             replace(self.loop, low=rest),
         ]
 
@@ -512,7 +522,27 @@ class _Writer:
             parts = zip(regs, inits, nexts, [self.fresh(c.out) for c in stmt.carries], strict=True)
             self.code.append(ir.While([Carry(*p) for p in parts], cond, test, body))
 
+    def mask(self, stmt: ir.If) -> None:
+        """A branch on which lanes differ: taken if one takes it, and then it counts in these."""
+        pred = self.value(stmt.pred)
+        other = [self.wide(j.orelse) for j in stmt.joins]
+        some = self.compute("some", pred, dtype=BOOL)
+        chosen: list[Reg] = []
+
+        def ends() -> None:
+            for j, o in zip(stmt.joins, other, strict=True):
+                dtype = j.out.type
+                assert isinstance(dtype, DType)
+                chosen.append(self.vector("select", dtype, pred, self.wide(j.then), o))
+
+        then = self.inner(stmt.then, ends)
+        joins = [ir.Join(self.fresh(j.out), c, o) for j, c, o in zip(stmt.joins, chosen, other, strict=True)]
+        self.code.append(ir.If(some, then, [], joins))
+
     def if_(self, stmt: ir.If) -> None:
+        if self.plan.varies(stmt.pred):
+            self.mask(stmt)
+            return
         sides: list[tuple[list[Stmt], list[Value]]] = []
         pred = self.value(stmt.pred)
         for body, values in ((stmt.then, [j.then for j in stmt.joins]), (stmt.orelse, [j.orelse for j in stmt.joins])):
@@ -547,18 +577,17 @@ def _jam(loop: For) -> list[Stmt] | None:
         return None
     turns = int(loop.high.value)
     loops = [s for s in loop.body if isinstance(s, For)]
-    plain = Compute | ir.Combine | Load | Store
-    if len(loops) != 1 or not all(isinstance(s, plain) or s is loops[0] for s in loop.body):
+    if len(loops) != 1 or not all(isinstance(s, Compute | ir.Combine | Load | Store | For) for s in loop.body):
         return None
     (inner,) = loops
     inside = inner_registers(loop)
-    stores = [s for s in loop.body if isinstance(s, Store)]
+    stored = {s.view.buffer for s in loop.body if isinstance(s, Store)}
     if (
         not 0 < turns * len(inner.carries) <= JAMMED
-        or not all(isinstance(s, Compute | ir.Combine | Load) for s in inner.body)
+        or not all(isinstance(s, Compute | ir.Combine | Load | ir.If) for s in ir.walk(inner.body))
         or inner.low in inside
         or inner.high in inside
-        or any(isinstance(s, Load) and s.view.buffer is t.view.buffer for s in ir.walk(loop.body) for t in stores)
+        or any(isinstance(s, Load) and s.view.buffer in stored for s in ir.walk(loop.body))
     ):
         return None
     at = loop.body.index(inner)
@@ -568,35 +597,62 @@ def _jam(loop: For) -> list[Stmt] | None:
     carries: list[Carry] = []
     state: dict[Reg, Value] = {c.reg: c.init for c in loop.carries}
     for k in range(turns):
-        env: dict[Reg, Value] = {loop.index: integer(k), inner.index: inner.index, **state}
-        before += _copied(loop.body[:at], env)
-        own = [Carry(Reg(c.reg.type, c.reg.hint), env.get(c.init, c.init) if isinstance(c.init, Reg) else c.init,
-                     c.next, Reg(c.out.type, c.out.hint)) for c in inner.carries]  # fmt: skip
+        env: dict[Reg, Value] = {loop.index: integer(k), **state}
+        before += _copied(loop.body[:at], env, k > 0)
+        own = [
+            Carry(Reg(c.reg.type, c.reg.hint), _now(c.init, env), c.next, Reg(c.out.type, c.out.hint))
+            for c in inner.carries
+        ]
         env |= {c.reg: o.reg for c, o in zip(inner.carries, own, strict=True)}
-        middle += _copied(inner.body, env)
+        middle += _copied(inner.body, env, k > 0)
         for c, o in zip(inner.carries, own, strict=True):
-            o.next = env.get(c.next, c.next) if isinstance(c.next, Reg) else c.next
+            o.next = _now(c.next, env)
             env[c.out] = o.out
         carries += own
-        behind += _copied(loop.body[at + 1 :], env)
-        state = {c.reg: env.get(c.next, c.next) if isinstance(c.next, Reg) else c.next for c in loop.carries}
-    needed = {v for s in (*before, *middle) for v in ir.used(s)}
+        behind += _copied(loop.body[at + 1 :], env, False)
+        state = {c.reg: _now(c.next, env) for c in loop.carries}
+    needed = {v for s in (*before, *ir.walk(middle)) for v in ir.used(s)}
     if any(r in needed for s in behind for r in ir.defined(s)):
         return None
-    made: list[Stmt] = [*before, replace(inner, body=middle, carries=carries), *behind]
-    ends = {c.out: state[c.reg] for c in loop.carries}
-    return [*made, *(Compute(r, "stop", (v,)) for r, v in ends.items())]
+    made: list[Stmt] = [*before, replace(inner, body=_joined(middle), carries=carries), *behind]
+    return [*made, *(Compute(c.out, "stop", (state[c.reg],)) for c in loop.carries)]
 
 
-def _copied(body: Sequence[Stmt], env: dict[Reg, Value]) -> list[Stmt]:
-    """Statements of a straight line with registers of their own; `env` learns them."""
+def _now(value: Value, env: dict[Reg, Value]) -> Value:
+    return env.get(value, value) if isinstance(value, Reg) else value
+
+
+def _copied(body: Sequence[Stmt], env: dict[Reg, Value], again: bool) -> list[Stmt]:
+    """Statements with registers of their own, which `env` learns; what is the same in every turn isn't made `again`."""
     out: list[Stmt] = []
     for stmt in body:
         (new,) = ir.renamed([stmt], env)
-        if new is stmt:
-            new = replace(stmt)
+        if new is stmt and not isinstance(stmt, Store):
+            out += [] if again else [stmt]
+            continue
+        if isinstance(stmt, ir.If):
+            inner = dict(env)
+            sides = [_copied(b, inner, False) for b in ir.blocks(stmt)]
+            joins = [ir.Join(Reg(j.out.type, j.out.hint), _now(j.then, inner), _now(j.orelse, inner)) for j in stmt.joins]
+            env.update((j.out, new.out) for j, new in zip(stmt.joins, joins, strict=True))
+            out.append(ir.If(_now(stmt.pred, env), sides[0], sides[1], joins))
+            continue
         if isinstance(new, Compute | ir.Combine | Load):
             env[new.out] = Reg(new.out.type, new.out.hint)
             new = replace(new, out=env[new.out])
-        out.append(new)
+        out.append(replace(new) if new is stmt else new)
     return out
+
+
+def _joined(body: list[Stmt]) -> list[Stmt]:
+    """Branches by one decision are one, behind all else."""
+    branches = [s for s in body if isinstance(s, ir.If)]
+    rest = [s for s in body if not isinstance(s, ir.If)]
+    results = {j.out for s in branches for j in s.joins}
+    free = not any(v in results for s in [*rest, *(t for b in branches for t in ir.walk([*b.then, *b.orelse]))]
+                   for v in ir.used(s))  # fmt: skip
+    if len(branches) < 2 or not free or any(s.pred is not branches[0].pred for s in branches):
+        return body
+    then, orelse = ({id(t): t for s in branches for t in ir.blocks(s)[k]} for k in (0, 1))
+    joins = [j for s in branches for j in s.joins]
+    return [*rest, ir.If(branches[0].pred, list(then.values()), list(orelse.values()), joins)]
