@@ -21,13 +21,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from iverson.backend import loopir as ir
 from iverson.backend.compact import compacted
 from iverson.backend.instructions import NATIVE
 from iverson.backend.invariance import inner_registers
-from iverson.backend.loopir import Buffer, Carry, Compute, For, Load, Owner, Program, Reg, Stmt, Store, Value, Vector
-from iverson.backend.loopir import View, integer
+from iverson.backend.loopir import (
+    Buffer,
+    Carry,
+    Cell,
+    Compute,
+    For,
+    Load,
+    Owner,
+    Program,
+    Reg,
+    Stmt,
+    Store,
+    Value,
+    Vector,
+    View,
+    integer,
+)
 from iverson.core.syntax import BOOL, I64, DType, Literal
 
 LANES = 8
@@ -49,15 +65,42 @@ def run(program: Program) -> None:
 def _block(body: list[Stmt], program: Program) -> list[Stmt]:
     out: list[Stmt] = []
     for stmt in body:
-        plan = _Plan(stmt, program) if isinstance(stmt, For) else None
-        if plan is not None and plan.legal() and plan.pays():
-            plan.turn_last()
-            out += _Writer(plan).run()
-            continue
+        if isinstance(stmt, For) and stmt.tag == "any" and not stmt.carries:
+            plan = _Plan(replace(stmt, body=_elementwise(stmt.body, stmt.index)), program)
+            if plan.legal() and plan.pays():
+                plan.turn_last()
+                out += _Writer(plan).run()
+                continue
         for inner in ir.blocks(stmt):
             inner[:] = _block(inner, program)
         out.append(stmt)
     return out
+
+
+def _elementwise(body: list[Stmt], turn: Reg) -> list[Stmt]:
+    """A body with what it copies from or to a turn's part of an array copied by loops; all statements new."""
+    out: list[Stmt] = []
+    for stmt in body:
+        if isinstance(stmt, ir.Copy) and turn in (*stmt.target.prefix, *stmt.source.prefix):
+            out += copy_loop(stmt, Reg(stmt.source.buffer.dtype, "x"))
+        elif isinstance(stmt, For):
+            out.append(replace(stmt, body=_elementwise(stmt.body, turn)))
+        elif isinstance(stmt, ir.While):
+            out.append(replace(stmt, cond=_elementwise(stmt.cond, turn), body=_elementwise(stmt.body, turn)))
+        elif isinstance(stmt, ir.If):
+            out.append(replace(stmt, then=_elementwise(stmt.then, turn), orelse=_elementwise(stmt.orelse, turn)))
+        else:
+            out.append(replace(stmt))
+    return out
+
+
+def copy_loop(stmt: ir.Copy, element: Reg) -> list[Stmt]:
+    """A copy, element by element."""
+    index = [Reg(I64, "i") for _ in stmt.source.extents]
+    nest: list[Stmt] = [Load(element, stmt.source.at(index)), Store(stmt.target.at(index), element)]
+    for i, n in reversed(list(zip(index, stmt.source.extents, strict=True))):
+        nest = [For(i, integer(0), n, nest, [], "any")]
+    return nest
 
 
 # --- may it, and should it? -------------------------------------------------------------------------------------------
@@ -74,6 +117,8 @@ class _Plan:
     same: dict[Reg, Reg] = field(default_factory=dict)  # pointer -> one that stands for all that may be the same
     own: set[Reg] = field(default_factory=set)  # those of arrays that a turn allocates
     made: dict[Reg, Compute] = field(default_factory=dict)
+    cells: set[Cell] = field(default_factory=set)  # in which turns differ
+    turned: dict[Buffer, int] = field(default_factory=dict)  # arrays whose parts of turns may get the turns' axis last
 
     def legal(self) -> bool:
         loop = self.loop
@@ -125,10 +170,10 @@ class _Plan:
     def _vary(self) -> None:
         self.varying = {self.loop.index}
         while True:
-            before = len(self.varying) + len(self.wide)
+            before = len(self.varying) + len(self.wide) + len(self.cells)
             for s in ir.walk(self.loop.body):
                 self._vary_by(s)
-            if len(self.varying) + len(self.wide) == before:
+            if len(self.varying) + len(self.wide) + len(self.cells) == before:
                 return
 
     def _vary_by(self, stmt: Stmt) -> None:
@@ -149,6 +194,10 @@ class _Plan:
                 differ = self.is_wide(source.buffer) or any(map(self.varies, (*source.prefix, *target.prefix)))
                 if differ and self._is_own(target.buffer):
                     self.wide.add(self.root(target.buffer.pointer))
+            case ir.Put(cell, value):
+                self.cells |= {cell} if self.varies(value) else set()
+            case ir.Get(out, cell):
+                self.varying |= {out} if cell in self.cells else set()
             case Compute() | ir.Combine():
                 if any(map(self.varies, ir.used(stmt))):
                     self.varying.add(stmt.out)
@@ -175,6 +224,8 @@ class _Plan:
                 return written and not any(self.is_wide(a.buffer) for a in views) and not self._any(stmt)
             case ir.Combine(_, monoid, _, _):
                 return monoid in ("add", "mul") or not self.varies(stmt.out)
+            case ir.Put(cell) | ir.Get(_, cell) if cell in self.cells:
+                return isinstance(cell.type, DType) and cell.type is not BOOL and self._begins(cell)
             case Compute() | Load() | Store() | ir.Copy() | ir.Own() | ir.Free() | ir.Get():
                 return True
             case _:
@@ -191,26 +242,58 @@ class _Plan:
     def _any(self, stmt: Stmt) -> bool:
         return any(map(self.varies, ir.used(stmt)))
 
+    def _begins(self, cell: Cell) -> bool:
+        """Is a cell used in the loop only, where each turn first puts something in it?"""
+        here = [s for s in ir.walk(self.loop.body) if isinstance(s, ir.Get | ir.Put) and s.cell is cell]
+        everywhere = sum(isinstance(s, ir.Get | ir.Put | ir.Grow) and s.cell is cell for s in self.whole)
+        return len(here) == everywhere and any(s is here[0] for s in self.loop.body) and isinstance(here[0], ir.Put)
+
     def _numbers(self, carries: Sequence[Carry]) -> bool:
         return all(isinstance(c.reg.type, DType) and c.reg.type is not BOOL for c in carries if self.varies(c.reg))
 
     def _apart(self, inner: Sequence[Stmt]) -> bool:
-        """Of what isn't a turn's own each writes its part, one element at a time, and reads none of it."""
-        written = {s.view.buffer for s in inner if isinstance(s, Store) and not self._is_own(s.view.buffer)}
-        copied = [s for s in inner if isinstance(s, ir.Copy) and not self._is_own(s.target.buffer)]
+        """Of what isn't a turn's own each writes its part, and reads no other; what it reads there, it wrote."""
+        accesses = [s for s in inner if isinstance(s, Load | Store) and not self._is_own(s.view.buffer)]
+        written = {s.view.buffer for s in accesses if isinstance(s, Store)}
+        read = {s.view.buffer for s in accesses if isinstance(s, Load)}
+        copied = [s for s in inner if isinstance(s, ir.Copy)]
         pointers = {b.pointer for b in written}
-        reads = [s.view.buffer for s in inner if isinstance(s, Load)]
-        reads += [s.source.buffer for s in inner if isinstance(s, ir.Copy)]
-        return (
-            not copied
-            and all(self.axis(b) is not None for b in written)
-            and all(b.scoped and b.slot is not None and b.dtype is not BOOL for b in written)
-            and not any(b.pointer in pointers for b in reads)
-        )
+        if any(b.pointer in pointers and b not in written for b in read) or any(
+            not self._is_own(s.target.buffer) or s.source.buffer.pointer in pointers for s in copied
+        ):
+            return False
+        for b in written:
+            axis = self.axis(b)
+            if axis is None or not b.scoped or b.slot is None or b.dtype is BOOL:
+                return False
+            if _only_elements(self.whole, b):
+                self.turned[b] = axis
+            if b in read and (b not in self.turned or self._written_elsewhere(b, inner)):
+                return False
+        return True
+
+    def _written_elsewhere(self, buffer: Buffer, inner: Sequence[Stmt]) -> bool:
+        mine = sum(isinstance(s, Store) and s.view.buffer is buffer for s in inner)
+        return sum(isinstance(s, Store) and s.view.buffer is buffer for s in self.whole) != mine
+
+    @cached_property
+    def whole(self) -> list[Stmt]:
+        """All statements of the program, those of the loop as they are here."""
+        found: list[Stmt] = []
+
+        def walk(body: list[Stmt]) -> None:
+            for s in body:
+                here = self.loop if isinstance(s, For) and s.index is self.loop.index else s
+                found.append(here)
+                for block in ir.blocks(here):
+                    walk(block)
+
+        walk(self.program.body)
+        return found
 
     def axis(self, buffer: Buffer) -> int | None:
-        """The axis of an array at which every store of the loop has the loop's index."""
-        views = [s.view for s in ir.walk(self.loop.body) if isinstance(s, Store) and s.view.buffer is buffer]
+        """The axis of an array at which every access of the loop has the loop's index."""
+        views = [s.view for s in ir.walk(self.loop.body) if isinstance(s, Load | Store) and s.view.buffer is buffer]
         return next((a for a in range(len(buffer.extents)) if all(v.prefix[a] is self.loop.index for v in views)), None)
 
     def pays(self) -> bool:
@@ -230,7 +313,8 @@ class _Plan:
                 single, vectors, private = single + one, vectors + many, private or own
             if isinstance(s, Load | Store):
                 varies = self.is_wide(s.view.buffer) or any(map(self.varies, s.view.prefix))
-                private |= self.is_wide(s.view.buffer) and turns > 1
+                own = self.is_wide(s.view.buffer) or (isinstance(s, Load) and s.view.buffer in self.turned)
+                private |= own and turns > 1
                 if varies and not self.contiguous(s.view):
                     single += turns * (0.25 if isinstance(s, Store) else 1.0)
                 vectors += turns * varies
@@ -244,6 +328,8 @@ class _Plan:
         """Are the lanes' elements neighbours?"""
         if self.is_wide(view.buffer):
             return not any(map(self.varies, view.prefix))
+        if view.buffer in self.turned:
+            return sum(map(self.varies, view.prefix)) == 1
         *before, last = view.prefix
         whole = len(view.prefix) == len(view.buffer.extents) and view.buffer.strides is None
         return whole and not any(map(self.varies, before)) and self._unit(last)
@@ -261,22 +347,19 @@ class _Plan:
         )
 
     def turn_last(self) -> None:
-        """Give the arrays that the turns fill the turns' axis last, where all accesses are of single elements."""
-        whole = list(ir.walk(self.program.body))
-        stores = [s.view.buffer for s in ir.walk(self.loop.body) if isinstance(s, Store)]
-        for b in dict.fromkeys(b for b in stores if not self._is_own(b)):
-            axis, rank = self.axis(b), len(b.extents)
-            if axis in (None, rank - 1) or b.strides is not None or not _only_elements(whole, b):
-                continue
-            order = [*(a for a in range(rank) if a != axis), axis]
-            for s in whole:
+        """Give the arrays that the turns fill the turns' axis last."""
+        for b, axis in self.turned.items():
+            order = [*(a for a in range(len(b.extents)) if a != axis), axis]
+            for s in self.whole:
                 if isinstance(s, Load | Store) and s.view.buffer is b:
-                    s.view = View(b, tuple(s.view.prefix[a] for a in order if a is not None))
-            b.extents = tuple(b.extents[a] for a in order if a is not None)
+                    s.view = View(b, tuple(s.view.prefix[a] for a in order))
+            b.extents = tuple(b.extents[a] for a in order)
 
 
 def _only_elements(whole: Sequence[Stmt], buffer: Buffer) -> bool:
     """Is all that is done to an array to load and store single elements?"""
+    if buffer.strides is not None:
+        return False
     for s in whole:
         if isinstance(s, Load | Store) and s.view.buffer.pointer is buffer.pointer:
             if s.view.buffer is not buffer or len(s.view.prefix) != len(buffer.extents):
@@ -301,6 +384,7 @@ class _Writer:
         self.env: dict[Reg, Value] = {}
         self.buffers: dict[Buffer, Buffer] = {}
         self.owners: dict[Owner, Owner] = {}
+        self.cells: dict[Cell, Cell] = {}
         self.code: list[Stmt] = []
 
     def run(self) -> list[Stmt]:
@@ -364,6 +448,11 @@ class _Writer:
         self.env[reg] = new
         return new
 
+    def cell(self, cell: Cell) -> Cell:
+        if cell in self.plan.cells and isinstance(cell.type, DType):
+            self.cells.setdefault(cell, Cell(Vector(cell.type, LANES), cell.hint))
+        return self.cells.get(cell, cell)
+
     def buffer(self, b: Buffer) -> Buffer:
         pointer = self.env.get(b.pointer, b.pointer)
         if b not in self.buffers:
@@ -415,8 +504,11 @@ class _Writer:
                 self.code.append(replace(stmt, buffer=self.buffer(buffer), when=when))
             case ir.Free(buffer) | ir.Own(buffer):
                 self.code.append(replace(stmt, buffer=self.buffer(buffer)))
-            case ir.Get(out):
-                self.code.append(replace(stmt, out=self.fresh(out)))
+            case ir.Get(out, cell):
+                self.code.append(replace(stmt, out=self.fresh(out), cell=self.cell(cell)))
+            case ir.Put(cell, value):
+                new = self.wide(value) if cell in self.plan.cells else self.value(value)
+                self.code.append(ir.Put(self.cell(cell), new))
             case ir.Call(_, args):
                 passed = [
                     self.view(a) if isinstance(a, View)
@@ -492,14 +584,10 @@ class _Writer:
         if alike and not any(map(self.plan.varies, places)):
             self.code.append(ir.Copy(self.view(target), self.view(source)))
             return
-        index = [Reg(I64, "i") for _ in source.extents]
         element = Reg(source.buffer.dtype, "x")
         if self.plan.is_wide(source.buffer) or any(map(self.plan.varies, source.prefix)):
             self.plan.varying.add(element)
-        nest: list[Stmt] = [Load(element, source.at(index)), Store(target.at(index), element)]
-        for i, n in reversed(list(zip(index, source.extents, strict=True))):
-            nest = [For(i, integer(0), n, nest, [], "any")]
-        self.block(nest)
+        self.block(copy_loop(stmt, element))
 
     def turns(self, stmt: For | ir.While) -> None:
         inits = [self.wide(c.init) if self.plan.varies(c.reg) else self.value(c.init) for c in stmt.carries]
@@ -611,8 +699,8 @@ def _jam(loop: For) -> list[Stmt] | None:
         carries += own
         behind += _copied(loop.body[at + 1 :], env, False)
         state = {c.reg: _now(c.next, env) for c in loop.carries}
-    needed = {v for s in (*before, *ir.walk(middle)) for v in ir.used(s)}
-    if any(r in needed for s in behind for r in ir.defined(s)):
+    needed = {v for s in (*before, *ir.walk(middle)) for v in ir.used(s)} | {c.init for c in carries}
+    if any(r in needed for r in (*(c.out for c in carries), *(r for s in behind for r in ir.defined(s)))):
         return None
     made: list[Stmt] = [*before, replace(inner, body=_joined(middle), carries=carries), *behind]
     return [*made, *(Compute(c.out, "stop", (state[c.reg],)) for c in loop.carries)]
