@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from iverson.backend import (
+    brackets,
     checks,
     copies,
     cpu,
@@ -34,7 +35,9 @@ from iverson.backend import (
     scans,
     schedule,
     special,
+    split,
     trees,
+    vectors,
     warning,
     wraps,
 )
@@ -150,6 +153,10 @@ def compile(
         if reassociate:
             relax.run(program)
         residuals.run(program, reassociate)
+        split.run(program)
+        if reassociate:
+            brackets.run(program)
+        vectors.run(program)
         schedule.run(program, reassociate)
         relax.lanes(program, reassociate)
         if reassociate:

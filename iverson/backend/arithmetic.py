@@ -18,7 +18,8 @@ _CONTRACTED = frozenset({"add", "sub", "mul"})
 
 def is_elementary(name: str) -> bool:
     """Is this a function of many instructions, for which wide vectors pay?"""
-    return prims.TABLE[name].recipe.startswith("call:")
+    row = prims.TABLE.get(name)
+    return row is not None and row.recipe.startswith("call:")
 
 
 class Arithmetic:
@@ -33,16 +34,24 @@ class Arithmetic:
 
     def prim(self, stmt: loopir.Compute, args: Sequence[str], dtype: DType, vectorises: bool) -> tuple[list[str], str]:
         """The instructions of a primitive and its result; functions come from libm where no loop vectorises."""
+        flags = self.flags(stmt)
+        scalar = not vectorises or stmt.out in self.carried
+        return recipes.emit(stmt.name, dtype, args, self.fresh, flags, scalar=scalar)
+
+    def flags(self, stmt: loopir.Compute) -> str:
+        """The flags of a primitive, of whose result is remembered whether it depends on what is carried."""
         carried = [a for a in stmt.args if isinstance(a, Reg) and a in self.carried]
         waits = stmt.name in ("add", "sub") and carried and not any(a in self._products for a in carried)
-        flags = "contract" if stmt.name in _CONTRACTED and not waits else ""
         self._note(stmt, bool(carried))
-        return recipes.emit(stmt.name, dtype, args, self.fresh, flags, scalar=not vectorises or bool(carried))
+        return "contract" if stmt.name in _CONTRACTED and not waits else ""
 
     def combine(self, monoid: str, dtype: DType, left: str, right: str, free: bool) -> tuple[list[str], str]:
         """One step of a built-in monoid."""
-        flags = "reassoc contract" if free and self.reassociate else ""
-        return recipes.emit(monoid, dtype, [left, right], self.fresh, flags)
+        return recipes.emit(monoid, dtype, [left, right], self.fresh, self.free(free))
+
+    def free(self, free: bool) -> str:
+        """The flags of a step that may be reassociated, or may not."""
+        return "reassoc contract" if free and self.reassociate else ""
 
     def _note(self, stmt: loopir.Compute, carried: bool) -> None:
         """Remember whether a result depends on what is carried."""

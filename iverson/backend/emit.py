@@ -18,7 +18,8 @@ from collections.abc import Iterable, Sequence
 from iverson.backend import abi, cpu, interrupt, loopir, recipes
 from iverson.backend.abi import ITEM_SIZE, MEMORY_TYPE
 from iverson.backend.arithmetic import Arithmetic, is_elementary
-from iverson.backend.loopir import Buffer, Carry, Cell, Owner, Program, Reg, Stmt, Type, Value, View
+from iverson.backend.instructions import Instructions, is_vector
+from iverson.backend.loopir import Buffer, Carry, Cell, Owner, Program, Reg, Stmt, Type, Value, Vector, View
 from iverson.backend.writer import Writer, type_text
 from iverson.core.syntax import BOOL, DType, Literal
 
@@ -73,6 +74,7 @@ class _Emitter(Writer):
         self.group = ""  # of the accesses of a loop whose turns are apart
         self.vectorises = False  # is this the body of an innermost loop that may?
         self.arithmetic = Arithmetic(self.fresh, reassociate)
+        self.vectors = Instructions(self.text, self.fresh)
 
     # --- the module -------------------------------------------------------------------------------------------------
 
@@ -86,7 +88,8 @@ class _Emitter(Writer):
         head = [f"  %live = alloca [{max(count, 1)} x ptr], align 8"]
         if count:
             head.append(f"  call void @llvm.memset.p0.i64(ptr align 8 %live, i8 0, i64 {8 * count}, i1 false)")
-        wide = any(isinstance(s, loopir.Compute) and is_elementary(s.name) for s in loopir.walk(program.body))
+        statements = list(loopir.walk(program.body))
+        wide = any(isinstance(s, loopir.Compute) and (is_elementary(s.name) or is_vector(s)) for s in statements)
         attributes = f"nounwind {cpu.WIDE}" if wide else "nounwind"
         pointers = ", ".join(f"ptr noalias nocapture %{n}" for n in ("args", "results", "error"))
         flag = [f"@{interrupt.FLAG} = external global i32"] if self.polls else []
@@ -173,14 +176,14 @@ class _Emitter(Writer):
             self.line(f"{byte} = load i8, ptr {pointer}{suffix}")
             self.line(f"{self.define(out)} = trunc i8 {byte} to i1")
         else:
-            self.line(f"{self.define(out)} = load {type_text(out.type)}, ptr {pointer}{suffix}")
+            self.line(f"{self.define(out)} = load {type_text(out.type)}, ptr {pointer}{_alignment(out.type)}{suffix}")
 
     def store(self, stmt: loopir.Store) -> None:
         value = self.typed(stmt.value)
         if stmt.view.buffer.dtype is BOOL:
             value = f"i8 {self._widened(stmt.value, 'i8')}"
         pointer = self.address(stmt.view)
-        self.line(f"store {value}, ptr {pointer}{self.alias(stmt.view.buffer)}")
+        self.line(f"store {value}, ptr {pointer}{_alignment(_type(stmt.value))}{self.alias(stmt.view.buffer)}")
 
     def _widened(self, value: Value, wide: str) -> str:
         name = self.fresh()
@@ -350,16 +353,23 @@ class _Emitter(Writer):
 
     def compute(self, stmt: loopir.Compute) -> None:
         dtype = _type(stmt.args[-1])
-        assert isinstance(dtype, DType)
-        lines, name = self.arithmetic.prim(stmt, [self.text(a) for a in stmt.args], dtype, self.vectorises)
+        if is_vector(stmt):
+            lines, name = self.vectors.emit(stmt.name, stmt.out.type, stmt.args, self.arithmetic.flags(stmt))
+        else:
+            assert isinstance(dtype, DType)
+            lines, name = self.arithmetic.prim(stmt, [self.text(a) for a in stmt.args], dtype, self.vectorises)
         self.lines += [f"  {line}" for line in lines]
         self.names[stmt.out] = name
 
     def combine(self, stmt: loopir.Combine) -> None:
         dtype = stmt.out.type
-        assert isinstance(dtype, DType)
-        left, right = self.text(stmt.left), self.text(stmt.right)
-        lines, name = self.arithmetic.combine(stmt.monoid, dtype, left, right, stmt.free)
+        if isinstance(dtype, Vector):
+            flags = self.arithmetic.free(stmt.free)
+            lines, name = self.vectors.emit(stmt.monoid, dtype, (stmt.left, stmt.right), flags)
+        else:
+            assert isinstance(dtype, DType)
+            left, right = self.text(stmt.left), self.text(stmt.right)
+            lines, name = self.arithmetic.combine(stmt.monoid, dtype, left, right, stmt.free)
         self.lines += [f"  {line}" for line in lines]
         self.names[stmt.out] = name
 
@@ -512,6 +522,11 @@ def _string(number: int, content: bytes) -> str:
 
 def _has_loops(body: list[Stmt]) -> bool:
     return any(isinstance(s, loopir.For | loopir.While) or any(map(_has_loops, loopir.blocks(s))) for s in body)
+
+
+def _alignment(kind: Type) -> str:
+    """Vectors are aligned as their elements are."""
+    return f", align {ITEM_SIZE[kind.dtype]}" if isinstance(kind, Vector) else ""
 
 
 def _type(value: Value) -> Type:

@@ -22,6 +22,10 @@ becoming `next` at the end of a turn, and `out` behind the loop.  A loop's tag s
     simd     like any; lanes
     thread   like any; in chunks on the pool
     tile     a block of a loop that was split
+    wide     a block of turns in vector registers (backend/vectors.py), whose inner loops are as they should be
+
+On vectors there are also  splat v: v in every lane;  iota v: v, v + 1, ...;  lane x k: that of lane k;  vector v...: the
+vector of these;  some p: does p hold in a lane?
 
 Statements are mutable so that schedules can rewrite them in place; registers and buffers are compared by identity.
 """
@@ -41,8 +45,16 @@ class Kind(Enum):
     POINTER = "ptr"
 
 
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """So many scalars in one register.  A load or store of one is of neighbouring elements, from the view's on."""
+
+    dtype: DType
+    lanes: int
+
+
 POINTER = Kind.POINTER
-Type: TypeAlias = DType | Kind
+Type: TypeAlias = DType | Kind | Vector
 
 
 @dataclass(frozen=True, eq=False, slots=True)

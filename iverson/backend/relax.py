@@ -63,6 +63,9 @@ def _independent(loop: For, among: Iterable[Access], places: Places) -> bool:
 def _block(body: list[Stmt], places: Places, tag: str) -> list[Stmt]:
     out: list[Stmt] = []
     for stmt in body:
+        if isinstance(stmt, For) and stmt.tag == "wide":
+            out.append(stmt)
+            continue
         for inner in ir.blocks(stmt):
             inner[:] = _block(inner, places, tag)
         relaxed: list[Stmt] | None = None

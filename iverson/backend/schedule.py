@@ -60,6 +60,9 @@ def in_lanes(loop: For, writes: dict[Buffer, int], reassociate: bool) -> bool:
 def _block(body: list[Stmt], writes: dict[Buffer, int], reassociate: bool) -> list[Stmt]:
     out: list[Stmt] = []
     for stmt in body:
+        if isinstance(stmt, For) and stmt.tag == "wide":
+            out.append(stmt)
+            continue
         plan = _best(stmt, writes, reassociate) if isinstance(stmt, For) else None
         if plan is None:
             for inner in ir.blocks(stmt):

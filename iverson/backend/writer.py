@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from iverson.backend.abi import LLVM_TYPE
-from iverson.backend.loopir import Reg, Type, Value
+from iverson.backend.loopir import Reg, Type, Value, Vector
 from iverson.backend.text import constant
 from iverson.core.syntax import DType, Literal
 
 
 def type_text(t: Type) -> str:
+    if isinstance(t, Vector):
+        return f"<{t.lanes} x {LLVM_TYPE[t.dtype]}>"
     return LLVM_TYPE[t] if isinstance(t, DType) else t.value
 
 

@@ -53,7 +53,7 @@ def dependence(function: Function, wrt: Sequence[int]) -> Function:
     for p in inputs:
         if not is_float(p):
             raise TypeError(f"parameter {p.hint} of {function.name} has no derivative: it is {dtype_of(p)!r}")
-    sets = _Sets(active(primal.body, inputs), {}, order=1)
+    sets = Sets(active(primal.body, inputs), {}, order=1)
     params = [d for p in inputs for d in sets.dual(p)]
     for let in primal.body:
         sets.let(let)
@@ -63,7 +63,7 @@ def dependence(function: Function, wrt: Sequence[int]) -> Function:
     return dce(replace(result, donated=primal.donated))
 
 
-class _Sets(Dual):
+class Sets(Dual):
     def tangent_dtype(self, a: Atom) -> DType:
         return I64
 

@@ -5,6 +5,7 @@
 
 e_k is Iverson's bracket [j = k].  What doesn't depend on k is computed once, before the For: the primal, whose
 statements then give tangents alone, and the forward sweep.  (A tangent's own scope still runs its scalars again.)
+Indices are tested there as well: what a tangent reads is in bounds where the primal's was.
 Work: that of the primal, and inputs (outputs) times that of the one product.
 """
 
@@ -14,29 +15,64 @@ from collections.abc import Callable, Iterator, Sequence
 
 from iverson.core.build import Builder, dtype_of, extents_of, literal
 from iverson.core.dce import dce
-from iverson.core.rewrite import dependents, lookup, rename, rename_function, rename_let, type_atoms, uses
-from iverson.core.syntax import Atom, Block, DType, Function, Let, Literal, Map, Var
+from iverson.core.rewrite import dependents, lookup, rename, rename_function, rename_let, statements, type_atoms, uses
+from iverson.core.syntax import Atom, Block, Check, DType, Function, Let, Literal, Map, Var
 from iverson.diff import forward, reverse
+from iverson.diff.activity import active
+from iverson.diff.adjoints import flatten
+from iverson.diff.checked import checked, unchecked
+from iverson.diff.reach import Reach, one, reach, seeds
 
 
 def jacfwd(f: Function, wrt: Sequence[int]) -> Function:
     """params -> for each float out, for each parameter of `wrt`: the array [out extents..., parameter extents...]."""
     f = dce(rename_function(f))
+    f = checked(f, active(f.body, [f.params[w] for w in wrt]))
     b = Builder()
     outs = computed_outs(f, b.splice(f.body))
     floats = len(outs)
     by_parameter = []
+    preds = {let.op.pred for let in statements(f.body) if isinstance(let.op, Check)}
     for w in wrt:
         param, g = f.params[w], forward.pushforward(f, [w])
         shared = _shared(f.body, g.body) if _several(extents_of(param)) else set()
+        dual = unchecked(g.body, preds) if shared else g.body
+        sums = reach(g, g.params[-1]) if shared else None
+        rows = {} if sums is None else _rows(b, sums, unchecked(sums.sets.body, preds), param, shared)
 
-        def column(*index: Atom, param: Var = param, g: Function = g, shared: set[Var] = shared) -> tuple[Atom, ...]:
+        def column(
+            *index: Atom,
+            param: Var = param,
+            g: Function = g,
+            shared: set[Var] = shared,
+            dual: Block = dual,
+            sums: Reach | None = sums,
+            rows: dict[Var, Atom] = rows,
+        ) -> tuple[Atom, ...]:
             tangent = _unit(b, extents_of(param), dtype_of(param), index)
-            return like(b, outs, _tangents(b, g.body, {g.params[-1]: tangent}, shared)[-floats:])
+            if sums is not None:
+                own = one(b, flatten(b, index, extents_of(param)))
+                dual = sums.bracketed(dual, lambda b, arrays, i: _any(b, [rows[a] for a in arrays], i, own))
+            return like(b, outs, _tangents(b, dual, {g.params[-1]: tangent}, shared)[-floats:])
 
         columns = _each(b, extents_of(param), floats, column) if floats else ()
         by_parameter.append([_transposed(b, c, len(extents_of(param))) for c in columns])
     return dce(b.function(f.params, [j for row in zip(*by_parameter, strict=True) for j in row], f"jacfwd_{f.name}"))
+
+
+def _rows(b: Builder, sums: Reach, sets: Block, param: Var, shared: set[Var]) -> dict[Var, Atom]:
+    """Which directions reach the rows of the arrays that are summed over, by the name of each."""
+    found = _tangents(b, sets, {sums.sets.params[-1]: seeds(b, param)}, shared)
+    return dict(zip(sums.arrays, found, strict=True))
+
+
+def _any(b: Builder, rows: Sequence[Atom], i: Atom, own: Atom) -> Atom:
+    """Is a direction in a row of one of these sets?"""
+    holds = [b.prim("ne", b.o.bit_and(b.read(r, i, safe=True), own), literal(0)) for r in rows]
+    total = holds[0]
+    for h in holds[1:]:
+        total = b.prim("or", total, h)
+    return total
 
 
 def _several(extents: Sequence[Atom]) -> bool:

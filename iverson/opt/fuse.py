@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 from iverson.core import prims
 from iverson.core.dce import dce
+from iverson.core.equalities import Equalities
 from iverson.core.rewrite import (
     atoms,
     blocks,
@@ -93,7 +94,14 @@ class _Fuser:
 
     def block(self, block: Block) -> Block:
         """Inner blocks first, then this one's producers in order, so that chains of them inline as one."""
-        inner = with_lets(block, [map_blocks(let, self.block) for let in block])
+        before = self.effects.equal
+        self.effects.equal = Equalities(before)  # nothing leaves an inner block: there all checks so far are behind
+        lets = []
+        for let in block:
+            lets.append(map_blocks(let, self.block))
+            self.effects.equal.learn(let)
+        self.effects.equal = before
+        inner = with_lets(block, lets)
         uses = self.uses(inner)
         kept = []
         for at, let in enumerate(inner):
@@ -189,9 +197,15 @@ class _Fuser:
         return copied is not None and (below is None or self.rechecks(below))
 
     def once(self, place: _Place, read: Read) -> bool:
-        """Each element is read at most once: each loop index crossed is, but for a shift, an index of the read."""
+        """Each element is read at most once: each loop index crossed is, but for a shift, an index of the read, or two
+        of them are its quotient and remainder."""
         shown = {self.shifted(i, place.crossed) for i in read.index}
-        return not place.repeated and shown.issuperset(place.crossed)
+        return not place.repeated and (shown | self.divided(read.index)).issuperset(place.crossed)
+
+    def divided(self, index: Sequence[Atom]) -> set[Atom]:
+        """What the quotients and remainders among indices are of."""
+        parts = [op for i in index if (op := self.defined.get(i)) is not None and op.name in ("floordiv", "mod")]
+        return {q.args[0] for q in parts for r in parts if q.name != r.name and q.args == r.args}
 
     def shifted(self, index: Atom, crossed: Crossed) -> Atom | None:
         """The loop index that this index is, plus or minus what is the same in every turn."""
