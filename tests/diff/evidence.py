@@ -69,9 +69,7 @@ def counts(f: Function, g: Function, values: Sequence[Any], size: int) -> Counts
     primal = dce(f)
     one, both = evaluate(primal, values), evaluate(g, values)
     ends = sum(np.size(v) for v in (*values, *one.values))
-    return Counts(
-        size, ends, one.cost.work, one.cost.copied, both.cost.work, both.cost.copied, sequential(primal.body)
-    )
+    return Counts(size, ends, one.cost.work, one.cost.copied, both.cost.work, both.cost.copied, sequential(primal.body))
 
 
 def compiled(f: Function, values: Sequence[Any]) -> None:
