@@ -150,6 +150,8 @@ class Chains:
                 return self._before_accumulate(let, accs, inits, body, k)
             case (Loop() | While()) as op if k < len(op.carry):
                 return op.inits[k] if self.stays(op, k) and not self.copied(let, k) else None
+            case If(Literal(decided), then, orelse):  # the other side isn't compiled
+                return self.origin(then if decided else orelse, k)
             case If(_, then, orelse):
                 return self.home(then, orelse)[k]
             case _:

@@ -16,9 +16,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from iverson.core.rewrite import statements, uses
-from iverson.core.syntax import Array, Block, Function, Site, Var, While
+from iverson.core.syntax import Array, Block, Function, Site, Var
+from iverson.diff.logs import AppendLog
 from iverson.diff.residuals import (
-    AppendLog,
     BranchRecord,
     ForRecord,
     Log,
@@ -77,7 +77,7 @@ class _Labels:
             for v, slot in slots.items():
                 self.of.setdefault(slot.var, v)
                 self.sites.setdefault(slot.var, step.let.site)
-                if slot.extents or isinstance(step.let.op, While):
+                if slot.log is not None:
                     self.how[slot.var] = "logged"
         match record:
             case ForRecord():

@@ -4,6 +4,10 @@
         ->  the block's slice in which each contribution appends (e, x[e]) to the log;  the statement
 
 An update is undone by writing the old values back, last entry first; never by subtracting.
+
+What a scope logs at its end, once a run, is found from the log's end by a cursor: the return sweep runs the scopes in
+the opposite order.  So such a log may be opened far outside the scope that writes it (`wrap`), and nothing that it
+holds is moved from log to log.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from iverson.core.syntax import (
     Atom,
     Block,
     Contribute,
+    DType,
     Let,
     Read,
     Scalar,
@@ -28,51 +33,63 @@ from iverson.core.syntax import (
 )
 from iverson.diff.adjoints import Frame
 from iverson.diff.contributions import change
-from iverson.diff.residuals import AppendLog
+
+
+@dataclass(frozen=True)
+class AppendLog:
+    """Overwritten elements in the order of writing."""
+
+    length: Var
+    index: tuple[Var, ...]
+    old: Var
+
+    @property
+    def columns(self) -> tuple[Var, ...]:
+        return (*self.index, self.old)
 
 
 @dataclass(frozen=True)
 class OpenLog:
-    """A log being written."""
+    """A log being written, and what it becomes."""
 
     acc: Var
+    length: Var
+    columns: tuple[Var, ...]
 
     @staticmethod
     def of(array: Var) -> OpenLog:
         """A log of what is overwritten of an array."""
-        columns = (*(I64 for _ in extents_of(array)), dtype_of(array))
-        return OpenLog(Var(Accumulator("append", columns, ()), "log"))
+        return OpenLog._new((*(I64 for _ in extents_of(array)), dtype_of(array)))
 
     @staticmethod
     def row(values: Sequence[Var]) -> OpenLog:
-        """A log of rows of scalars, or of one array's elements."""
-        return OpenLog(Var(Accumulator("append", tuple(map(dtype_of, values)), ()), "log"))
-
-    def results(self) -> tuple[Var, ...]:
-        """Fresh variables for what the log becomes."""
-        assert isinstance(self.acc.type, Accumulator)
-        length = Var(Scalar(I64), "len")
-        return (length, *(Var(Array(d, (length,)), "log") for d in self.acc.type.dtypes))
+        """A log of rows of scalars, or of arrays' elements."""
+        return OpenLog._new(tuple(map(dtype_of, values)))
 
     @staticmethod
-    def closed(results: Sequence[Var]) -> AppendLog:
-        length, *columns = results
-        return AppendLog(length, tuple(columns[:-1]), columns[-1])
+    def _new(dtypes: tuple[DType, ...]) -> OpenLog:
+        length = Var(Scalar(I64), "len")
+        columns = tuple(Var(Array(d, (length,)), "log") for d in dtypes)
+        return OpenLog(Var(Accumulator("append", dtypes, ()), "log"), length, columns)
+
+    @property
+    def results(self) -> tuple[Var, ...]:
+        return (self.length, *self.columns)
+
+    def closed(self) -> AppendLog:
+        return AppendLog(self.length, self.columns[:-1], self.columns[-1])
 
 
-def wrap(let: Let, logs: Sequence[OpenLog]) -> tuple[Let, list[AppendLog]]:
-    """The statement under its open logs; the logs it leaves.  Its results keep their names."""
-    if not logs:
-        return let, []
-    op, finals = let.op, [log.results() for log in logs]
+def wrap(let: Let, logs: Sequence[OpenLog]) -> Let:
+    """The statement under its open logs.  Its results keep their names."""
+    op = let.op
     if isinstance(op, Accumulate):  # its results may be extents of each other: no block can hand them on
         accs, inits, block = op.accs, op.inits, op.body
     else:
         inner = Let(fresh_all(let.vars, {}), op, let.site)
         accs, inits, block = (), (), Block((inner,), inner.vars)
     outer = Accumulate((*(log.acc for log in logs), *accs), (*(() for _ in logs), *inits), block)
-    whole = Let((*(v for vs in finals for v in vs), *let.vars), outer, let.site)
-    return whole, list(map(OpenLog.closed, finals))
+    return Let((*(v for log in logs for v in log.results), *let.vars), outer, let.site)
 
 
 def log_before(b: Builder, op: Accumulate, acc: Var, array: Var) -> AppendLog:
@@ -88,9 +105,9 @@ def log_before(b: Builder, op: Accumulate, acc: Var, array: Var) -> AppendLog:
             Let((), Contribute(log.acc, (), (*c.index, old)), let.site),
         )
 
-    block, results = change(rename(op.body, {acc: mark}), entry), log.results()
-    b.let(Let(results, Accumulate((log.acc,), ((),), Block(block.lets, ()))))
-    return log.closed(results)
+    block = change(rename(op.body, {acc: mark}), entry)
+    b.let(Let(log.results, Accumulate((log.acc,), ((),), Block(block.lets, ()))))
+    return log.closed()
 
 
 def undo(b: Builder, frame: Frame, log: AppendLog, buffer: Atom) -> Atom:

@@ -11,7 +11,7 @@ Adjoints of carries are values, so that a turn that writes one element hands the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from iverson.core.rewrite import contributed, free, lookup, rename_let
 from iverson.core.syntax import Atom, Loop, Var, While
@@ -34,8 +34,8 @@ class _Reversed:
     def __init__(self, s: Sweep, frame: Frame, step: Step, op: Loop | While, record: LoopRecord) -> None:
         self.s, self.frame, self.step, self.op, self.record = s, frame, step, op, record
         self.active = [k for k, c in enumerate(op.carry) if c in s.active]
-        self.ragged = list(record.ragged)
-        self.outer = [acc for acc in contributed(op) if acc in frame.cursors]
+        logs = (*(log.acc for log in record.logs), *contributed(op))
+        self.logs = [acc for acc in logs if acc in frame.cursors]
 
     def sweep(self, grads: Sequence[Atom | None]) -> None:
         s, frame, op = self.s, self.frame, self.op
@@ -43,8 +43,7 @@ class _Reversed:
         coming = {k: grads[k] for k in self.active}
         adjoints = [s.zeros(frame, results[k]) if g is None else g for k, g in coming.items()]
         buffers = [frame.at(results[k]) for k in self.record.undo]
-        cursors = [frame.at(length) for length in self.record.ragged.values()]
-        inits = [*adjoints, *buffers, *cursors, *(frame.cursors[a] for a in self.outer)]
+        inits = [*adjoints, *buffers, *(frame.cursors[a] for a in self.logs)]
         turns = frame.at(self.record.turns)
         last = s.b.o.sub(turns, 1)
         emits = grads[len(op.carry) :]
@@ -60,9 +59,7 @@ class _Reversed:
             buffer, x = next(state), op.inits[k]
             if isinstance(x, Var) and x in taken:
                 s.restore(frame, x, buffer)
-        for _ in self.ragged:
-            next(state)
-        frame.cursors.update(zip(self.outer, state, strict=True))
+        frame.cursors.update(zip(self.logs, state, strict=True))
         for k, a in final.items():
             s.add(frame, op.inits[k], a)
 
@@ -71,8 +68,11 @@ class _Reversed:
         turn = child.inside({})
         coming = iter(state)
         adjoints = {k: next(coming) for k in self.active}
-        self._start(turn, i, coming)
-        turn.cursors.update(zip((*self.ragged, *self.outer), coming, strict=True))
+        buffers = [next(coming) for _ in record.undo]
+        turn.cursors.update(zip(self.logs, coming, strict=True))
+        if record.row is not None:
+            turn.cursors[record.row.acc] = s.b.o.sub(turn.cursors[record.row.acc], 1)
+        self._start(turn, i, buffers)
         s.enter(turn, record.plan, record.slots, (i,))
         for k, g in adjoints.items():
             s.add(turn, op.body.outs[k], g)
@@ -83,10 +83,10 @@ class _Reversed:
         return [
             *(s.value(turn, op.carry[k]) for k in self.active),
             *(turn.at(op.carry[k]) for k in record.undo),
-            *(turn.cursors[a] for a in (*self.ragged, *self.outer)),
+            *(turn.cursors[a] for a in self.logs),
         ]
 
-    def _start(self, turn: Frame, i: Atom, coming: Iterator[Atom]) -> None:
+    def _start(self, turn: Frame, i: Atom, buffers: Sequence[Atom]) -> None:
         """Bind the turn's index, the carries that are recorded or undone, and else what the turn ended with."""
         op, record = self.op, self.record
         if isinstance(op, Loop):
@@ -94,8 +94,7 @@ class _Reversed:
         for c in op.carry:
             if c in record.slots:
                 turn.env[c] = record.slots[c].read(self.s.b, turn, (i,))
-        for k, turned in record.undo.items():
-            buffer = next(coming)
+        for (k, turned), buffer in zip(record.undo.items(), buffers, strict=True):
             if turned is not None:
                 turn.env[op.carry[turned.of]] = self._undone(turn, i, turned.updates, buffer)
             elif k in record.plan.ends:

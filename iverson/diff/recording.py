@@ -50,7 +50,6 @@ from iverson.diff.logs import OpenLog, log_before, wrap
 from iverson.diff.ordered import injective
 from iverson.diff.reads import kept
 from iverson.diff.residuals import (
-    AppendLog,
     BranchRecord,
     ForRecord,
     Keep,
@@ -60,6 +59,7 @@ from iverson.diff.residuals import (
     Record,
     Region,
     Slot,
+    Slots,
     Step,
     Turned,
     Updates,
@@ -132,6 +132,8 @@ class Planner:
             return self.forgotten(let)
         within = {x for x in taken if tracked[x] is Undone.WITHIN}
         again, record = self.augment(let, within, [v for v in uses(let) if tracked.get(v) is Undone.NEVER])
+        logs = tuple(record.logs) if isinstance(record, LoopRecord | BranchRecord) else ()
+        passed, again = again, _closed(again, logs)
         chained = [v for v in let.vars if not self.derivation.sources(v).isdisjoint(taken)]
         tracked.update(dict.fromkeys(chained, Undone.WITHIN if within else Undone.TURN))
         return Step(
@@ -142,6 +144,8 @@ class Planner:
             within=bool(within),
             touches=touches,
             recorded=bool(chained),
+            logs=logs,
+            passed=passed,
         )
 
     def forgotten(self, let: Let) -> Step:
@@ -258,27 +262,25 @@ class Planner:
         blanks = [literal(0, dtype_of(v)) for v in kept]
         then = Block(lets[0], (*op.then.outs, *names[0], *blanks[split:]))
         orelse = Block(lets[1], (*op.orelse.outs, *blanks[:split], *names[1]))
-        new, closed = wrap(Let((*let.vars, *stored), If(op.pred, then, orelse), let.site), list(logs.values()))
-        slots = {v: Slot(w) for v, w in zip(kept, stored, strict=True)}
-        slots |= {v: Slot(end.old, extents=extents_of(v)) for v, end in zip(logs, closed, strict=True)}
-        return (new,), BranchRecord(tuple(plans), (slots, slots), within=tuple(within))
+        new = Let((*let.vars, *stored), If(op.pred, then, orelse), let.site)
+        slots = {v: Slot(w) for v, w in zip(kept, stored, strict=True)} | _found(logs)
+        inner = [log for plan in plans for log in plan.logs]
+        return (new,), BranchRecord(tuple(plans), (slots, slots), within=tuple(within), logs=[*logs.values(), *inner])
 
     def accumulate(self, let: Let, op: Accumulate, within: set[Var]) -> tuple[tuple[Let, ...], BranchRecord]:
         finals = {v: acc for acc, vs in zip(op.accs, finals_of(let), strict=True) for v in vs}
         updated = {x: v for v in finals for x in self.derivation.sources(v) if x in within}
         inside = within - updated.keys()
         plan = self.block(op.body, dict.fromkeys(inside, Undone.WITHIN))
-        names = plan.keep(op.accs, Keep.STACKED)
+        names = plan.keep(op.accs, Keep.BLOCK)
         inner = plan.inner(op.accs)
         logs, tails = _flat([v for v in names if varies(v, inner)])
         names = [v for v in names if v not in logs]
         stored = tuple(Var(v.type, v.hint) for v in names)
         body = Block((*plan.forward(), *(let for tail in tails.values() for let in tail)), (*op.body.outs, *names))
         new = Let((*let.vars, *stored), Accumulate(op.accs, op.inits, body), let.site)
-        new, closed = wrap(new, list(logs.values()))
-        slots = {v: Slot(w) for v, w in zip(names, stored, strict=True)}
-        slots |= {v: Slot(end.old, extents=extents_of(v)) for v, end in zip(logs, closed, strict=True)}
-        record = BranchRecord((plan,), (slots,), within=tuple(inside))
+        slots = {v: Slot(w) for v, w in zip(names, stored, strict=True)} | _found(logs)
+        record = BranchRecord((plan,), (slots,), within=tuple(inside), logs=[*logs.values(), *plan.logs])
         b = Builder()
         with b.scope() as before:
             for x, v in updated.items():
@@ -312,17 +314,17 @@ class Planner:
                 names += [v for v in turned.updates.names() if v in local]
         names = list(dict.fromkeys(names))
         inner = plan.inner((turn, *op.carry))
-        logs, tails = _flat([v for v in names if varies(v, inner)])
+        flat = [v for v in names if isinstance(v.type, Array) and (isinstance(op, While) or varies(v, inner))]
+        logs, tails = _flat(flat)
         names = [v for v in names if v not in logs]
-        tail = [let for lets in tails.values() for let in lets]
+        heads = [let for v, lets in tails.items() if v in op.carry for let in lets]
+        ends = [let for v, lets in tails.items() if v not in op.carry for let in lets]
+        record.slots |= _found(logs)
+        record.logs += [*logs.values(), *plan.logs]
+        body = (*heads, *plan.forward(), *ends)
         if isinstance(op, Loop):
-            whole, closed = wrap(self.emitting(let, op, names, record, tail), list(logs.values()))
-        else:
-            whole, closed = self.counting(let, op, turn, names, record, list(logs.values()), tail)
-        for v, end in zip(logs, closed, strict=False):
-            record.slots[v] = Slot(end.old, stacked=True, extents=extents_of(v), ragged=True)
-            record.ragged[end.old] = end.length
-        return (whole,), record
+            return (self.emitting(let, op, names, record, body),), record
+        return (self.counting(let, op, turn, names, record, body),), record
 
     def chain(self, op: Loop | While, k: int, sources: Collection[int]) -> Chain | None:
         """The statements by which one array carry becomes array carry k in a turn, if they are single updates."""
@@ -361,52 +363,32 @@ class Planner:
         prims = {let.vars[0]: let.op for let in op.body if isinstance(let.op, Prim)}
         return fill if c is not None and injective((op.index,), c.index, prims) else None
 
-    def emitting(self, let: Let, op: Loop, names: Sequence[Var], record: LoopRecord, tail: Sequence[Let]) -> Let:
+    def emitting(self, let: Let, op: Loop, names: Sequence[Var], record: LoopRecord, turn: Sequence[Let]) -> Let:
         """The Loop that also emits the named values of each turn."""
         stacks = [Var(Array(dtype_of(v), (op.extent, *extents_of(v))), v.hint) for v in names]
         record.turns = op.extent
         record.slots |= {v: Slot(w, stacked=True) for v, w in zip(names, stacks, strict=True)}
-        body = Block((*record.plan.forward(), *tail), (*op.body.outs, *names))
+        body = Block(tuple(turn), (*op.body.outs, *names))
         return Let((*let.vars, *stacks), Loop(op.index, op.extent, op.carry, op.inits, body), let.site)
 
     def counting(
-        self,
-        let: Let,
-        op: While,
-        turn: Var,
-        names: Sequence[Var],
-        record: LoopRecord,
-        logs: list[OpenLog],
-        last: Sequence[Let],
-    ) -> tuple[Let, list[AppendLog]]:
-        """The While that also counts its turns and logs the named values of each; and what the logs become."""
+        self, let: Let, op: While, count: Var, names: Sequence[Var], record: LoopRecord, turn: Sequence[Let]
+    ) -> Let:
+        """The While that also counts its turns and logs the named scalars of each."""
         turns = Var(Scalar(I64), "turns")
         record.turns = turns
-        scalars = [v for v in names if isinstance(v.type, Scalar)]
-        arrays = [v for v in names if isinstance(v.type, Array)]
         b = Builder()
-        rows = OpenLog.row(scalars)
-        flat = [OpenLog.row([v]) for v in arrays]
-        with b.scope() as head:
-            for v, log in zip(arrays, flat, strict=True):
-                if v in op.carry:
-                    _append_all(b, v, log)
         with b.scope() as tail:
-            for v, log in zip(arrays, flat, strict=True):
-                if v not in op.carry:
-                    _append_all(b, v, log)
-            if scalars:
-                b.contribute(rows.acc, (), *scalars)
-            following = b.o.add(turn, 1)
-        body = Block((*head, *record.plan.forward(), *last, *tail), (*op.body.outs, following))
-        inner = While((*op.carry, turn), (*op.inits, Literal(0, I64)), op.cond, body)
-        opened = [*logs, *flat, *([rows] if scalars else [])]
-        whole, closed = wrap(Let((*let.vars, turns), inner, let.site), opened)
-        for v, array_log in zip(arrays, closed[len(logs) :], strict=False):
-            record.slots[v] = Slot(array_log.old, stacked=True, extents=extents_of(v))
-        if scalars:
-            record.slots |= {v: Slot(w, stacked=True) for v, w in zip(scalars, closed[-1].columns, strict=True)}
-        return whole, closed
+            if names:
+                record.row = OpenLog.row(names)
+                record.logs.append(record.row)
+                b.contribute(record.row.acc, (), *names)
+                log = record.row.acc
+                record.slots |= {v: Slot(w, log=log) for v, w in zip(names, record.row.columns, strict=True)}
+            following = b.o.add(count, 1)
+        body = Block((*turn, *tail), (*op.body.outs, following))
+        inner = While((*op.carry, count), (*op.inits, Literal(0, I64)), op.cond, body)
+        return Let((*let.vars, turns), inner, let.site)
 
 
 def _depends(m: Operator, operands: Sequence[Var], names: set[Var]) -> list[set[int]]:
@@ -443,6 +425,17 @@ def _flat(arrays: Sequence[Var]) -> tuple[dict[Var, OpenLog], dict[Var, list[Let
         with b.scope() as tails[v]:
             _append_all(b, v, log)
     return logs, tails
+
+
+def _found(logs: Mapping[Var, OpenLog]) -> Slots:
+    """Where the elements of arrays that are logged are found."""
+    return {v: Slot(log.columns[0], log=log.acc, extents=extents_of(v)) for v, log in logs.items()}
+
+
+def _closed(lets: Sequence[Let], logs: Sequence[OpenLog]) -> tuple[Let, ...]:
+    """Statements with the logs that they write opened at them."""
+    mine = [[log for log in logs if log.acc in contributed(let.op)] for let in lets]
+    return tuple(wrap(let, found) if found else let for let, found in zip(lets, mine, strict=True))
 
 
 def _append_all(b: Builder, array: Var, log: OpenLog) -> None:

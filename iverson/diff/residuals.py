@@ -11,6 +11,9 @@ result of the statement that holds the block: a Map, an emit, a column of a log;
 from turn to turn are laid end to end in a flat log.  Where that can't be (an array in a branch, ragged ones in a For)
 the statement runs again.
 
+A log that a statement writes is passed on to the statement that holds its scope, and by that to the next, as far out as
+no For is between: however deeply loops and branches nest, what is logged is written once and read once.
+
 A scope that updates arrays in place, the carries of a loop, has ways to have their versions again:
 
     again       where a turn makes single updates alone, they are undone, and then run again
@@ -33,6 +36,7 @@ from iverson.core.rewrite import type_atoms, uses
 from iverson.core.syntax import Array, Atom, Block, Let, Operator, Scalar, Var
 from iverson.diff.adjoints import Frame, flatten, product
 from iverson.diff.footprint import Places
+from iverson.diff.logs import AppendLog, OpenLog
 
 
 @dataclass(frozen=True)
@@ -41,38 +45,21 @@ class Slot:
 
     var: Var
     stacked: bool = False  # one entry per index or turn of the statement that holds the scope
-    extents: tuple[Atom, ...] = ()  # a flat log of arrays of these extents
-    ragged: bool = False  # which vary: found from the log's end, by a cursor
+    log: Var | None = None  # a column of this log: a row's entry at its cursor, or an array's elements before that
+    extents: tuple[Atom, ...] = ()
 
     def read(self, b: Builder, frame: Frame, position: Sequence[Atom]) -> Atom:
         v = frame.var(self.var)
-        if not self.extents:
+        if self.log is None:
             return b.read(v, *position, safe=True) if self.stacked else v
+        if not self.extents:
+            return b.read(v, frame.cursors[self.log], safe=True)
         extents = tuple(map(frame.at, self.extents))
-        if self.ragged:
-            start = frame.cursors[self.var] = b.o.sub(frame.cursors[self.var], product(b, extents))
-            return b.map(extents, lambda *i: b.read(v, b.o.add(start, flatten(b, i, extents)), safe=True))
-
-        def element(*i: Var) -> Atom:
-            return b.read(v, flatten(b, (*position, *i), (*position, *extents)), safe=True)
-
-        return b.map(extents, element)
+        start = frame.cursors[self.log] = b.o.sub(frame.cursors[self.log], product(b, extents))
+        return b.map(extents, lambda *i: b.read(v, b.o.add(start, flatten(b, i, extents)), safe=True))
 
 
 Slots: TypeAlias = dict[Var, Slot]
-
-
-@dataclass(frozen=True)
-class AppendLog:
-    """Overwritten elements in the order of writing."""
-
-    length: Var
-    index: tuple[Var, ...]
-    old: Var
-
-    @property
-    def columns(self) -> tuple[Var, ...]:
-        return (*self.index, self.old)
 
 
 @dataclass(frozen=True)
@@ -104,7 +91,8 @@ class Keep(Enum):
     """What a scope's holder can store of its values."""
 
     SCALARS = "a branch: the other side has none"
-    STACKED = "a For: arrays of extents known outside"
+    STACKED = "a For: arrays of extents known outside, and no logs"
+    BLOCK = "an accumulation's block: arrays of extents known outside"
     ALL = "a loop: others go to flat logs"
 
 
@@ -119,6 +107,13 @@ class Step:
     touches: bool = False  # it uses an array that is undone so: it can't run again
     kept: bool = False  # all its results, but for chained ones, are stored outside
     recorded: bool = False  # its forward sweep records
+    logs: tuple[OpenLog, ...] = ()  # that it writes
+    passed: tuple[Let, ...] = ()  # `again` where they are opened outside
+
+    @property
+    def opened(self) -> tuple[OpenLog, ...]:
+        """The logs that are opened at this statement."""
+        return () if self.again is self.passed else self.logs
 
     @property
     def results(self) -> list[Var]:
@@ -136,6 +131,7 @@ class Plan:
     steps: list[Step]
     ends: dict[int, Var] = field(default_factory=dict)  # outs by which arrays that are undone within are handed on
     given_up: dict[Var, None] = field(default_factory=dict)  # versions of such arrays that end here
+    logs: list[OpenLog] = field(default_factory=list)  # that its statements write and pass on
 
     def forward(self) -> tuple[Let, ...]:
         """The block as it runs in the forward sweep."""
@@ -149,10 +145,16 @@ class Plan:
             must = step.within or step.touches
             if not must and (step.scalar or step.chained or not step.results):
                 continue
+            closed = step.again
+            if step.logs and what is not Keep.STACKED:
+                step.again = step.passed
             step.kept = must or all(_storable(v, inner, what) for v in step.results)
             if step.kept:
                 step.recorded = True
                 names += step.results
+                self.logs += () if step.opened else step.logs
+            else:
+                step.again = closed
         return [*names, *self.given_up]
 
     def inner(self, bound: Iterable[Var]) -> set[Var]:
@@ -163,7 +165,7 @@ class Plan:
 def _storable(v: Var, inner: set[Var], what: Keep) -> bool:
     if isinstance(v.type, Scalar) or what is Keep.ALL:
         return True
-    return what is Keep.STACKED and not varies(v, inner)
+    return what is not Keep.SCALARS and not varies(v, inner)
 
 
 def varies(v: Var, inner: set[Var]) -> bool:
@@ -201,7 +203,8 @@ class LoopRecord:
     slots: Slots
     turns: Atom
     undo: dict[int, Turned | None]  # array carries whose buffers are handed back; None: the turn's statements undo them
-    ragged: dict[Var, Var] = field(default_factory=dict)  # the flat logs of arrays that vary, and their lengths
+    logs: list[OpenLog] = field(default_factory=list)  # that its turns write
+    row: OpenLog | None = None  # the one with an entry a turn
     forgotten: dict[int, tuple[Var, ...]] = field(default_factory=dict)  # versions of array carries that nothing undoes
 
 
@@ -221,6 +224,7 @@ class BranchRecord:
     slots: tuple[Slots, ...]
     undo: dict[Var, tuple[Var, Log]] = field(default_factory=dict)  # consumed array -> its last version, its log
     within: tuple[Var, ...] = ()  # arrays that the return sweeps of the blocks restore
+    logs: list[OpenLog] = field(default_factory=list)  # that the blocks write
 
 
 Record: TypeAlias = ForRecord | MonoidRecord | LoopRecord | BranchRecord

@@ -16,8 +16,8 @@ from iverson.core.syntax import Array, Atom, Block, Check, Contribute, If, Op, R
 from iverson.diff.adjoints import Adjoints, Frame, View
 from iverson.diff.contributions import strip
 from iverson.diff.derivation import Derivation
-from iverson.diff.logs import undo
-from iverson.diff.residuals import AppendLog, Log, Plan, Region, Slots, Step, Updates
+from iverson.diff.logs import AppendLog, undo
+from iverson.diff.residuals import Log, Plan, Region, Slots, Step, Updates
 
 Rule: TypeAlias = Callable[["Sweep", Frame, Step], None]
 
@@ -68,7 +68,10 @@ class Sweep(Adjoints):
             rule = self.rules.get(type(step.let.op))
             self.b.site = step.let.site  # an adjoint that fails does so at its statement's line
             if rule is not None:
+                frame.cursors.update((log.acc, frame.at(log.length)) for log in step.opened)
                 rule(self, frame, step)
+                for log in step.opened:
+                    del frame.cursors[log.acc]
         self.b.site = outer
 
     def visit(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from iverson.core.build import Builder
-from iverson.core.syntax import BOOL, F32, F64, I32, I64, Array, Function, Map, Reduce, Scalar, Scan, Var
+from iverson.core.syntax import BOOL, F32, F64, I32, I64, Array, Function, Literal, Map, Reduce, Scalar, Scan, Var
 
 Case = tuple[Function, Callable[[int, np.random.Generator], list[Any]]]
 CASES: dict[str, Callable[[], Case]] = {}
@@ -556,6 +556,16 @@ def branch_with_a_row(b, n, x):
         lambda: b.set(y, [1, 0], 9.0),
         lambda: b.map([2, n], lambda i, j: b.o.add(b.read(row, j), b.o.float64(i))),
     )
+
+
+@case
+def decided_branch(b, n, x):
+    """The side that is never taken leaves its array where it was; the other makes a new one, which is updated."""
+
+    def turn(i, y):
+        return b.set(b.if_(Literal(False, BOOL), lambda: y, lambda: x)[0], [0], 0.5)
+
+    return b.loop(b.o.min(n, 2), [x], turn)
 
 
 @case

@@ -9,7 +9,8 @@ modulo sizes, and reads of what may be empty are guarded.
 
 Values stay of order one, and so do derivatives: what leaves a block is damped.  With `smooth`, floats never decide
 anything, so that the derivative exists and the complex step gives it; integers still do.  `without` leaves constructs
-out, by the names of `KINDS` ("operator" and "append" too).  The first out is a float scalar.
+out, by the names of `KINDS` ("operator" and "append" too).  With `wide` there are library operations on small matrices
+and rows, and accumulations by operators.  The first out is a float scalar.
 """
 
 from __future__ import annotations
@@ -52,17 +53,24 @@ KINDS = {
     "if": 3,
     "check": 1,
 }
+WIDE = {"library": 2, "bins": 1}
 _LEAVES = ("scalar", "integer", "read", "row", "contribute")
 
 
 def random_function(
-    seed: int, *, smooth: bool = True, depth: int = 3, length: int = 5, without: Collection[str] = ()
+    seed: int,
+    *,
+    smooth: bool = True,
+    depth: int = 3,
+    length: int = 5,
+    without: Collection[str] = (),
+    wide: bool = False,
 ) -> tuple[Function, list[Any]]:
     """A program and arguments for it: sizes n, m (0 to 4), scalars c, q, floats x[n], y[m], a[n, m], integers k[m].
 
     `length` is the number of statements of the outermost block.
     """
-    return _Generator(random.Random(seed), smooth, frozenset(without)).function(seed, depth, length)
+    return _Generator(random.Random(seed), smooth, frozenset(without), wide).function(seed, depth, length)
 
 
 @dataclass
@@ -85,7 +93,8 @@ class _Scope:
 
 
 class _Generator:
-    def __init__(self, rng: random.Random, smooth: bool, without: frozenset[str]) -> None:
+    def __init__(self, rng: random.Random, smooth: bool, without: frozenset[str], wide: bool) -> None:
+        self.kinds = {**KINDS, **(WIDE if wide else {})}
         self.rng = rng
         self.smooth = smooth
         self.without = without
@@ -234,8 +243,8 @@ class _Generator:
 
     def statements(self, scope: _Scope, count: int) -> None:
         for _ in range(count):
-            kinds = [k for k in KINDS if self.allows(k) and (scope.depth > 0 or k in _LEAVES)]
-            kind = self.rng.choices(kinds, [KINDS[k] for k in kinds])[0]
+            kinds = [k for k in self.kinds if self.allows(k) and (scope.depth > 0 or k in _LEAVES)]
+            kind = self.rng.choices(kinds, [self.kinds[k] for k in kinds])[0]
             getattr(self, f"_{kind}")(scope)
 
     def body(self, scope: _Scope) -> _Scope:
@@ -433,3 +442,60 @@ class _Generator:
         scope.ints.append(k)
         scope.floats.append(s)
         scope.arrays.append(p)
+
+    # --- the wide ones ----------------------------------------------------------------------------------------------
+
+    def _bins(self, scope: _Scope) -> None:
+        """Pairs combined by bin, under an operator with a free variable."""
+        bins, turns = (self.o.add(self.rng.choice(scope.extents), 1),), self.rng.choice(scope.extents)
+        operator = self.affine(scope)
+        inits = [self.fresh(scope, bins), self.fresh(scope, bins)]
+
+        def body(acc: Var) -> tuple[()]:
+            def turn(i: Var) -> tuple[()]:
+                inner = self.body(self.within(scope.inner(closed=True), (i,), (turns,)))
+                self.b.contribute(acc, self.places(inner, bins), self.damped(inner), self.damped(inner))
+                return ()
+
+            self.b.for_(turns, turn, [])
+            return ()
+
+        scope.arrays += self.b.accumulate([(operator, inits)], body)
+        scope.nonempty |= frozenset(bins)
+
+    def _library(self, scope: _Scope) -> None:
+        """Operations on a matrix that is far from singular, with eigenvalues apart, or on rows."""
+        b, o = self.b, self.o
+        k = self.rng.choice([Literal(2, I64), Literal(3, I64)])
+        noise = self.fresh(scope, (k, k))
+
+        def entry(i: Var, j: Var) -> Atom:
+            both = o.add(b.read(noise, i, j), b.read(noise, j, i))
+            shift = o.select(o.eq(i, j), o.add(o.mul(o.float64(i), 2.0), 3.0), 0.0)
+            return o.add(o.mul(both if symmetric else b.read(noise, i, j), 0.2), shift)
+
+        kind = self.rng.choice(["matmul", "solve", "det", "cholesky", "qr", "svd", "eigh", "sort", "fft"])
+        symmetric = kind in ("cholesky", "eigh")
+        a = b.map((k, k), entry)
+        scope.nonempty |= frozenset((k,))
+        made: list[Var] = []
+        if kind == "matmul":
+            made = [*b.library("matmul", a, noise, transpose_b=self.rng.random() < 0.5)]
+        elif kind in ("solve", "det"):
+            lu, pivots = b.library("lu", a)
+            if kind == "solve":
+                v = self.fresh(scope, (k,))
+                made = [*b.library("factored_solve", a, lu, pivots, v, transpose=self.rng.random() < 0.5)]
+            else:
+                scope.floats += [o.sin(*b.library("det", a, lu, pivots)), *b.library("logabsdet", a, lu, pivots)]
+        elif kind == "sort":
+            row = self.recent(scope.arrays)
+            made = [*b.library("sort", row)]
+        elif kind == "fft":
+            rows = self.fresh(scope, (o.add(self.rng.choice(scope.extents), 1), Literal(2, I64)))
+            made = [*b.library("fft", rows, inverse=self.rng.random() < 0.5)]
+        else:
+            made = [*b.library(kind, a)]
+            if kind == "cholesky":
+                made += b.library("triangular_solve", made[0], noise, transpose=self.rng.random() < 0.5)
+        scope.arrays += made

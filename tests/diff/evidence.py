@@ -1,0 +1,155 @@
+"""Twenty thousand random programs, and everything that is claimed of every one of them:
+
+    python -m tests.diff.evidence updates 0 1000 --log found.jsonl
+
+examines seeds 0 to 999 of a family, writes a line a program (its counts, or how it failed) and goes on after a failure;
+what the log has already isn't done again.  tests/diff/test_evidence.py does the same in pytest.
+
+    updates     arrays updated in place, none copied (tests/core/generate_in_place.py), of size 4, counted at 4 and 400
+    fresh       the same, with arrays that begin anew or become copies of others
+    all         all constructs (tests/core/generate.py), library operations included, of sizes from 0
+
+    checker     accepts the program, its gradient, its pullback, and the pullback of its gradient
+    evaluator   the compiled program, and its compiled gradient, give what the evaluator does
+    first       value and gradient, tangents, and the transpose identity, against the complex step
+    second      the pullback of the gradient against the complex step of the gradient: H u by one and by the other
+                side, so that H is symmetric
+    promise     `promise` below
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from iverson.core.check import check
+from iverson.core.dce import dce
+from iverson.core.evaluate import evaluate
+from iverson.core.rewrite import blocks
+from iverson.core.syntax import Block, For, Function, Loop, While
+from iverson.diff.reverse import gradient
+from tests.backend import native
+from tests.core.generate import random_function
+from tests.core.generate_in_place import random_updates
+from tests.diff.oracle import check_gradient, check_jvp, check_second, check_vjp, float_params
+
+SIZES = (4, 40, 400)  # of arrays that a few turns update: the promise is counted at each
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What value and gradient cost beside the program."""
+
+    size: int
+    ends: int  # elements of inputs and outputs
+    work: int
+    copied: int
+    both: int
+    both_copied: int
+    depth: int  # of sequential nesting
+
+
+def sequential(block: Block) -> int:
+    """How deeply loops nest whose turns follow one another."""
+    inner = (
+        isinstance(let.op, Loop | While) + max((sequential(b) for _, b in blocks(let.op)), default=0) for let in block
+    )
+    return max(inner, default=0)
+
+
+def counts(f: Function, g: Function, values: Sequence[Any], size: int) -> Counts:
+    primal = dce(f)
+    one, both = evaluate(primal, values), evaluate(g, values)
+    ends = sum(np.size(v) for v in (*values, *one.values))
+    return Counts(size, ends, one.cost.work, one.cost.copied, both.cost.work, both.cost.copied, sequential(primal.body))
+
+
+def compiled(f: Function, values: Sequence[Any]) -> None:
+    """Compiled code gives what the evaluator does, and leaks nothing."""
+    want, got = evaluate(f, values).values, native.Native(f, 0)(*values)
+    assert not native.LIVE
+    for g, w in zip(got, want, strict=True):
+        assert np.asarray(g).dtype == np.asarray(w).dtype
+        np.testing.assert_allclose(g, w, rtol=1e-8, atol=1e-9)
+
+
+@dataclass
+class Findings:
+    counts: list[Counts] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)  # by the check that failed
+    passed: list[str] = field(default_factory=list)
+
+
+def examined(f: Function, arguments: Sequence[tuple[int, Sequence[Any]]], dear: bool) -> Findings:
+    """Every check of a program, at the first of the arguments; the counts at all of them.  `dear`: what takes longest,
+    too."""
+    values = arguments[0][1]
+    g = gradient(f, float_params(f))
+    checks: dict[str, Callable[[], object]] = {
+        "well formed": lambda: (check(f), check(g)),
+        "gradient": lambda: check_gradient(f, values, rtol=1e-7),
+        "tangents": lambda: check_jvp(f, values, rtol=1e-7),
+        "transpose": lambda: check_vjp(f, values, rtol=1e-7),
+        "counts": lambda: found.counts.extend(counts(f, g, v, n) for n, v in arguments),
+        "compiled": lambda: compiled(f, values),
+    }
+    if dear:
+        checks |= {"second": lambda: check_second(f, values), "compiled gradient": lambda: compiled(g, values)}
+    found = Findings()
+    for name, holds in checks.items():
+        try:
+            holds()
+            found.passed.append(name)
+        except Exception as failure:
+            native.LIVE.clear()
+            found.failures[name] = "".join(traceback.format_exception(failure))
+    return found
+
+
+def of_updates(seed: int, fresh: bool) -> Findings:
+    depth = 2 + sum(seed % 4**k == 0 for k in (1, 2, 3))
+    f, args = random_updates(seed, depth=depth, length=3, fresh=fresh)
+    return examined(f, [(n, args(n)) for n in SIZES], dear=seed % 4 == 1 or seed % 64 == 0)
+
+
+def of_all(seed: int) -> Findings:
+    f, values = random_function(seed, smooth=True, depth=2 + seed % 4, wide=True)
+    return examined(f, [(0, values)], dear=True)
+
+
+FAMILIES: dict[str, Callable[[int], Findings]] = {
+    "updates": lambda seed: of_updates(seed, fresh=False),
+    "fresh": lambda seed: of_updates(seed, fresh=True),
+    "all": of_all,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("family", choices=FAMILIES)
+    parser.add_argument("first", type=int)
+    parser.add_argument("end", type=int)
+    parser.add_argument("--log", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=1e9)
+    given = parser.parse_args()
+    lines = given.log.read_text().splitlines() if given.log.exists() else []
+    there = {(r["family"], r["seed"]) for r in map(json.loads, lines)}
+    end = time.monotonic() + 60 * given.minutes
+    with given.log.open("a") as log:
+        for seed in range(given.first, given.end):
+            if (given.family, seed) in there or time.monotonic() > end:
+                continue
+            record = {"family": given.family, "seed": seed, **asdict(FAMILIES[given.family](seed))}
+            print(json.dumps(record), file=log, flush=True)
+
+
+if __name__ == "__main__":
+    main()
