@@ -26,11 +26,13 @@ from iverson.backend import (
     loopir,
     memory,
     merge,
+    pool,
     relax,
     residuals,
     scans,
     schedule,
     special,
+    threads,
     trees,
     warning,
     wraps,
@@ -66,6 +68,7 @@ class Code:
             foreign[warning.SYMBOL] = warning.address()
         if interrupt.FLAG in self.imports:
             foreign[interrupt.FLAG] = interrupt.address()
+        foreign |= {name: pool.address(name) for name in self.imports if name in pool.SYMBOLS}
         return foreign | special.addresses(name for name in self.imports if name not in foreign)
 
     def load(self) -> cpu.Library:
@@ -150,6 +153,7 @@ def compile(
         if reassociate:
             trees.run(program)
         wraps.run(program)
+        threads.run(program, reassociate)
     memory.run(program)
     interrupt.run(program)
     text, imports = emit(program, symbol=SYMBOL, reassociate=reassociate)

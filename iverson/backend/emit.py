@@ -7,15 +7,17 @@ Flags, and why:
     nsz                 on minimum and maximum, which vectorise only so
     never               nnan, ninf, arcp: NaN, infinity and division keep their meaning
 
-Each buffer that is written has an alias scope of its own, since pointers come from tables.  Heap blocks are entered in
+Each buffer that is written has an alias scope of its own, since pointers come from tables.  A loop on the pool is a
+function of its turn and of the registers it finds around it, with the same scopes.  Heap blocks are entered in
 a table of live allocations; whatever way the program leaves, what is still in it is freed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
-from iverson.backend import abi, cpu, interrupt, loopir, recipes
+from iverson.backend import abi, cpu, interrupt, loopir, pool, recipes
 from iverson.backend.abi import ITEM_SIZE, MEMORY_TYPE
 from iverson.backend.arithmetic import Arithmetic, is_elementary
 from iverson.backend.loopir import Buffer, Carry, Cell, Owner, Program, Reg, Stmt, Type, Value, View
@@ -65,6 +67,9 @@ class _Emitter(Writer):
         self.cells: dict[Cell, str] = {}
         self.owners: dict[Owner, int] = {}
         self.polls = False
+        self.word = f"@{interrupt.FLAG}"  # what a poll looks at
+        self.attributes = "nounwind"
+        self.functions: list[str] = []
         self.strings: list[bytes] = []
         self.exits: list[tuple[str, str]] = []  # (status, label) of the ways to fail
         self.metadata: list[str] = []
@@ -79,26 +84,17 @@ class _Emitter(Writer):
     def module(self, program: Program, symbol: str) -> tuple[str, tuple[str, ...]]:
         self.exact = program.exact
         self._alias_scopes(program)
-        self.block(program.body)
-        self.line(f"ret i64 {abi.OK}")
-        self._exits()
-        count = len(self.owners)
-        head = [f"  %live = alloca [{max(count, 1)} x ptr], align 8"]
-        if count:
-            head.append(f"  call void @llvm.memset.p0.i64(ptr align 8 %live, i8 0, i64 {8 * count}, i1 false)")
-        wide = any(isinstance(s, loopir.Compute) and is_elementary(s.name) for s in loopir.walk(program.body))
-        attributes = f"nounwind {cpu.WIDE}" if wide else "nounwind"
+        if any(isinstance(s, loopir.Compute) and is_elementary(s.name) for s in loopir.walk(program.body)):
+            self.attributes += f" {cpu.WIDE}"
+        text = self._function(program.body)
         pointers = ", ".join(f"ptr noalias nocapture %{n}" for n in ("args", "results", "error"))
         flag = [f"@{interrupt.FLAG} = external global i32"] if self.polls else []
         kernel = [
             *flag,
             *(_string(k, content) for k, content in enumerate(self.strings)),
-            f"define i64 @{symbol}({pointers}) {attributes} {{",
-            "entry:",
-            *head,
-            *self.entry,
-            *self.lines,
-            "}",
+            f"define i64 @{symbol}({pointers}) {self.attributes} {{",
+            *text,
+            *self.functions,
         ]
         text, symbols = recipes.complete("\n".join([*kernel, _RELEASE, _EXTENT, self.arithmetic.definitions()]))
         return "\n".join([text, *self.metadata]), (
@@ -106,6 +102,28 @@ class _Emitter(Writer):
             *self.arithmetic.externals,
             *([interrupt.FLAG] if self.polls else []),
         )
+
+    def _function(self, body: list[Stmt]) -> list[str]:
+        """The text of a function from its entry on."""
+        self.block(body)
+        self.line(f"ret i64 {abi.OK}")
+        self._exits()
+        count = len(self.owners)
+        head = ["entry:", f"  %live = alloca [{max(count, 1)} x ptr], align 8"]
+        if count:
+            head.append(f"  call void @llvm.memset.p0.i64(ptr align 8 %live, i8 0, i64 {8 * count}, i1 false)")
+        return [*head, *self.entry, *self.lines, "}"]
+
+    @contextmanager
+    def _elsewhere(self) -> Iterator[None]:
+        """In a function of its own."""
+        kept = {name: getattr(self, name) for name in _FRAME}
+        self.lines, self.entry, self.exits, self.known = [], [], [], [{}]
+        self.names, self.cells, self.owners = {}, {}, {}
+        self.label, self.word = "entry", "%word"
+        yield
+        for name, value in kept.items():
+            setattr(self, name, value)
 
     def _exits(self) -> None:
         if not self.exits:
@@ -121,7 +139,8 @@ class _Emitter(Writer):
         return f"!{len(self.metadata) - 1}"
 
     def _alias_scopes(self, program: Program) -> None:
-        written = [b for b in _buffers(program.body) if b.stored and b.scoped]
+        chosen = {s.buffer for s in loopir.walk(program.body) if isinstance(s, loopir.Choose)}
+        written = [b for b in _buffers(program.body) if b.stored and b.scoped and b not in chosen]
         self.unlikely = self.node('!{!"branch_weights", i32 1048576, i32 1}')
         if not written:
             return
@@ -284,6 +303,14 @@ class _Emitter(Writer):
     def own(self, stmt: loopir.Own) -> None:
         self.line(f"store ptr {self.names[stmt.buffer.pointer]}, ptr {self.owner(stmt.buffer.slot)}")
 
+    def choose(self, stmt: loopir.Choose) -> None:
+        then, orelse = self.address(stmt.then), self.address(stmt.orelse)
+        name = self.define(stmt.buffer.pointer)
+        self.line(f"{name} = select i1 {self.text(stmt.pred)}, ptr {then}, ptr {orelse}")
+        # the two are never in use at once, so either's scope tells the truth
+        if stmt.orelse.buffer in self.scopes:
+            self.scopes[stmt.buffer] = self.scopes[stmt.orelse.buffer]
+
     def grow(self, stmt: loopir.Grow) -> None:
         item = ITEM_SIZE[stmt.dtype]
         cell, new = self.cell(stmt.cell), self.bytes([stmt.new], item)
@@ -315,7 +342,7 @@ class _Emitter(Writer):
         on, leave = self.labels("on", "leave")
         self.branch(pred, on, leave, f", !prof {self.unlikely}")
         self.open(leave)
-        for k, value in enumerate(details[: abi.ERROR_SLOTS]):
+        for k, value in enumerate(details[: abi.DETAILS]):
             self.put_slot("error", k, value)
         self.exits.append((str(site + 1), leave))
         self.jump("fail")
@@ -331,19 +358,25 @@ class _Emitter(Writer):
 
     def poll(self, stmt: loopir.Poll) -> None:
         (on,) = self.labels("on")
-        self.polls = True
         (ask,) = self.labels("ask")
         flag, quiet = self.fresh("flag"), self.fresh("quiet")
-        self.line(f"{flag} = load volatile i32, ptr @{interrupt.FLAG}")
+        self.line(f"{flag} = load volatile i32, ptr {self.word}")
         self.line(f"{quiet} = icmp eq i32 {flag}, 0")
         self.branch(quiet, on, ask, f", !prof {self.unlikely}")
         self.open(ask)
         signals, status, fine = self.fresh("signals"), self.fresh("status"), self.fresh("fine")
-        self.line(f"{signals} = load ptr, ptr getelementptr (i8, ptr @{interrupt.FLAG}, i64 8)")
-        self.line(f"{status} = call i32 {signals}() nounwind memory(inaccessiblemem: readwrite)")
-        self.line(f"{fine} = icmp eq i32 {status}, 0")
+        if self.word == f"@{interrupt.FLAG}":
+            self.polls, left = True, str(abi.INTERRUPTED)
+            self.line(f"{signals} = load ptr, ptr getelementptr (i8, ptr {self.word}, i64 8)")
+            self.line(f"{status} = call i32 {signals}() nounwind memory(inaccessiblemem: readwrite)")
+            self.line(f"{fine} = icmp eq i32 {status}, 0")
+        else:
+            left = status
+            self.arithmetic.external(pool.ASKED, "i64", ["ptr"])
+            self.line(f"{status} = call i64 @{pool.ASKED}(ptr {self.word}) nounwind memory(inaccessiblemem: readwrite)")
+            self.line(f"{fine} = icmp eq i64 {status}, 0")
         self.branch(fine, on, "fail", f", !prof {self.unlikely}")
-        self.exits.append((str(abi.INTERRUPTED), self.label))
+        self.exits.append((left, self.label))
         self.open(on)
 
     # --- arithmetic -------------------------------------------------------------------------------------------------
@@ -407,7 +440,49 @@ class _Emitter(Writer):
         for c, hole in zip(carries, holes, strict=True):
             self.lines[hole] += f"[ {self.text(c.next)}, %{self.label} ]"
 
+    def thread(self, stmt: loopir.For) -> None:
+        """The pool runs the turns; a single one is a plain call, which LLVM may inline."""
+        table, around = self.fresh("around"), loopir.free_registers(stmt.body, {stmt.index})
+        self.entry.append(f"  {table} = alloca [{max(len(around), 1)} x i64], align 8")
+        for k, reg in enumerate(around):
+            self.put_slot(table[1:], k, reg)
+        name = f"iv_turn.{len(self.functions)}"
+        self.functions.append("")
+        with self._elsewhere():
+            for k, reg in enumerate(around):
+                self._read(reg, self.slot("around", k))
+            self.names[stmt.index] = "%turn"
+            head = f"define internal i64 @{name}(ptr noalias nocapture %around, ptr %word, i64 %turn) {self.attributes} {{"
+            text = "\n".join([head, *self._function(stmt.body)])
+        self.functions[int(name.rpartition(".")[2])] = text
+        self._dispatch(name, table, self.text(stmt.high))
+
+    def _dispatch(self, name: str, table: str, count: str) -> None:
+        self.polls = True
+        self.arithmetic.external(pool.RUN, "i64", ["ptr"] * 2 + ["i64", "ptr nocapture"])
+        alone, pooled, ran, on = self.labels("alone", "pooled", "ran", "on")
+        single, held, fine = self.fresh("single"), self.fresh("held"), self.fresh("fine")
+        status = [self.fresh("status") for _ in range(3)]
+        self.line(f"{single} = icmp eq i64 {count}, 1")
+        self.branch(single, alone, pooled)
+        self.open(alone)
+        self.line(f"{status[0]} = call i64 @{name}(ptr {table}, ptr {self.word}, i64 0)")
+        self.jump(ran)
+        self.open(pooled)
+        self.line(f"{held} = getelementptr i64, ptr %error, i64 {abi.HELD}")
+        self.line(f"{status[1]} = call i64 @{pool.RUN}(ptr @{name}, ptr {table}, i64 {count}, ptr {held})")
+        self.jump(ran)
+        self.open(ran)
+        self.line(f"{status[2]} = phi i64 [ {status[0]}, %{alone} ], [ {status[1]}, %{pooled} ]")
+        self.line(f"{fine} = icmp eq i64 {status[2]}, 0")
+        self.branch(fine, on, "fail", f", !prof {self.unlikely}")
+        self.exits.append((status[2], self.label))
+        self.open(on)
+
     def for_(self, stmt: loopir.For) -> None:
+        if stmt.tag == "thread":
+            self.thread(stmt)
+            return
         loop, done = self.labels("for", "done")
         low, high = self.text(stmt.low), self.text(stmt.high)
         some = self.fresh("some")
@@ -480,6 +555,7 @@ class _Emitter(Writer):
             self.arithmetic.join(j)
 
 
+_FRAME = ("lines", "entry", "exits", "known", "names", "cells", "owners", "label", "word", "group", "vectorises")
 _METHODS = {
     loopir.Argument: "argument",
     loopir.Result: "result",
@@ -497,6 +573,7 @@ _METHODS = {
     loopir.Free: "free",
     loopir.Own: "own",
     loopir.Grow: "grow",
+    loopir.Choose: "choose",
     loopir.Require: "require",
     loopir.Bound: "bound",
     loopir.Call: "call",
