@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 
-from iverson.backend import abi, cpu, interrupt, loopir, pool, recipes
+from iverson.backend import abi, cpu, interrupt, loopir, pool, recipes, runtime
 from iverson.backend.abi import ITEM_SIZE, MEMORY_TYPE
 from iverson.backend.arithmetic import Arithmetic, is_elementary
 from iverson.backend.loopir import Buffer, Carry, Cell, Owner, Program, Reg, Stmt, Type, Value, View
@@ -25,34 +26,6 @@ from iverson.backend.writer import Writer, type_text
 from iverson.core.syntax import BOOL, DType, Literal
 
 SCOPES = 24  # with more written buffers than this, stores carry no list of all the others
-
-_RELEASE = """
-define internal void @iv_release(ptr %live, i64 %count) noinline cold nounwind {
-  %any = icmp ne i64 %count, 0
-  br i1 %any, label %each, label %out
-each:
-  %k = phi i64 [ 0, %0 ], [ %next, %each ]
-  %at = getelementptr ptr, ptr %live, i64 %k
-  %block = load ptr, ptr %at
-  call void @iv_free(ptr %block)
-  %next = add i64 %k, 1
-  %more = icmp ult i64 %next, %count
-  br i1 %more, label %each, label %out
-out:
-  ret void
-}
-"""
-
-_EXTENT = """
-define internal i64 @iv_times(i64 %a, i64 %b) alwaysinline nounwind memory(none) {
-  %pair = call { i64, i1 } @llvm.umul.with.overflow.i64(i64 %a, i64 %b)
-  %product = extractvalue { i64, i1 } %pair, 0
-  %over = extractvalue { i64, i1 } %pair, 1
-  %result = select i1 %over, i64 -1, i64 %product
-  ret i64 %result
-}
-declare { i64, i1 } @llvm.umul.with.overflow.i64(i64, i64)
-"""
 
 
 def emit(program: Program, *, symbol: str, reassociate: bool = True) -> tuple[str, tuple[str, ...]]:
@@ -70,6 +43,7 @@ class _Emitter(Writer):
         self.word = f"@{interrupt.FLAG}"  # what a poll looks at
         self.attributes = "nounwind"
         self.functions: list[str] = []
+        self.turning = 0  # how many loops are around
         self.strings: list[bytes] = []
         self.exits: list[tuple[str, str]] = []  # (status, label) of the ways to fail
         self.metadata: list[str] = []
@@ -96,7 +70,8 @@ class _Emitter(Writer):
             *text,
             *self.functions,
         ]
-        text, symbols = recipes.complete("\n".join([*kernel, _RELEASE, _EXTENT, self.arithmetic.definitions()]))
+        parts = [*kernel, runtime.RELEASE, runtime.EXTENT, self.arithmetic.definitions()]
+        text, symbols = recipes.complete("\n".join(parts))
         return "\n".join([text, *self.metadata]), (
             *symbols,
             *self.arithmetic.externals,
@@ -113,6 +88,12 @@ class _Emitter(Writer):
         if count:
             head.append(f"  call void @llvm.memset.p0.i64(ptr align 8 %live, i8 0, i64 {8 * count}, i1 false)")
         return [*head, *self.entry, *self.lines, "}"]
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        self.turning += 1
+        yield
+        self.turning -= 1
 
     @contextmanager
     def _elsewhere(self) -> Iterator[None]:
@@ -441,20 +422,21 @@ class _Emitter(Writer):
             self.lines[hole] += f"[ {self.text(c.next)}, %{self.label} ]"
 
     def thread(self, stmt: loopir.For) -> None:
-        """The pool runs the turns; a single one is a plain call, which LLVM may inline."""
+        """The pool runs the turns; a single one is a plain call, inlined where a loop makes it and it is short."""
         table, around = self.fresh("around"), loopir.free_registers(stmt.body, {stmt.index})
         self.entry.append(f"  {table} = alloca [{max(len(around), 1)} x i64], align 8")
         for k, reg in enumerate(around):
             self.put_slot(table[1:], k, reg)
         name = f"iv_turn.{len(self.functions)}"
-        self.functions.append("")
         with self._elsewhere():
             for k, reg in enumerate(around):
                 self._read(reg, self.slot("around", k))
             self.names[stmt.index] = "%turn"
-            head = f"define internal i64 @{name}(ptr noalias nocapture %around, ptr %word, i64 %turn) {self.attributes} {{"
+            params = "ptr noalias nocapture %around, ptr %word, i64 %turn"
+            inline = "" if self.turning and loopir.count_loops(stmt.body) == 1 else "noinline "
+            head = f"define internal i64 @{name}({params}) {inline}{self.attributes} {{"
             text = "\n".join([head, *self._function(stmt.body)])
-        self.functions[int(name.rpartition(".")[2])] = text
+        self.functions.append(text)
         self._dispatch(name, table, self.text(stmt.high))
 
     def _dispatch(self, name: str, table: str, count: str) -> None:
@@ -494,10 +476,10 @@ class _Emitter(Writer):
         latch = len(self.lines)
         self.lines.append("")
         holes = self._phis(stmt.carries, before)
-        outside, self.vectorises = self.vectorises, stmt.tag != "seq" and not _has_loops(stmt.body)
+        outside, self.vectorises = self.vectorises, stmt.tag not in ("seq", "cold") and not _has_loops(stmt.body)
         self.group = self.node("distinct !{}") if stmt.tag == "apart" else ""
-        parallel = f", !llvm.loop {self._parallel(self.group)}" if self.group else ""
-        with self.scope():
+        hints = f", !llvm.loop {self._parallel(self.group)}" if self.group else self.cold if stmt.tag == "cold" else ""
+        with self.scope(), self._turn():
             self.block(stmt.body)
         self.vectorises, self.group = outside, ""
         following, more = self.fresh(stmt.index.hint), self.fresh("more")
@@ -506,12 +488,19 @@ class _Emitter(Writer):
         self.lines[latch] = f"  {index} = phi i64 [ {low}, %{before} ], [ {following}, %{self.label} ]"
         self._close(stmt.carries, holes)
         last = self.label
-        self.branch(more, loop, done, parallel)
+        self.branch(more, loop, done, hints)
         self.open(done)
         for c in stmt.carries:
             init, value = self.text(c.init), self.text(c.next)
             edges = f"[ {init}, %{before} ], [ {value}, %{last} ]"
             self.line(f"{self.define(c.out)} = phi {type_text(c.out.type)} {edges}")
+
+    @cached_property
+    def cold(self) -> str:
+        """What says of a loop that it is to stay as it is."""
+        still = [self.node('!{!"llvm.loop.unroll.disable"}'), self.node('!{!"llvm.loop.vectorize.enable", i1 false}')]
+        loop = self.node(f"distinct !{{!{len(self.metadata)}, {still[0]}, {still[1]}}}")
+        return f", !llvm.loop {loop}"
 
     def _parallel(self, group: str) -> str:
         """What says of a loop that its accesses depend on none of another turn."""
@@ -525,7 +514,7 @@ class _Emitter(Writer):
         self.open(loop)
         holes = self._phis(stmt.carries, before)
         outside, self.vectorises = self.vectorises, False
-        with self.scope():
+        with self.scope(), self._turn():
             self.block(stmt.cond)
             self.branch(self.text(stmt.test), body, done)
             self.open(body)

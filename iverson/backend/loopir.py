@@ -23,6 +23,7 @@ becoming `next` at the end of a turn, and `out` behind the loop.  A loop's tag s
     simd     like any; lanes
     thread   turns are independent and carry nothing; on the pool (backend/pool.py), each in a function of its own
     tile     a block of a loop that was split
+    cold     in order; too short to be unrolled or vectorised
 
 Statements are mutable so that schedules can rewrite them in place; registers and buffers are compared by identity.
 """
@@ -30,7 +31,7 @@ Statements are mutable so that schedules can rewrite them in place; registers an
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from typing import Any, TypeAlias
@@ -405,7 +406,8 @@ def _reads(view: View) -> list[Value]:
 
 def free_registers(body: Sequence[Stmt], bound: Iterable[Reg] = ()) -> list[Reg]:
     """The registers that statements use and that come from around them, in order of appearance."""
-    own, found = set(bound), dict[Reg, None]()
+    own: set[Reg] = set(bound)
+    found: dict[Reg, None] = {}
     for stmt in walk(list(body)):
         own.update(entered(stmt))
         own.update(defined(stmt))

@@ -23,7 +23,6 @@ import ctypes
 import os
 import platform
 import sys
-import time
 from functools import cache
 from pathlib import Path
 
@@ -353,10 +352,11 @@ def module() -> tuple[str, dict[str, int]]:
     text = _ALONE
     if has_futex():
         libc, machine = ctypes.CDLL(None), platform.machine()
-        offsets = dict(
-            TICKET=TICKET, DONE=DONE, WAITING=WAITING, BODY=BODY, CONTEXT=CONTEXT, STOP=STOP, STATUS=STATUS, LOCK=LOCK,
-            SLEEPERS=SLEEPERS, EPOCH=EPOCH, LIMIT=LIMIT, CREATED=CREATED, LEAVING=LEAVING,
-        )  # fmt: skip
+        offsets = {
+            "TICKET": TICKET, "DONE": DONE, "WAITING": WAITING, "BODY": BODY, "CONTEXT": CONTEXT, "STOP": STOP,
+            "STATUS": STATUS, "LOCK": LOCK, "SLEEPERS": SLEEPERS, "EPOCH": EPOCH, "LIMIT": LIMIT, "CREATED": CREATED,
+            "LEAVING": LEAVING,
+        }  # fmt: skip
         there |= {name: _base + offset for name, offset in offsets.items()}
         there |= {
             "syscall": _function(libc.syscall),
@@ -407,7 +407,6 @@ def _leave() -> None:
     ctypes.c_int32.from_address(_base + EPOCH).value += 1
     libc = ctypes.CDLL(None)
     libc.syscall(_FUTEX[platform.machine()], ctypes.c_void_p(_base + EPOCH), 129, 2**31 - 1, None, None, 0)
-    time.sleep(0)
 
 
 def _function(f: object) -> int:

@@ -322,7 +322,7 @@ class _Plan:
         shift = self._shift(work, [s.into for s in self.sums if isinstance(s.into, Buffer)])
         count, many = work.compute("shl", I64, ir.integer(1), shift), work.compute("gt", BOOL, shift, ir.integer(0))
         turn = Reg(I64, "chunk")
-        low, high = self._bounds(work, turn, shift)
+        code, low, high = self._bounds(work, turn, shift)
         chunk = _Chunk(turn, count, many, work.code)
         for s in self.sums:
             match s.into:
@@ -337,8 +337,8 @@ class _Plan:
                 chunk.before.append(stmt)
             elif isinstance(stmt, ir.Free) and id(stmt) in self.moved:
                 chunk.after.append(stmt)
-        self.loop.low, self.loop.high = low.value, high.value
-        body = [*low.code, *high.code, *chunk.before, self.loop, *chunk.after]
+        self.loop.low, self.loop.high = low, high
+        body = [*code, *chunk.before, self.loop, *chunk.after]
         return [*work.code, For(turn, ir.integer(0), count, body, [], "thread"), *chunk.behind]
 
     def _shift(self, work: Work, arrays: list[Buffer]) -> Value:
@@ -358,28 +358,20 @@ class _Plan:
         few = work.compute("min", I64, size, ir.integer(MOST))
         return work.compute("select", I64, enough, few, ir.integer(0))
 
-    def _bounds(self, work: Work, turn: Reg, shift: Value) -> tuple[_Bound, _Bound]:
+    def _bounds(self, work: Work, turn: Reg, shift: Value) -> tuple[list[Stmt], Value, Value]:
         """Where a chunk begins and ends."""
-        trip = work.trip
-        following = Reg(I64, "chunk")
-        ends = []
-        for at, code in ((turn, []), (following, [ir.Compute(following, "add", (turn, ir.integer(1)))])):
-            ends.append(_Bound(list(code)))
-            ends[-1].value = ends[-1].compute("shr", ends[-1].compute("mul", at, trip), shift)
-            if self.loop.low != ir.integer(0):
-                ends[-1].value = ends[-1].compute("add", self.loop.low, ends[-1].value)
-        return ends[0], ends[1]
+        code: list[Stmt] = []
 
+        def compute(name: str, *args: Value) -> Reg:
+            code.append(ir.Compute(Reg(I64, "at"), name, args))
+            return code[-1].out  # type: ignore[union-attr]
 
-@dataclass(eq=False)
-class _Bound:
-    code: list[Stmt]
-    value: Value = ir.integer(0)
+        def begin(chunk: Value) -> Value:
+            offset = compute("shr", compute("mul", chunk, work.trip), shift)
+            return offset if self.loop.low == ir.integer(0) else compute("add", self.loop.low, offset)
 
-    def compute(self, name: str, *args: Value) -> Reg:
-        out = Reg(I64, "at")
-        self.code.append(ir.Compute(out, name, args))
-        return out
+        low = begin(turn)
+        return code, low, begin(compute("add", turn, ir.integer(1)))
 
 
 @dataclass(eq=False)
@@ -405,7 +397,7 @@ class _Chunk:
         """Behind the chunks: what they left, in their order."""
         c, part, total, new = Reg(I64, "chunk"), *(Reg(partials.dtype, h) for h in ("part", out.hint, out.hint))
         body: list[Stmt] = [Load(part, View(partials, (c,))), _combine(monoid, new, total, part)]
-        self.behind.append(For(c, ir.integer(0), self.count, body, [Carry(total, init, new, out)], "seq"))
+        self.behind.append(For(c, ir.integer(0), self.count, body, [Carry(total, init, new, out)], "cold"))
 
     def carry(self, carry: Carry, monoid: str) -> None:
         dtype = _dtype(carry.reg)
@@ -494,4 +486,3 @@ def _blocks(body: list[Stmt]) -> Iterable[list[Stmt]]:
 def _dtype(reg: Reg) -> DType:
     assert isinstance(reg.type, DType)
     return reg.type
-

@@ -50,9 +50,9 @@ class Work:
             a, b = (a.value for a in args if isinstance(a, Literal))
             return Literal(a + b if name == "add" else a - b if name == "sub" else a * b, type)  # type: ignore[arg-type]
         neutral = {"add": 0, "sub": 0, "mul": 1}.get(name)
-        for k, other in ((1, 0), (0, 1)):
-            if neutral is not None and isinstance(args[k], Literal) and args[k].value == neutral and (k or name != "sub"):
-                return args[other]
+        for k in (1,) if name == "sub" else (1, 0):
+            if neutral is not None and isinstance(args[k], Literal) and args[k].value == neutral:
+                return args[1 - k]
         out = Reg(type, "work")
         self.code.append(ir.Compute(out, name, args))
         return out
