@@ -29,6 +29,7 @@ from iverson.backend import (
     memory,
     merge,
     peel,
+    pool,
     relax,
     residuals,
     reuse,
@@ -36,6 +37,7 @@ from iverson.backend import (
     schedule,
     special,
     split,
+    threads,
     trees,
     vectors,
     warning,
@@ -72,6 +74,7 @@ class Code:
             foreign[warning.SYMBOL] = warning.address()
         if interrupt.FLAG in self.imports:
             foreign[interrupt.FLAG] = interrupt.address()
+        foreign |= {name: pool.address(name) for name in self.imports if name in pool.SYMBOLS}
         return foreign | special.addresses(name for name in self.imports if name not in foreign)
 
     def load(self) -> cpu.Library:
@@ -163,6 +166,7 @@ def compile(
             trees.run(program)
         wraps.run(program)
         reuse.run(program)
+        threads.run(program, reassociate)
     memory.run(program)
     interrupt.run(program)
     text, imports = emit(program, symbol=SYMBOL, reassociate=reassociate)

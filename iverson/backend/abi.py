@@ -25,7 +25,8 @@ Arrays that are written (donated) overlap no other array; arrays that are only r
     committed out     no slot: the final value of a donated parameter, which the kernel leaves in that parameter's
                       memory (through its strides).  Which outs are committed is an input of the compilation.
 
-**error**: `ERROR_SLOTS` slots for details; untouched when all is well.
+**error**: `ERROR_SLOTS` slots. `DETAILS` for details, untouched when all is well; then `HELD`, which the caller sets to
+0: a kernel that gave Python's lock back, to run in parallel, leaves there the thread state to take it again with.
 
 **status**, the returned i64:
 
@@ -60,7 +61,9 @@ OUT_OF_MEMORY = -1
 GUARD = -2
 RERUN = -3
 INTERRUPTED = -4
-ERROR_SLOTS = 8
+DETAILS = 8
+HELD = DETAILS
+ERROR_SLOTS = DETAILS + 1
 SLOT = 8  # bytes
 
 LLVM_TYPE = {DType.BOOL: "i1", DType.I32: "i32", DType.I64: "i64", DType.F32: "float", DType.F64: "double"}

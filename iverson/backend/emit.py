@@ -7,15 +7,18 @@ Flags, and why:
     nsz                 on minimum and maximum, which vectorise only so
     never               nnan, ninf, arcp: NaN, infinity and division keep their meaning
 
-Each buffer that is written has an alias scope of its own, since pointers come from tables.  Heap blocks are entered in
+Each buffer that is written has an alias scope of its own, since pointers come from tables.  A loop on the pool is a
+function of its turn and of the registers it finds around it, with the same scopes.  Heap blocks are entered in
 a table of live allocations; whatever way the program leaves, what is still in it is freed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 
-from iverson.backend import abi, cpu, interrupt, loopir, recipes
+from iverson.backend import abi, cpu, interrupt, loopir, pool, recipes, runtime
 from iverson.backend.abi import ITEM_SIZE, MEMORY_TYPE
 from iverson.backend.arithmetic import Arithmetic, is_elementary
 from iverson.backend.instructions import Instructions, is_vector
@@ -24,34 +27,6 @@ from iverson.backend.writer import Writer, type_text
 from iverson.core.syntax import BOOL, DType, Literal
 
 SCOPES = 24  # with more written buffers than this, stores carry no list of all the others
-
-_RELEASE = """
-define internal void @iv_release(ptr %live, i64 %count) noinline cold nounwind {
-  %any = icmp ne i64 %count, 0
-  br i1 %any, label %each, label %out
-each:
-  %k = phi i64 [ 0, %0 ], [ %next, %each ]
-  %at = getelementptr ptr, ptr %live, i64 %k
-  %block = load ptr, ptr %at
-  call void @iv_free(ptr %block)
-  %next = add i64 %k, 1
-  %more = icmp ult i64 %next, %count
-  br i1 %more, label %each, label %out
-out:
-  ret void
-}
-"""
-
-_EXTENT = """
-define internal i64 @iv_times(i64 %a, i64 %b) alwaysinline nounwind memory(none) {
-  %pair = call { i64, i1 } @llvm.umul.with.overflow.i64(i64 %a, i64 %b)
-  %product = extractvalue { i64, i1 } %pair, 0
-  %over = extractvalue { i64, i1 } %pair, 1
-  %result = select i1 %over, i64 -1, i64 %product
-  ret i64 %result
-}
-declare { i64, i1 } @llvm.umul.with.overflow.i64(i64, i64)
-"""
 
 
 def emit(program: Program, *, symbol: str, reassociate: bool = True) -> tuple[str, tuple[str, ...]]:
@@ -66,6 +41,10 @@ class _Emitter(Writer):
         self.cells: dict[Cell, str] = {}
         self.owners: dict[Owner, int] = {}
         self.polls = False
+        self.word = f"@{interrupt.FLAG}"  # what a poll looks at
+        self.attributes = "nounwind"
+        self.functions: list[str] = []
+        self.turning = 0  # how many loops are around
         self.strings: list[bytes] = []
         self.exits: list[tuple[str, str]] = []  # (status, label) of the ways to fail
         self.metadata: list[str] = []
@@ -81,34 +60,54 @@ class _Emitter(Writer):
     def module(self, program: Program, symbol: str) -> tuple[str, tuple[str, ...]]:
         self.exact = program.exact
         self._alias_scopes(program)
-        self.block(program.body)
-        self.line(f"ret i64 {abi.OK}")
-        self._exits()
-        count = len(self.owners)
-        head = [f"  %live = alloca [{max(count, 1)} x ptr], align 8"]
-        if count:
-            head.append(f"  call void @llvm.memset.p0.i64(ptr align 8 %live, i8 0, i64 {8 * count}, i1 false)")
         statements = list(loopir.walk(program.body))
-        wide = any(isinstance(s, loopir.Compute) and (is_elementary(s.name) or is_vector(s)) for s in statements)
-        attributes = f"nounwind {cpu.WIDE}" if wide else "nounwind"
+        if any(isinstance(s, loopir.Compute) and (is_elementary(s.name) or is_vector(s)) for s in statements):
+            self.attributes += f" {cpu.WIDE}"
+        text = self._function(program.body)
         pointers = ", ".join(f"ptr noalias nocapture %{n}" for n in ("args", "results", "error"))
         flag = [f"@{interrupt.FLAG} = external global i32"] if self.polls else []
         kernel = [
             *flag,
             *(_string(k, content) for k, content in enumerate(self.strings)),
-            f"define i64 @{symbol}({pointers}) {attributes} {{",
-            "entry:",
-            *head,
-            *self.entry,
-            *self.lines,
-            "}",
+            f"define i64 @{symbol}({pointers}) {self.attributes} {{",
+            *text,
+            *self.functions,
         ]
-        text, symbols = recipes.complete("\n".join([*kernel, _RELEASE, _EXTENT, self.arithmetic.definitions()]))
+        parts = [*kernel, runtime.RELEASE, runtime.EXTENT, self.arithmetic.definitions()]
+        text, symbols = recipes.complete("\n".join(parts))
         return "\n".join([text, *self.metadata]), (
             *symbols,
             *self.arithmetic.externals,
             *([interrupt.FLAG] if self.polls else []),
         )
+
+    def _function(self, body: list[Stmt]) -> list[str]:
+        """The text of a function from its entry on."""
+        self.block(body)
+        self.line(f"ret i64 {abi.OK}")
+        self._exits()
+        count = len(self.owners)
+        head = ["entry:", f"  %live = alloca [{max(count, 1)} x ptr], align 8"]
+        if count:
+            head.append(f"  call void @llvm.memset.p0.i64(ptr align 8 %live, i8 0, i64 {8 * count}, i1 false)")
+        return [*head, *self.entry, *self.lines, "}"]
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        self.turning += 1
+        yield
+        self.turning -= 1
+
+    @contextmanager
+    def _elsewhere(self) -> Iterator[None]:
+        """In a function of its own."""
+        kept = {name: getattr(self, name) for name in _FRAME}
+        self.lines, self.entry, self.exits, self.known = [], [], [], [{}]
+        self.names, self.cells, self.owners = {}, {}, {}
+        self.label, self.word = "entry", "%word"
+        yield
+        for name, value in kept.items():
+            setattr(self, name, value)
 
     def _exits(self) -> None:
         if not self.exits:
@@ -124,7 +123,8 @@ class _Emitter(Writer):
         return f"!{len(self.metadata) - 1}"
 
     def _alias_scopes(self, program: Program) -> None:
-        written = [b for b in _buffers(program.body) if b.stored and b.scoped]
+        chosen = {s.buffer for s in loopir.walk(program.body) if isinstance(s, loopir.Choose)}
+        written = [b for b in _buffers(program.body) if b.stored and b.scoped and b not in chosen]
         self.unlikely = self.node('!{!"branch_weights", i32 1048576, i32 1}')
         if not written:
             return
@@ -287,6 +287,14 @@ class _Emitter(Writer):
     def own(self, stmt: loopir.Own) -> None:
         self.line(f"store ptr {self.names[stmt.buffer.pointer]}, ptr {self.owner(stmt.buffer.slot)}")
 
+    def choose(self, stmt: loopir.Choose) -> None:
+        then, orelse = self.address(stmt.then), self.address(stmt.orelse)
+        name = self.define(stmt.buffer.pointer)
+        self.line(f"{name} = select i1 {self.text(stmt.pred)}, ptr {then}, ptr {orelse}")
+        # the two are never in use at once, so either's scope tells the truth
+        if stmt.orelse.buffer in self.scopes:
+            self.scopes[stmt.buffer] = self.scopes[stmt.orelse.buffer]
+
     def grow(self, stmt: loopir.Grow) -> None:
         item = ITEM_SIZE[stmt.dtype]
         cell, new = self.cell(stmt.cell), self.bytes([stmt.new], item)
@@ -318,7 +326,7 @@ class _Emitter(Writer):
         on, leave = self.labels("on", "leave")
         self.branch(pred, on, leave, f", !prof {self.unlikely}")
         self.open(leave)
-        for k, value in enumerate(details[: abi.ERROR_SLOTS]):
+        for k, value in enumerate(details[: abi.DETAILS]):
             self.put_slot("error", k, value)
         self.exits.append((str(site + 1), leave))
         self.jump("fail")
@@ -334,19 +342,25 @@ class _Emitter(Writer):
 
     def poll(self, stmt: loopir.Poll) -> None:
         (on,) = self.labels("on")
-        self.polls = True
         (ask,) = self.labels("ask")
         flag, quiet = self.fresh("flag"), self.fresh("quiet")
-        self.line(f"{flag} = load volatile i32, ptr @{interrupt.FLAG}")
+        self.line(f"{flag} = load volatile i32, ptr {self.word}")
         self.line(f"{quiet} = icmp eq i32 {flag}, 0")
         self.branch(quiet, on, ask, f", !prof {self.unlikely}")
         self.open(ask)
         signals, status, fine = self.fresh("signals"), self.fresh("status"), self.fresh("fine")
-        self.line(f"{signals} = load ptr, ptr getelementptr (i8, ptr @{interrupt.FLAG}, i64 8)")
-        self.line(f"{status} = call i32 {signals}() nounwind memory(inaccessiblemem: readwrite)")
-        self.line(f"{fine} = icmp eq i32 {status}, 0")
+        if self.word == f"@{interrupt.FLAG}":
+            self.polls, left = True, str(abi.INTERRUPTED)
+            self.line(f"{signals} = load ptr, ptr getelementptr (i8, ptr {self.word}, i64 8)")
+            self.line(f"{status} = call i32 {signals}() nounwind memory(inaccessiblemem: readwrite)")
+            self.line(f"{fine} = icmp eq i32 {status}, 0")
+        else:
+            left = status
+            self.arithmetic.external(pool.ASKED, "i64", ["ptr"])
+            self.line(f"{status} = call i64 @{pool.ASKED}(ptr {self.word}) nounwind memory(inaccessiblemem: readwrite)")
+            self.line(f"{fine} = icmp eq i64 {status}, 0")
         self.branch(fine, on, "fail", f", !prof {self.unlikely}")
-        self.exits.append((str(abi.INTERRUPTED), self.label))
+        self.exits.append((left, self.label))
         self.open(on)
 
     # --- arithmetic -------------------------------------------------------------------------------------------------
@@ -417,7 +431,50 @@ class _Emitter(Writer):
         for c, hole in zip(carries, holes, strict=True):
             self.lines[hole] += f"[ {self.text(c.next)}, %{self.label} ]"
 
+    def thread(self, stmt: loopir.For) -> None:
+        """The pool runs the turns; a single one is a plain call, inlined where a loop makes it and it is short."""
+        table, around = self.fresh("around"), loopir.free_registers(stmt.body, {stmt.index})
+        self.entry.append(f"  {table} = alloca [{max(len(around), 1)} x i64], align 8")
+        for k, reg in enumerate(around):
+            self.put_slot(table[1:], k, reg)
+        name = f"iv_turn.{len(self.functions)}"
+        with self._elsewhere():
+            for k, reg in enumerate(around):
+                self._read(reg, self.slot("around", k))
+            self.names[stmt.index] = "%turn"
+            params = "ptr noalias nocapture %around, ptr %word, i64 %turn"
+            inline = "" if self.turning and loopir.count_loops(stmt.body) == 1 else "noinline "
+            head = f"define internal i64 @{name}({params}) {inline}{self.attributes} {{"
+            text = "\n".join([head, *self._function(stmt.body)])
+        self.functions.append(text)
+        self._dispatch(name, table, self.text(stmt.high))
+
+    def _dispatch(self, name: str, table: str, count: str) -> None:
+        self.polls = True
+        self.arithmetic.external(pool.RUN, "i64", ["ptr"] * 2 + ["i64", "ptr nocapture"])
+        alone, pooled, ran, on = self.labels("alone", "pooled", "ran", "on")
+        single, held, fine = self.fresh("single"), self.fresh("held"), self.fresh("fine")
+        status = [self.fresh("status") for _ in range(3)]
+        self.line(f"{single} = icmp eq i64 {count}, 1")
+        self.branch(single, alone, pooled)
+        self.open(alone)
+        self.line(f"{status[0]} = call i64 @{name}(ptr {table}, ptr {self.word}, i64 0)")
+        self.jump(ran)
+        self.open(pooled)
+        self.line(f"{held} = getelementptr i64, ptr %error, i64 {abi.HELD}")
+        self.line(f"{status[1]} = call i64 @{pool.RUN}(ptr @{name}, ptr {table}, i64 {count}, ptr {held})")
+        self.jump(ran)
+        self.open(ran)
+        self.line(f"{status[2]} = phi i64 [ {status[0]}, %{alone} ], [ {status[1]}, %{pooled} ]")
+        self.line(f"{fine} = icmp eq i64 {status[2]}, 0")
+        self.branch(fine, on, "fail", f", !prof {self.unlikely}")
+        self.exits.append((status[2], self.label))
+        self.open(on)
+
     def for_(self, stmt: loopir.For) -> None:
+        if stmt.tag == "thread":
+            self.thread(stmt)
+            return
         loop, done = self.labels("for", "done")
         low, high = self.text(stmt.low), self.text(stmt.high)
         some = self.fresh("some")
@@ -429,10 +486,10 @@ class _Emitter(Writer):
         latch = len(self.lines)
         self.lines.append("")
         holes = self._phis(stmt.carries, before)
-        outside, self.vectorises = self.vectorises, stmt.tag != "seq" and not _has_loops(stmt.body)
+        outside, self.vectorises = self.vectorises, stmt.tag not in ("seq", "cold") and not _has_loops(stmt.body)
         self.group = self.node("distinct !{}") if stmt.tag == "apart" else ""
-        parallel = f", !llvm.loop {self._parallel(self.group)}" if self.group else ""
-        with self.scope():
+        hints = f", !llvm.loop {self._parallel(self.group)}" if self.group else self.cold if stmt.tag == "cold" else ""
+        with self.scope(), self._turn():
             self.block(stmt.body)
         self.vectorises, self.group = outside, ""
         following, more = self.fresh(stmt.index.hint), self.fresh("more")
@@ -441,12 +498,19 @@ class _Emitter(Writer):
         self.lines[latch] = f"  {index} = phi i64 [ {low}, %{before} ], [ {following}, %{self.label} ]"
         self._close(stmt.carries, holes)
         last = self.label
-        self.branch(more, loop, done, parallel)
+        self.branch(more, loop, done, hints)
         self.open(done)
         for c in stmt.carries:
             init, value = self.text(c.init), self.text(c.next)
             edges = f"[ {init}, %{before} ], [ {value}, %{last} ]"
             self.line(f"{self.define(c.out)} = phi {type_text(c.out.type)} {edges}")
+
+    @cached_property
+    def cold(self) -> str:
+        """What says of a loop that it is to stay as it is."""
+        still = [self.node('!{!"llvm.loop.unroll.disable"}'), self.node('!{!"llvm.loop.vectorize.enable", i1 false}')]
+        loop = self.node(f"distinct !{{!{len(self.metadata)}, {still[0]}, {still[1]}}}")
+        return f", !llvm.loop {loop}"
 
     def _parallel(self, group: str) -> str:
         """What says of a loop that its accesses depend on none of another turn."""
@@ -460,7 +524,7 @@ class _Emitter(Writer):
         self.open(loop)
         holes = self._phis(stmt.carries, before)
         outside, self.vectorises = self.vectorises, False
-        with self.scope():
+        with self.scope(), self._turn():
             self.block(stmt.cond)
             self.branch(self.text(stmt.test), body, done)
             self.open(body)
@@ -490,6 +554,7 @@ class _Emitter(Writer):
             self.arithmetic.join(j)
 
 
+_FRAME = ("lines", "entry", "exits", "known", "names", "cells", "owners", "label", "word", "group", "vectorises")
 _METHODS = {
     loopir.Argument: "argument",
     loopir.Result: "result",
@@ -507,6 +572,7 @@ _METHODS = {
     loopir.Free: "free",
     loopir.Own: "own",
     loopir.Grow: "grow",
+    loopir.Choose: "choose",
     loopir.Require: "require",
     loopir.Bound: "bound",
     loopir.Call: "call",

@@ -3,7 +3,8 @@
 Loops that hold loops, and Whiles, look at a flag once a turn.  A signal handler in machine code sets it and then calls
 the handler that was there, Python's.  A kernel that sees the flag clears it and lets the interpreter run its handlers;
 if they raise, the kernel frees what it has and returns abi.INTERRUPTED, and `raised` is the exception.  Otherwise it
-goes on: it has written arrays of the caller, so it can't begin again.
+goes on: it has written arrays of the caller, so it can't begin again.  A kernel on another than Python's main thread
+leaves the flag to that.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import threading
 from functools import cache
 
 from iverson.backend import loopir as ir
@@ -18,8 +20,9 @@ from iverson.backend.loopir import For, Stmt, While
 
 FLAG = "iv_interrupted"
 
-# the flag, the function that a kernel calls when it is set, and the exception that this found: type, value, traceback
-_state = (ctypes.c_int64 * 5)()
+# the flag, the function that a kernel calls when it is set, the exception that this found (type, value, traceback), and
+# Python's main thread, the only one that runs handlers
+_state = (ctypes.c_int64 * 6)()
 _handlers: list[object] = []  # machine code that stays
 _HANDLER = """
 define void @iv_on_interrupt(i32 %signal) nounwind {{
@@ -28,8 +31,18 @@ define void @iv_on_interrupt(i32 %signal) nounwind {{
   ret void
 }}
 """
+_MAIN = """
+  %self = call i64 inttoptr (i64 {self} to ptr)()
+  %main = load i64, ptr inttoptr (i64 {main} to ptr)
+  %here = icmp eq i64 %self, %main
+  br i1 %here, label %look, label %others
+others:
+  ret i32 0
+look:
+"""
 _SIGNALS = """
 define i32 @iv_signals() nounwind {{
+{only_main}
   %gil = call i32 inttoptr (i64 {ensure} to ptr)()
   store volatile i32 0, ptr inttoptr (i64 {state} to ptr)
   %status = call i32 inttoptr (i64 {check} to ptr)()
@@ -55,10 +68,10 @@ def _insert(body: list[Stmt], inside: bool) -> int:
     """Insert polls; the depth of the loops in a body."""
     deepest = 0
     for stmt in body:
-        is_loop = isinstance(stmt, For | While)
+        is_loop = isinstance(stmt, While) or (isinstance(stmt, For) and stmt.tag != "thread")
         depth = max((_insert(b, inside or is_loop) for b in ir.blocks(stmt)), default=0) + is_loop
         deepest = max(deepest, depth)
-        if isinstance(stmt, While) or (isinstance(stmt, For) and depth > 1 + inside):
+        if isinstance(stmt, While) or (isinstance(stmt, For) and is_loop and depth > 1 + inside):
             stmt.body.insert(0, ir.Poll())
     return deepest
 
@@ -87,6 +100,7 @@ def _install() -> None:
 
     state, python = ctypes.addressof(_state), ctypes.pythonapi
     text = _SIGNALS.format(
+        only_main=_only_main(state + 40),
         state=state,
         kind=state + 16,
         value=state + 24,
@@ -112,6 +126,19 @@ def _install() -> None:
     _handlers.append(library)
     libc.signal(signal.SIGINT, library.address("iv_on_interrupt"))
     signal.siginterrupt(signal.SIGINT, True)
+
+
+def _only_main(place: int) -> str:
+    """The beginning of a function that only the main thread goes through; where the latter is noted."""
+    if os.name != "posix":
+        return ""
+
+    def note() -> None:
+        _state[5] = threading.main_thread().ident or 0
+
+    note()
+    os.register_at_fork(after_in_child=note)
+    return _MAIN.format(self=_function(ctypes.CDLL(None).pthread_self), main=place)
 
 
 def _function(f: object) -> int:

@@ -11,6 +11,7 @@
              | For i in low..high [carry] body | While [carry] cond body         | If p then else [join]
              | Alloc buffer | Free buffer | Own buffer | Grow cell               memory
              | Require p site | Bound 0 <= index < extent site | Poll            leave the program unless it holds
+             | Choose pointer <- access or access                          one of two places, by a predicate
              | Call routine (address...)
 
 Every loop carries its scalars in SSA: `Carry(reg, init, next, out)` is `reg` inside the body, starting at `init`,
@@ -20,8 +21,9 @@ becoming `next` at the end of a turn, and `out` behind the loop.  A loop's tag s
     any      its turns may run in any order, combining carries with their monoids
     apart    like any; no two turns touch an element that one of them writes
     simd     like any; lanes
-    thread   like any; in chunks on the pool
+    thread   turns are independent and carry nothing; on the pool (backend/pool.py), each in a function of its own
     tile     a block of a loop that was split
+    cold     in order; too short to be unrolled or vectorised
     wide     a block of turns in vector registers (backend/vectors.py), whose inner loops are as they should be
 
 On vectors there are also  splat v: v in every lane;  iota v: v, v + 1, ...;  lane x k: that of lane k;  vector v...: the
@@ -33,7 +35,7 @@ Statements are mutable so that schedules can rewrite them in place; registers an
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from typing import Any, TypeAlias
@@ -262,6 +264,16 @@ class Grow:
 
 
 @dataclass(eq=False, slots=True)
+class Choose:
+    """A buffer's pointer: where `then` begins if `pred` holds, else where `orelse` does."""
+
+    buffer: Buffer
+    pred: Value
+    then: View
+    orelse: View
+
+
+@dataclass(eq=False, slots=True)
 class Require:
     pred: Value
     site: int
@@ -303,7 +315,7 @@ class Poll:
 
 Stmt: TypeAlias = (
     Argument | Result | Compute | Combine | Load | Store | Copy | Get | Put | For | While | If
-    | Alloc | Free | Own | Grow | Require | Bound | Call | Poll
+    | Alloc | Free | Own | Grow | Choose | Require | Bound | Call | Poll
 )  # fmt: skip
 
 
@@ -353,7 +365,7 @@ def defined(stmt: Stmt) -> list[Reg]:
             return [c.out for c in stmt.carries]
         case If():
             return [j.out for j in stmt.joins]
-        case Alloc():
+        case Alloc() | Choose():
             return [stmt.buffer.pointer]
         case _:
             return []
@@ -389,6 +401,8 @@ def used(stmt: Stmt) -> list[Value]:
             return [buffer.pointer]
         case Grow(_, _, old, new):
             return [new] if old is None else [old, new]
+        case Choose(_, pred, then, orelse):
+            return [pred, *_reads(then), *_reads(orelse)]
         case Require(pred, _, details, when):
             return [pred, *details, *(() if when is None else (when,))]
         case Bound(index, extent, _, when):
@@ -400,6 +414,18 @@ def used(stmt: Stmt) -> list[Value]:
 def _reads(view: View) -> list[Value]:
     b = view.buffer
     return [b.pointer, *b.extents, *(b.strides or ()), *view.prefix]
+
+
+def free_registers(body: Sequence[Stmt], bound: Iterable[Reg] = ()) -> list[Reg]:
+    """The registers that statements use and that come from around them, in order of appearance."""
+    own: set[Reg] = set(bound)
+    found: dict[Reg, None] = {}
+    for stmt in walk(list(body)):
+        own.update(entered(stmt))
+        own.update(defined(stmt))
+    for stmt in walk(list(body)):
+        found |= {v: None for v in used(stmt) if isinstance(v, Reg) and v not in own}
+    return list(found)
 
 
 def entered(stmt: Stmt) -> list[Reg]:
@@ -533,6 +559,8 @@ class _Printer:
                 return f"own {name(buffer)} = {name(buffer.pointer)}"
             case Grow(cell, dtype, old, new):
                 return f"{name(cell)} := grow {dtype!r}[{'' if old is None else name(old)} -> {name(new)}]"
+            case Choose(buffer, pred, then, orelse):
+                return f"{name(buffer)} = &{self.view(then)} if {name(pred)} else &{self.view(orelse)}"
             case Require(pred, site, details):
                 return f"require {name(pred)} else {site}({self.list(details)}){self.when(stmt.when)}"
             case Bound(index, extent, site):

@@ -6,7 +6,7 @@ A buffer leaves a loop if it is allocated and freed in the same turn and its ext
 finds in it what an earlier turn left, so this relies on turns writing what they read, which all lowered code does.  Out
 of a branch or a While it moves only if its extents are sane even where it isn't needed: literals, or arguments.  An
 append log that a turn opens and frees is opened before the loop as well, out of branches too: a turn begins with the
-room that others made.
+room that others made.  Nothing leaves a loop on the pool: what a turn uses is its own.
 """
 
 from __future__ import annotations
@@ -92,6 +92,9 @@ def _hoisted(body: list[Stmt], sane: set[Reg]) -> list[Stmt]:
     out: list[Stmt] = []
     for stmt in body:
         match stmt:
+            case ir.For(tag="thread"):
+                stmt.body = _hoisted(stmt.body, sane)
+                out.append(stmt)
             case ir.For():
                 stmt.body = _hoisted(stmt.body, sane)
                 turns = Reg(BOOL, "turns")
@@ -156,7 +159,7 @@ def _kept_logs(body: list[Stmt], staying: set[Cell]) -> list[Stmt]:
         for inner in ir.blocks(stmt):
             inner[:] = _kept_logs(inner, staying)
         logs: list[ir.Grow] = []
-        if isinstance(stmt, ir.For | ir.While):
+        if isinstance(stmt, ir.While) or (isinstance(stmt, ir.For) and stmt.tag != "thread"):
             for inner in ir.blocks(stmt):
                 logs += _opened(inner, staying)
         for capacity, columns in _by_log(logs).items():

@@ -213,6 +213,36 @@ declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 """
 
+# frees what a table of live allocations still has
+RELEASE = """
+define internal void @iv_release(ptr %live, i64 %count) noinline cold nounwind {
+  %any = icmp ne i64 %count, 0
+  br i1 %any, label %each, label %out
+each:
+  %k = phi i64 [ 0, %0 ], [ %next, %each ]
+  %at = getelementptr ptr, ptr %live, i64 %k
+  %block = load ptr, ptr %at
+  call void @iv_free(ptr %block)
+  %next = add i64 %k, 1
+  %more = icmp ult i64 %next, %count
+  br i1 %more, label %each, label %out
+out:
+  ret void
+}
+"""
+
+# extents multiplied; too large a product saturates
+EXTENT = """
+define internal i64 @iv_times(i64 %a, i64 %b) alwaysinline nounwind memory(none) {
+  %pair = call { i64, i1 } @llvm.umul.with.overflow.i64(i64 %a, i64 %b)
+  %product = extractvalue { i64, i1 } %pair, 0
+  %over = extractvalue { i64, i1 } %pair, 1
+  %result = select i1 %over, i64 -1, i64 %product
+  ret i64 %result
+}
+declare { i64, i1 } @llvm.umul.with.overflow.i64(i64, i64)
+"""
+
 
 _pool = (ctypes.c_int64 * (2 + 2 * SLOTS))()
 

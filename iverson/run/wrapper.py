@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 
 from iverson.backend import runtime
-from iverson.backend.abi import ERROR_SLOTS, GUARD, OK, RERUN
+from iverson.backend.abi import ERROR_SLOTS, GUARD, HELD, OK, RERUN
 
 # the most words that the arguments' parts, the kernel's args and its results may have
 WORDS = 512
@@ -306,6 +306,7 @@ apart.one:
   br i1 %disjoint, label %apart.loop, label %slow
 
 go:
+  store i64 0 %error[{HELD}]
   %kernel = load ptr %table[{KERNEL}]
   %release = load i64 %table[{RELEASE}]
   %keep.lock = icmp eq i64 %release, 0
@@ -320,6 +321,13 @@ unlocked:
   br label %ran
 ran:
   %status = phi i64 [%status.locked, %locked], [%status.unlocked, %unlocked]
+  %state = load ptr %error[{HELD}]
+  %has.lock = icmp eq ptr %state, null
+  br i1 %has.lock, label %locked.again, label %lock.again
+lock.again:
+  call void @PyEval_RestoreThread(ptr %state)
+  br label %locked.again
+locked.again:
   switch i64 %status, label %failed [ i64 {OK}, label %success i64 {GUARD}, label %slow i64 {RERUN}, label %slow ]
 
 slow:

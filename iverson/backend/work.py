@@ -1,0 +1,130 @@
+"""How long a loop will take, in nanoseconds: trip counts times what the statements of a turn cost, roughly.
+
+Code before the loop computes it, from sizes; an inner loop's bounds that depend on the turn are taken in the middle.
+"""
+
+from __future__ import annotations
+
+from iverson.backend import loopir as ir
+from iverson.backend.invariance import PURE, inner_registers
+from iverson.backend.loopir import For, Reg, Stmt, Type, Value
+from iverson.core.prims import TABLE
+from iverson.core.syntax import F64, I64, Literal
+
+OPERATION, FUNCTION = 0.25, 1.0  # nanoseconds, in vectors of four
+ACCESS = 0.3
+ALLOCATION = 50.0
+TURNS = 16.0  # of a loop of which nothing is known
+
+
+class Work:
+    """The code that estimates a loop's work, and what it computes."""
+
+    def __init__(self, loop: For) -> None:
+        self.code: list[Stmt] = []
+        self.loop = loop
+        self._inside = inner_registers(loop)
+        self._made = {s.out: s for s in ir.walk(loop.body) if isinstance(s, ir.Compute) and s.name in PURE}
+        self._lifted: dict[Reg, Value | None] = {}
+        self._loops = {loop.index: loop} | {s.index: s for s in ir.walk(loop.body) if isinstance(s, For)}
+        self.trip = self.compute("sub", I64, loop.high, loop.low)
+
+    @property
+    def known(self) -> float | None:
+        """The work, if it is known when the program is compiled."""
+        total = self.total()
+        return float(total.value) if isinstance(total, Literal) else None
+
+    def total(self) -> Value:
+        return self.times(self.number(self.trip), self._cost(self.loop.body))
+
+    def logarithm(self, x: Value) -> Value:
+        """Of a number, to base 2, rounded down; at least 0."""
+        bits = self.compute("bits", I64, self.compute("max", F64, x, Literal(1.0, F64)))
+        return self.compute("sub", I64, self.compute("lshr", I64, bits, ir.integer(52)), ir.integer(1023))
+
+    # --- code ---------------------------------------------------------------------------------------------------------
+
+    def compute(self, name: str, type: Type, *args: Value) -> Value:
+        if name in ("add", "sub", "mul") and all(isinstance(a, Literal) for a in args):
+            a, b = (a.value for a in args if isinstance(a, Literal))
+            return Literal(a + b if name == "add" else a - b if name == "sub" else a * b, type)  # type: ignore[arg-type]
+        neutral = {"add": 0, "sub": 0, "mul": 1}.get(name)
+        for k in (1,) if name == "sub" else (1, 0):
+            if neutral is not None and isinstance(args[k], Literal) and args[k].value == neutral:
+                return args[1 - k]
+        out = Reg(type, "work")
+        self.code.append(ir.Compute(out, name, args))
+        return out
+
+    def number(self, value: Value) -> Value:
+        if isinstance(value, Literal):
+            return Literal(float(value.value), F64)
+        return self.compute("float64", F64, value)
+
+    def times(self, a: Value, b: Value) -> Value:
+        return self.compute("mul", F64, a, b)
+
+    def plus(self, a: Value, b: Value) -> Value:
+        return self.compute("add", F64, a, b)
+
+    # --- the estimate -------------------------------------------------------------------------------------------------
+
+    def _cost(self, body: list[Stmt]) -> Value:
+        flat, total = 0.0, None
+        for stmt in body:
+            match stmt:
+                case ir.Compute(_, name):
+                    flat += FUNCTION if TABLE[name].recipe.startswith("call:") else OPERATION
+                case ir.Combine():
+                    flat += OPERATION
+                case ir.Load() | ir.Store():
+                    flat += ACCESS
+                case ir.Alloc(stack=False) | ir.Grow():
+                    flat += ALLOCATION
+            part = self._inner(stmt)
+            if part is not None:
+                total = part if total is None else self.plus(total, part)
+        here = Literal(flat, F64)
+        return here if total is None else self.plus(total, here)
+
+    def _inner(self, stmt: Stmt) -> Value | None:
+        match stmt:
+            case For():
+                low, high = self._lift(stmt.low), self._lift(stmt.high)
+                trip = None if low is None or high is None else self.compute("sub", I64, high, low)
+                turns = Literal(TURNS, F64) if trip is None else self.number(trip)
+                return self.times(turns, self._cost(stmt.body))
+            case ir.While():
+                self._cost(stmt.cond)
+                return self.times(self._cost(stmt.body), Literal(TURNS, F64))
+            case ir.If():
+                return self.plus(self._cost(stmt.then), self._cost(stmt.orelse))
+            case ir.Copy(target):
+                total: Value = Literal(ACCESS, F64)
+                for e in target.extents:
+                    lifted = self._lift(e)
+                    total = self.times(total, Literal(TURNS, F64) if lifted is None else self.number(lifted))
+                return total
+            case _:
+                return None
+
+    def _middle(self, loop: For) -> Value | None:
+        low, high = self._lift(loop.low), self._lift(loop.high)
+        if low is None or high is None:
+            return None
+        return self.compute("shr", I64, self.compute("add", I64, low, high), ir.integer(1))
+
+    def _lift(self, value: Value) -> Value | None:
+        """What a value of a turn is in the middle one, known before the loop; None if it is not."""
+        if isinstance(value, Literal) or value not in self._inside:
+            return value
+        if value in self._loops and value not in self._lifted:
+            self._lifted[value] = self._middle(self._loops[value])
+        if value not in self._lifted:
+            made = self._made.get(value)
+            args = [None] if made is None else [self._lift(a) for a in made.args]
+            known = [a for a in args if a is not None]
+            whole = made is not None and len(known) == len(made.args)
+            self._lifted[value] = self.compute(made.name, value.type, *known) if made and whole else None
+        return self._lifted[value]
