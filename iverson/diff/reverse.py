@@ -103,7 +103,7 @@ def reverse(function: Function, wrt: Sequence[int], seeded: bool, policy: Policy
     primal = recorded(primal, active(primal.body, inputs), transpose)
     derivation = Derivation(primal.body)
     names = active(primal.body, inputs)
-    plan = Planner(names, derivation).top(primal.body)
+    plan = Planner(names, derivation, policy.mode).top(primal.body)
     b = Builder()
     for let in plan.forward():
         b.let(let)
