@@ -94,12 +94,8 @@ def transpose(function: Function, wrt: Sequence[int]) -> Function:
 
 def reverse(function: Function, wrt: Sequence[int], seeded: bool, policy: Policy = AUTO) -> tuple[Function, Plan]:
     """The transformed function, and the plan of what its forward sweep records."""
-    primal = dce(rename_function(function))
+    primal = annotated(sequential(function, wrt), policy)
     inputs = [primal.params[k] for k in wrt]
-    for p in inputs:
-        if not is_float(p):
-            raise TypeError(f"parameter {p.hint} of {function.name} has no derivative: it is {dtype_of(p)!r}")
-    primal = annotated(dce(ordered(primal, active(primal.body, inputs))), policy)
     primal = recorded(primal, active(primal.body, inputs), transpose)
     derivation = Derivation(primal.body)
     names = active(primal.body, inputs)
@@ -122,6 +118,16 @@ def reverse(function: Function, wrt: Sequence[int], seeded: bool, policy: Policy
     adjoints = [sweep.value(frame, p) for p in inputs]
     made = b.function((*primal.params, *more), (*outs, *adjoints), f"{primal.name}_vjp")
     return dce(replace(unrecorded(made), donated=primal.donated)), plan
+
+
+def sequential(function: Function, wrt: Sequence[int]) -> Function:
+    """A fresh copy of the function, with what depends on an order as loops."""
+    primal = dce(rename_function(function))
+    inputs = [primal.params[k] for k in wrt]
+    for p in inputs:
+        if not is_float(p):
+            raise TypeError(f"parameter {p.hint} of {function.name} has no derivative: it is {dtype_of(p)!r}")
+    return dce(ordered(primal, active(primal.body, inputs)))
 
 
 def _cotangents(primal: Function, sweep: Sweep, frame: Frame) -> list[Var]:

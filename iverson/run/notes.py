@@ -12,7 +12,7 @@ from iverson.core.syntax import Tape as Note
 from iverson.diff.tape import Policy
 from iverson.lang.iterate import Steps, range_, steps
 from iverson.lang.table import implements
-from iverson.run.tape import Tape, policy
+from iverson.run.tape import Tape, unplanned
 
 
 def range(*args: Any, tape: Tape = "auto") -> Any:
@@ -35,7 +35,7 @@ def _range(*args: Any, tape: Tape = "auto") -> Any:
 
 
 def _note(tape: Tape) -> Note | None:
-    told = policy(tape)
+    told = unplanned(tape)
     if told == Policy(mode="store"):
         return "store"
     if told != Policy(checkpoint=told.checkpoint):

@@ -21,6 +21,7 @@ from iverson.lang.inner import numeric, require_like, subprogram, value_of
 from iverson.lang.staging import active
 from iverson.lang.values import Arr, materialise
 from iverson.run import derive, foreign
+from iverson.run.budget import Budgeted
 from iverson.run.jit import Derived, Jit
 from iverson.run.leaves import (
     Argnums,
@@ -31,7 +32,7 @@ from iverson.run.leaves import (
     tangent_tree,
     with_real_part,
 )
-from iverson.run.tape import Tape, policy
+from iverson.run.tape import Tape, policy, unplanned
 
 # --- reverse mode -----------------------------------------------------------------------------------------------------
 
@@ -55,18 +56,7 @@ def value_and_grad(
 
     Method: reverse mode without a tape of operations (Schenck et al., SC 2022), notes in iverson/diff/reverse.py.
     """
-    told = policy(tape)
-
-    def stage(*args: Any, **kwargs: Any) -> Any:
-        chosen = Chosen(args, argnums, holomorphic)
-        sub = subprogram(with_real_part(f, has_aux) if holomorphic else f, args, kwargs, chosen.leaves)
-        require_scalar(sub.result[1] if holomorphic else sub.result, f, has_aux, holomorphic)
-        outs = derive.apply(sub, "gradient", policy=told)
-        count = len(sub.function.body.outs)
-        value = sub.rebuild(outs[:count])
-        return value[1] if holomorphic else value, chosen.cotangents(outs[count:])
-
-    return Derived(stage, f, "value and gradient")
+    return _reverse("value and gradient", lambda pair: pair, f, argnums, has_aux, policy(tape), holomorphic)
 
 
 def grad(
@@ -77,13 +67,41 @@ def grad(
     >>> iv.grad(lambda x: x**3)(2.0)
     12.0
     """
-    both = value_and_grad(f, argnums, has_aux, tape, holomorphic)
 
-    def stage(*args: Any, **kwargs: Any) -> Any:
-        value, gradient = both(*args, **kwargs)
+    def alone(pair: tuple[Any, Any]) -> Any:
+        value, gradient = pair
         return (gradient, value[1]) if has_aux else gradient
 
-    return Derived(stage, f, "gradient")
+    return _reverse("gradient", alone, f, argnums, has_aux, policy(tape), holomorphic)
+
+
+def _reverse(
+    what: str,
+    result: Callable[[tuple[Any, Any]], Any],
+    f: Callable[..., Any],
+    argnums: Argnums,
+    has_aux: bool,
+    told: Policy,
+    holomorphic: bool,
+) -> Callable[..., Any]:
+    """A function that gives a part of (value, gradient)."""
+
+    def stage(told: Policy, numbers: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        chosen = Chosen(args, argnums, holomorphic)
+        sub = subprogram(with_real_part(f, has_aux) if holomorphic else f, args, kwargs, chosen.leaves)
+        require_scalar(sub.result[1] if holomorphic else sub.result, f, has_aux, holomorphic)
+        outs = derive.apply(sub, "gradient", policy=told, numbers=[materialise(numeric(n)) for n in numbers])
+        count = len(sub.function.body.outs)
+        value = sub.rebuild(outs[:count])
+        return result((value[1] if holomorphic else value, chosen.cotangents(outs[count:])))
+
+    if told.budget is None:
+        return Derived(lambda *args, **kwargs: stage(told, (), args, kwargs), f, what)
+
+    def make(planned: Policy) -> Jit:
+        return Derived(lambda numbers, *args, **kwargs: stage(planned, numbers, args, kwargs), f, what)
+
+    return Budgeted(make, told, f, what)
 
 
 def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False, tape: Tape = "auto") -> tuple[Any, ...]:
@@ -97,9 +115,9 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False, tape: Tape 
     (3.0, 2.0)
     """
     if active():
-        return _vjp(f, primals, has_aux, policy(tape))
+        return _vjp(f, primals, has_aux, unplanned(tape))
     held = foreign.copies(primals)
-    pull = kept(_pullback, f, has_aux, policy(tape))
+    pull = kept(_pullback, f, has_aux, unplanned(tape))
     out, *aux = kept(_value, f, has_aux)(*primals)
     return out, lambda cotangent: pull(held, cotangent), *aux
 
