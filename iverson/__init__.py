@@ -12,6 +12,7 @@ from iverson.lang.functional import (
     unroll,
     while_loop,
 )
+from iverson.run import tape
 from iverson.run.ahead import spec
 from iverson.run.check_grads import check_grads
 from iverson.run.cost import cheapness, cost
@@ -21,6 +22,7 @@ from iverson.run.inspect import show
 from iverson.run.jacobians import hvp, jacfwd, jacrev
 from iverson.run.jet import jet
 from iverson.run.jit import jit
+from iverson.run.notes import range
 from iverson.run.sparse import hessian, jacobian
 from iverson.run.transforms import functional, grad, jvp, linear_transpose, value_and_grad, vjp
 from iverson.run.vmap import vmap
@@ -49,6 +51,7 @@ __all__ = [
     "linear_transpose",
     "minimize",
     "random",
+    "range",
     "reduce",
     "root",
     "scan",
@@ -56,6 +59,7 @@ __all__ = [
     "show",
     "spec",
     "stop_gradient",
+    "tape",
     "unroll",
     "value_and_grad",
     "vjp",

@@ -4,6 +4,7 @@
     winner        the index that attained a minimum or maximum
     overwritten   elements that an in-place update replaced, put back by the return sweep
     logged        values of turns whose number, or whose extents, aren't known before they are run
+    checkpoint    states of a loop, some at a time
     re-run        a statement in a loop or branch whose results aren't stored: it runs again; no memory
 
 Read off the plan (residuals.py) and the transformed program, after dead code has gone.  Passes that run later may make
@@ -20,7 +21,9 @@ from iverson.core.syntax import Array, Block, Function, Site, Var
 from iverson.diff.logs import AppendLog
 from iverson.diff.residuals import (
     BranchRecord,
+    CheckpointRecord,
     ForRecord,
+    Held,
     Log,
     LoopRecord,
     Plan,
@@ -31,6 +34,7 @@ from iverson.diff.residuals import (
     Updates,
 )
 from iverson.diff.reverse import reverse
+from iverson.diff.tape import AUTO, Policy
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,11 @@ class Residual:
     arrays: tuple[Var, ...]  # of the transformed function's outermost block
 
 
-def residuals(function: Function, wrt: Sequence[int], seeded: bool = True) -> tuple[Function, list[Residual]]:
+def residuals(
+    function: Function, wrt: Sequence[int], seeded: bool = True, policy: Policy = AUTO
+) -> tuple[Function, list[Residual]]:
     """The gradient (not `seeded`: the vjp) of a function as reverse.py makes it, and its residuals."""
-    made, plan = reverse(function, wrt, seeded)
+    made, plan = reverse(function, wrt, seeded, policy)
     forward = {v for let in statements(Block(plan.forward(), ())) for v in let.vars}
     held = {v for let in made.body if forward.isdisjoint(let.vars) for v in uses(let)} & forward
     arrays = [v for let in made.body for v in let.vars if v in held and isinstance(v.type, Array)]
@@ -88,6 +94,14 @@ class _Labels:
                 for turned in record.undo.values():
                     if turned is not None:
                         self._log(turned.updates, step.let.site)
+            case CheckpointRecord(held=Held(stack, state)):
+                of = step.let.vars[: len(state)]
+                for kept, named in zip((*stack, *state), (*of, None, None, *of), strict=True):
+                    if isinstance(kept, Var):
+                        self.how[kept] = "checkpoint"
+                        self.sites[kept] = step.let.site
+                        if named is not None:
+                            self.of.setdefault(kept, named)
             case BranchRecord():
                 for x, (_, log) in record.undo.items():
                     self._log(log, step.let.site, x)
@@ -134,6 +148,8 @@ def inner_plans(step: Step) -> Sequence[Plan]:
             return plans
         case ForRecord(plan) | LoopRecord(plan):
             return [plan]
+        case CheckpointRecord(leaf):
+            return [leaf]
         case _:
             return []
 

@@ -22,6 +22,7 @@ from iverson.diff.activity import active
 from iverson.diff.adjoints import flatten
 from iverson.diff.checked import checked, unchecked
 from iverson.diff.reach import Reach, one, reach, seeds
+from iverson.diff.tape import AUTO, Policy
 
 
 def jacfwd(f: Function, wrt: Sequence[int]) -> Function:
@@ -100,10 +101,10 @@ def _tangents(b: Builder, dual: Block, env: dict[Var, Atom], shared: set[Var]) -
     return tuple(lookup(out, env) for out in dual.outs)
 
 
-def jacrev(f: Function, wrt: Sequence[int]) -> Function:
+def jacrev(f: Function, wrt: Sequence[int], policy: Policy = AUTO) -> Function:
     """As jacfwd, by reverse mode: best where there are fewer outputs than inputs."""
     b = Builder()
-    g = reverse.vjp(f, wrt)
+    g = reverse.vjp(f, wrt, policy)
     params, extra = g.params[: len(f.params)], g.params[len(f.params) :]
     back = _steady(b, g.body, extra)
     outs = [out for out in g.body.outs[: len(f.body.outs)] if dtype_of(out).is_float]

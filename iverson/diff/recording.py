@@ -25,6 +25,7 @@ from iverson.core.syntax import (
     Atom,
     Block,
     Check,
+    Checkpoint,
     Contribute,
     For,
     If,
@@ -43,6 +44,7 @@ from iverson.core.syntax import (
     width,
 )
 from iverson.diff.activity import active
+from iverson.diff.checkpoints import counting, forward, leaf
 from iverson.diff.derivation import Derivation, moved
 from iverson.diff.footprint import places
 from iverson.diff.histograms import is_product
@@ -51,6 +53,7 @@ from iverson.diff.ordered import injective
 from iverson.diff.reads import kept
 from iverson.diff.residuals import (
     BranchRecord,
+    CheckpointRecord,
     ForRecord,
     Keep,
     LoopRecord,
@@ -65,6 +68,7 @@ from iverson.diff.residuals import (
     Updates,
     varies,
 )
+from iverson.diff.tape import Mode
 from iverson.diff.yields import EXTREMA, Yields, monoid_of
 
 
@@ -87,9 +91,11 @@ class Chain(NamedTuple):
 
 
 class Planner:
-    def __init__(self, active: set[Var], derivation: Derivation) -> None:
+    def __init__(self, active: set[Var], derivation: Derivation, mode: Mode = "auto") -> None:
         self.active = active
         self.derivation = derivation
+        self.mode: Mode = mode
+        self.shared: tuple[Let, ...] = ()  # the statements whose forward and return sweep share one scope
 
     # --- blocks -------------------------------------------------------------------------------------------------------
 
@@ -98,6 +104,7 @@ class Planner:
 
         All its names are had there, but what branches and accumulations overwrite: they undo it, lest it be copied.
         """
+        self.shared = block.lets
         looped = {x for let in block if isinstance(let.op, Loop | While) for x in self.derivation.taken(let)}
         bound = [v for let in block if not isinstance(let.op, Read) for v in let.vars if isinstance(v.type, Array)]
         plan = self.block(block, {v: Undone.WITHIN for v in bound if v not in looped})
@@ -108,7 +115,7 @@ class Planner:
     def block(self, block: Block, arrays: Mapping[Var, Undone], handed: Collection[int] | None = None) -> Plan:
         """Plan a block that updates `arrays` in place, and hands them on by the outs at these places (None: any)."""
         tracked = dict(arrays)
-        plan = Plan(block, [self.step(let, tracked) for let in block])
+        plan = Plan(block, [self.step(let, tracked) for let in block], self.mode)
         within = dict.fromkeys(v for v, how in tracked.items() if how is Undone.WITHIN)
         for let in block:
             rows = let.vars if isinstance(let.op, Read) else ()
@@ -221,7 +228,7 @@ class Planner:
         names = active(m.body, [v for v in (*m.left, *m.right) if v in self.active])
         read = {r.vars[0]: r.op.array for r in op.body if isinstance(r.op, Read)}
         elements = tuple(read[e] for e in op.body.outs if isinstance(e, Var))
-        operands = Planner(names, self.derivation).block(m.body, {})
+        operands = Planner(names, self.derivation, self.mode).block(m.body, {})
         whole, left, right = self.block(m.body, {}), _depends(m, m.left, names), _depends(m, m.right, names)
         record = MonoidRecord(m, elements, let.vars, whole, operands, names, left, right)
         if isinstance(y, Scan):
@@ -293,7 +300,23 @@ class Planner:
 
     # --- loops --------------------------------------------------------------------------------------------------------
 
-    def loop(self, let: Let, op: Loop | While, within: set[Var]) -> tuple[tuple[Let, ...], LoopRecord]:
+    def checkpointed(self, let: Let, op: Loop | While) -> tuple[tuple[Let, ...], CheckpointRecord]:
+        inner, record = leaf(let, op)
+        block = Block((inner,), inner.vars)
+        self.derivation.include(block, record.state)
+        reached = [v for v in free(block) if v in self.active]
+        reached += [x for x, c in zip(record.state, op.carry, strict=True) if c in self.active]
+        self.active |= active(block, reached)
+        record.leaf = self.block(block, {})
+        for step in record.leaf.steps:
+            step.recorded = True
+        if isinstance(op, While):
+            return (counting(let, op, record.turns),), record
+        return (forward(let, op, record) if any(let is shared for shared in self.shared) else (let,)), record
+
+    def loop(self, let: Let, op: Loop | While, within: set[Var]) -> tuple[tuple[Let, ...], Record]:
+        if isinstance(op.tape, Checkpoint):
+            return self.checkpointed(let, op)
         turn = op.index if isinstance(op, Loop) else Var(Scalar(I64), "turn")
         undone: dict[int, Chain | None] = {k: None for k, x in enumerate(op.inits) if x in within}
         undone |= {k: self.chain(op, k, js) for k, js in self.derivation.survivors(op).items()}

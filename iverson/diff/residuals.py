@@ -6,7 +6,8 @@ A block is planned statement by statement.  A `Step` knows two forms of its stat
     again      the same, recording for its own return sweep: as it runs when its scope is entered again, or before that,
                in the forward sweep, where what it records is stored
 
-Prim and Read run again.  The results of a nested statement, and what it recorded itself, are *kept*: stored by one more
+Prim and Read run again (with tape="store" their floats are kept).  The results of a nested statement, and what it
+recorded itself, are *kept* (with tape="recompute" it runs again): stored by one more
 result of the statement that holds the block: a Map, an emit, a column of a log; arrays of a turn whose extents vary
 from turn to turn are laid end to end in a flat log.  Where that can't be (an array in a branch, ragged ones in a For)
 the statement runs again.
@@ -33,10 +34,11 @@ from typing import TypeAlias
 
 from iverson.core.build import Builder
 from iverson.core.rewrite import type_atoms, uses
-from iverson.core.syntax import Array, Atom, Block, Let, Operator, Scalar, Var
+from iverson.core.syntax import F32, F64, Array, Atom, Block, Let, Operator, Scalar, Var
 from iverson.diff.adjoints import Frame, flatten, product
 from iverson.diff.footprint import Places
 from iverson.diff.logs import AppendLog, OpenLog
+from iverson.diff.tape import Mode
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ class Plan:
 
     block: Block
     steps: list[Step]
+    mode: Mode = "auto"
     ends: dict[int, Var] = field(default_factory=dict)  # outs by which arrays that are undone within are handed on
     given_up: dict[Var, None] = field(default_factory=dict)  # versions of such arrays that end here
     logs: list[OpenLog] = field(default_factory=list)  # that its statements write and pass on
@@ -143,7 +146,7 @@ class Plan:
         names: list[Var] = []
         for step in self.steps:
             must = step.within or step.touches
-            if not must and (step.scalar or step.chained or not step.results):
+            if not must and not self._worth(step):
                 continue
             closed = step.again
             if step.logs and what is not Keep.STACKED:
@@ -156,6 +159,12 @@ class Plan:
             else:
                 step.again = closed
         return [*names, *self.given_up]
+
+    def _worth(self, step: Step) -> bool:
+        """Is it to be kept, if that can be?"""
+        if step.scalar:
+            return self.mode == "store" and any(v.type in (Scalar(F32), Scalar(F64)) for v in step.let.vars)
+        return self.mode != "recompute" and not step.chained and bool(step.results)
 
     def inner(self, bound: Iterable[Var]) -> set[Var]:
         """The names of the scope."""
@@ -208,6 +217,26 @@ class LoopRecord:
     forgotten: dict[int, tuple[Var, ...]] = field(default_factory=dict)  # versions of array carries that nothing undoes
 
 
+@dataclass
+class CheckpointRecord:
+    """A Loop or While of whose states some are kept (checkpoints.py)."""
+
+    leaf: Plan  # one Loop over the turns of a block, recorded
+    start: Var  # what is free in it: its first turn,
+    count: Var  # how many turns it has,
+    state: tuple[Var, ...]  # and what it starts from
+    turns: Atom
+    held: Held | None = None  # what the forward sweep kept; None: nothing, the return sweep starts from the beginning
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a checkpointed loop's forward sweep leaves."""
+
+    stack: tuple[Atom, ...]
+    state: tuple[Atom, ...]  # at the start of the last block
+
+
 @dataclass(frozen=True)
 class Turned:
     """Array carry `of` becomes this one in a turn, by these updates."""
@@ -227,4 +256,4 @@ class BranchRecord:
     logs: list[OpenLog] = field(default_factory=list)  # that the blocks write
 
 
-Record: TypeAlias = ForRecord | MonoidRecord | LoopRecord | BranchRecord
+Record: TypeAlias = ForRecord | MonoidRecord | LoopRecord | BranchRecord | CheckpointRecord

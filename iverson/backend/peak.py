@@ -1,0 +1,222 @@
+"""How much memory a kernel allocates, without running it: its allocations, for given integers.
+
+    peak(program, slots) -> Peak(bytes, exact)      the most bytes alive at once, results included, arguments not
+
+The program is walked as it would run, integers and the sizes of blocks alone (64 bytes more each, for the allocator).
+Of a loop in which memory is allocated two turns are walked: a turn frees what it allocates, or hands it on in place of
+what it was handed.  Where data decide on a branch the larger side counts.  What isn't known then, the length of a log
+that grows as a loop turns or an extent read from an array, makes the result a lower bound: `exact` says that there is
+nothing of the kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from iverson.backend import loopir as ir
+from iverson.backend.abi import ITEM_SIZE
+from iverson.backend.loopir import Cell, Literal, Program, Reg, Stmt, Value
+from iverson.backend.runtime import ALIGNMENT
+from iverson.core import prims
+from iverson.core.syntax import BOOL, F64
+
+
+@dataclass(frozen=True)
+class Peak:
+    bytes: int
+    exact: bool
+
+
+def peak(program: Program, slots: Sequence[int | None]) -> Peak:
+    """`slots`: the integers in the table of arguments; None for anything else."""
+    walk = _Walk(slots)
+    walk.block(program.body)
+    return Peak(walk.most, walk.exact)
+
+
+@dataclass(eq=False)
+class _Block:
+    bytes: int
+
+
+_Known = int | _Block | None
+_ALLOCATING = (ir.Alloc, ir.Free, ir.Grow)
+
+
+@dataclass
+class _Walk:
+    slots: Sequence[int | None]
+    values: dict[Reg, _Known] = field(default_factory=dict)
+    cells: dict[Cell, _Known] = field(default_factory=dict)
+    live: int = 0
+    most: int = 0
+    exact: bool = True
+    depth: int = 0  # of loops
+    _quiet: dict[int, bool] = field(default_factory=dict)
+
+    def of(self, v: Value) -> _Known:
+        if isinstance(v, Literal):
+            return None if v.dtype.is_float else int(v.value)
+        return self.values.get(v)
+
+    def number(self, v: Value) -> int | None:
+        found = self.of(v)
+        return found if isinstance(found, int) else None
+
+    def block(self, body: Sequence[Stmt]) -> None:
+        for stmt in body:
+            self.statement(stmt)
+
+    def statement(self, stmt: Stmt) -> None:
+        match stmt:
+            case ir.Argument(out, slot):
+                self.values[out] = self.slots[slot]
+            case ir.Compute(out, name, args):
+                self.values[out] = self.compute(name, args)
+            case ir.Combine(out, monoid, left, right):
+                self.values[out] = self.compute(monoid, (left, right))
+            case ir.Get(out, cell):
+                self.values[out] = self.cells.get(cell)
+            case ir.Put(cell, value):
+                self.cells[cell] = self.of(value)
+            case ir.Alloc(stack=False) if stmt.when is None or self.of(stmt.when) != 0:
+                self.alloc(stmt)
+            case ir.Free(buffer):
+                self.free(self.values.get(buffer.pointer))
+            case ir.Grow():
+                self.grow(stmt)
+            case ir.If():
+                self.branch(stmt)
+            case ir.For() | ir.While():
+                self.loop(stmt)
+            case _:
+                pass
+
+    def compute(self, name: str, args: Sequence[Value]) -> int | None:
+        if name == "select" and (p := self.number(args[0])) is not None:
+            return self.number(args[1 if p else 2])
+        known = [self.number(a) for a in args]
+        if any(k is None for k in known) or name not in prims.TABLE:
+            return None
+        values = [np.bool_(k) if _dtype(a) is BOOL else np.int64(k) for k, a in zip(known, args, strict=True)]
+        try:
+            found: Any = prims.TABLE[name].meaning(*values)
+        except (ArithmeticError, TypeError, ValueError):
+            return None
+        return int(found) if np.asarray(found).dtype.kind in "bi" else None
+
+    # --- memory -------------------------------------------------------------------------------------------------------
+
+    def alloc(self, stmt: ir.Alloc) -> None:
+        self.values[stmt.buffer.pointer] = self.fresh([self.number(e) for e in stmt.buffer.extents], stmt.buffer.dtype)
+
+    def fresh(self, extents: Sequence[int | None], dtype: Any) -> _Block:
+        elements = 1
+        for e in extents:
+            self.exact = self.exact and e is not None
+            elements *= max(e or 0, 0)
+        block = _Block((-(-max(elements * ITEM_SIZE[dtype], 1) // ALIGNMENT) + 1) * ALIGNMENT)
+        self.live += block.bytes
+        self.most = max(self.most, self.live)
+        return block
+
+    def free(self, block: _Known) -> None:
+        if isinstance(block, _Block):
+            self.live -= block.bytes
+            block.bytes = 0  # freed once, whatever else points to it
+
+    def grow(self, stmt: ir.Grow) -> None:
+        self.exact = self.exact and not self.depth
+        before = self.cells.get(stmt.cell)
+        self.cells[stmt.cell] = self.fresh([self.number(stmt.new)], stmt.dtype)
+        self.free(before)
+
+    # --- control ------------------------------------------------------------------------------------------------------
+
+    def quiet(self, stmt: Stmt) -> bool:
+        """Is no memory allocated or freed in it?"""
+        if id(stmt) not in self._quiet:
+            self._quiet[id(stmt)] = not any(
+                isinstance(s, _ALLOCATING) and not (isinstance(s, ir.Alloc) and s.stack) for s in ir.walk([stmt])
+            )
+        return self._quiet[id(stmt)]
+
+    def branch(self, stmt: ir.If) -> None:
+        taken = self.number(stmt.pred)
+        sides = [stmt.then, stmt.orelse] if taken is None and not self.quiet(stmt) else []
+        if not sides:
+            self.block(stmt.then if taken else stmt.orelse)
+            first = bool(taken)
+        else:
+            first = self.larger(stmt)
+        for j in stmt.joins:
+            then, orelse = self.of(j.then), self.of(j.orelse)
+            known = taken is not None or then is orelse or isinstance(then, _Block)
+            self.values[j.out] = (then if first else orelse) if known else None
+
+    def larger(self, stmt: ir.If) -> bool:
+        """Walk both sides; go on from where more is alive."""
+        then, orelse = self.copy(), self.copy()
+        then.block(stmt.then)
+        orelse.block(stmt.orelse)
+        chosen = then if then.live >= orelse.live else orelse
+        self.values, self.cells, self.live = chosen.values, chosen.cells, chosen.live
+        self.most, self.exact = max(then.most, orelse.most), then.exact and orelse.exact
+        return chosen is then
+
+    def copy(self) -> _Walk:
+        """The same state, to be changed apart."""
+        blocks = {b: _Block(b.bytes) for b in (*self.values.values(), *self.cells.values()) if isinstance(b, _Block)}
+
+        def apart(of: Mapping[Any, _Known]) -> dict[Any, _Known]:
+            return {k: blocks[v] if isinstance(v, _Block) else v for k, v in of.items()}
+
+        return _Walk(
+            self.slots, apart(self.values), apart(self.cells), self.live, self.most, self.exact, self.depth, self._quiet
+        )
+
+    def loop(self, stmt: ir.For | ir.While) -> None:
+        for c in stmt.carries:
+            self.values[c.reg] = self.values[c.out] = self.of(c.init)
+        if self.quiet(stmt):
+            self.forget(stmt)
+            return
+        turns = 2
+        low = high = None
+        if isinstance(stmt, ir.For):
+            low, high = self.number(stmt.low), self.number(stmt.high)
+            if low is not None and high is not None:
+                turns = max(0, min(2, high - low))
+        self.depth += 1
+        for turn in range(turns):
+            if isinstance(stmt, ir.For):
+                self.values[stmt.index] = None if low is None else low + turn
+            else:
+                self.block(stmt.cond)
+                if self.of(stmt.test) == 0:
+                    break
+            self.block(stmt.body)
+            following = [self.of(c.next) for c in stmt.carries]
+            for c, v in zip(stmt.carries, following, strict=True):
+                self.values[c.reg] = v
+        self.depth -= 1
+        for c in stmt.carries:
+            last = self.values.get(c.reg)
+            self.values[c.out] = last if isinstance(last, _Block) else None
+
+    def forget(self, stmt: ir.For | ir.While) -> None:
+        """Of a loop that isn't walked: what it assigns isn't known."""
+        for s in ir.walk(stmt.cond + stmt.body if isinstance(stmt, ir.While) else stmt.body):
+            if isinstance(s, ir.Put):
+                self.cells[s.cell] = None
+        for c in stmt.carries:
+            if not isinstance(self.values.get(c.out), _Block):
+                self.values[c.out] = None
+
+
+def _dtype(v: Value) -> Any:
+    return v.dtype if isinstance(v, Literal) else v.type if isinstance(v, Reg) else F64

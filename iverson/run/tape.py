@@ -1,0 +1,100 @@
+"""`iv.tape`: what a derivative keeps from its forward sweep is the user's to shape.
+
+Options are given as `tape=` to `iv.grad` and its kin, alone or several as a tuple, and checkpoints to single loops by
+`iv.range(n, tape=...)`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeAlias
+
+from iverson.core.syntax import Checkpoint
+from iverson.diff.tape import MODES, Policy, merged
+
+Tape: TypeAlias = Any  # "auto", "store", "recompute", an option of this module, or a tuple of those
+
+
+def policy(tape: Tape) -> Policy:
+    """What the argument `tape` of a derivative says."""
+    if isinstance(tape, Policy):
+        return tape
+    if isinstance(tape, str) and tape in MODES:
+        return Policy(mode=tape)
+    if isinstance(tape, tuple | list):
+        return merged(map(policy, tape))
+    raise ValueError(
+        f"tape={tape!r}: it is 'auto', 'store', 'recompute', an option such as iv.tape.checkpoint(slots=20), "
+        "or a tuple of those"
+    )
+
+
+def unplanned(tape: Tape) -> Policy:
+    """The same, where no call can be planned."""
+    told = policy(tape)
+    if told.budget is not None:
+        raise ValueError("a budget is for iv.grad and iv.value_and_grad; else say iv.tape.checkpoint(slots=...)")
+    return told
+
+
+def budget(size: int | str) -> Policy:
+    """Allocate at most so many bytes in a call: a number, or "200MB", "1.5 GiB".
+
+    What counts is all that the call has allocated at once, its results included, its arguments not.  At the sizes of a
+    call it is decided which loops are stored and which checkpointed, with how many slots, such that the least work is
+    done again (iverson/run/planner.py); calls of the same sizes have the same plan, `iv.grad(f, tape=...).plan(*args)`.
+
+    A budget is planned where a call has sizes: for iv.grad and iv.value_and_grad, outside of compiled functions (else
+    TypeError).  The call raises MemoryError where the bound can't be kept, and says what the least is.  Raises
+    ValueError for a size that isn't one.
+
+    >>> iv.grad(f, tape=iv.tape.budget("200MB"))
+    """
+    return Policy(budget=_bytes(size))
+
+
+_UNITS = {"": 1, "B": 1} | {f"{p}B": 1000**k for k, p in enumerate("kMGT", 1)}
+_UNITS |= {f"{p}iB": 1024**k for k, p in enumerate("KMGT", 1)}
+
+
+def _bytes(size: Any) -> int:
+    if isinstance(size, str):
+        found = re.fullmatch(r"\s*([0-9.]+)\s*([a-zA-Z]*)\s*", size)
+        unit = _UNITS.get(found[2]) if found else None
+        if found is None or unit is None or found[1].count(".") > 1 or found[1] == ".":
+            raise ValueError(f"iv.tape.budget: {size!r} is no size: write a number of bytes, or '200MB', '1.5 GiB'")
+        size = int(float(found[1]) * unit)
+    if isinstance(size, bool) or not hasattr(size, "__index__") or size.__index__() < 1:
+        raise ValueError(f"iv.tape.budget: a positive number of bytes, not {size!r}")
+    return size.__index__()  # type: ignore[no-any-return]
+
+
+def checkpoint(slots: int, block: int | None = None) -> Policy:
+    """Keep `slots` states of a loop at a time, and run the turns between them again.
+
+    As an option of a derivative it is for the outermost loops of the program; `iv.range(n, tape=...)` says it of one.
+    A state is what the loop carries from turn to turn, arrays that it updates in place as a whole.  Which states are
+    kept is optimal for the number of turns (binomial checkpointing): with s slots a loop of C(s + r, s) turns runs each
+    turn at most r times before it is recorded.  Of a `while` the number of turns is found by the forward sweep, which
+    keeps no states: it is run once more.
+
+    `block` turns are recorded at once, between two states: by default as many as have 4,096 numbers in their states
+    together, at least one.  With `block=1` each turn is a step of its own, as in the literature.
+
+    Raises TypeError or ValueError for numbers that are no positive integers.
+
+    >>> iv.grad(f, tape=iv.tape.checkpoint(slots=20))
+
+    Method: Griewank and Walther, Algorithm 799: revolve, ACM TOMS 26 (2000).
+    """
+    return Policy(
+        checkpoint=Checkpoint(_positive(slots, "slots"), None if block is None else _positive(block, "block"))
+    )
+
+
+def _positive(n: Any, name: str) -> int:
+    if isinstance(n, bool) or not hasattr(n, "__index__"):
+        raise TypeError(f"iv.tape.checkpoint: {name} is a positive integer, not {type(n).__name__}")
+    if n.__index__() < 1:
+        raise ValueError(f"iv.tape.checkpoint: {name} is a positive integer, not {n}")
+    return n.__index__()  # type: ignore[no-any-return]
