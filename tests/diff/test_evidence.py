@@ -17,6 +17,18 @@ def test_few(family: str) -> None:
         assert not FAMILIES[family](seed).failures, seed
 
 
+@pytest.mark.parametrize(
+    ("family", "seed"),
+    [
+        ("all", 1340),  # an array that is made in a log, and read by itself in the same block: another statement went
+        ("all", 1527),
+    ],
+)
+def test_found(family: str, seed: int) -> None:
+    """Programs that showed a fault."""
+    assert not FAMILIES[family](seed).failures
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("family", "block"), [(f, k) for f, count in BLOCKS.items() for k in range(count)])
 def test_many(family: str, block: int) -> None:
