@@ -82,10 +82,21 @@ SLOW: dict[str, float] = {
     "gauss_elimination": 9.5,
 }
 
+# programs above the ceiling of the tape, once they are optimised: bytes a number written, and why
+KEPT: dict[str, float] = {
+    # seven arrays of pairs a step: the optimised primal makes two passes of them, of which it keeps little; distances
+    # could be had again from the positions
+    "nbody_vectorised": 18.0,
+    # the patches, k^2 numbers for each that the optimised primal writes: it has them in no array
+    "patches_of_an_image": 380.0,
+}
+
 
 def allowed(program: Program) -> Costs:
     """The ceilings of a program; for what is counted, those of tests/corpus_costs.py."""
     counted = {k: v for k, v in COUNTED.get(program.name, {}).items() if k in ("tape", "statements", "seconds")}
+    if program.name in KEPT:
+        counted["tape"] = KEPT[program.name]
     return replace(CEILINGS, clock=SLOW.get(program.name, CEILINGS.clock), **counted)
 
 

@@ -55,9 +55,6 @@ EXCEPTIONS: dict[str, dict[str, float]] = {
     "histograms_of_monoids": {"statements": 6.6},
     "operators_with_free_variables": {"ratio": 6.7, "statements": 7.6},
     "many_short_reductions": {"ratio": 6.9, "statements": 6.4, "tape": 53.0},
-    # what a while loop has done is recorded turn by turn, where the primal writes a few numbers in all
-    "exits_at_every_depth": {"tape": 13.0},
-    "stack_machine": {"tape": 12.5},
     # results of inner reductions, which the primal has in registers, or as one scalar a turn, are stored
     "nbody_forces": {"tape": 100.0},
     "knapsack": {"tape": 29.0},

@@ -87,12 +87,13 @@ class _Copies:
         if lived is None:
             return False
         last = lived[0][-1]
-        nest = self.nest(body[last], alloc.buffer, Load)
+        copying = body[last]
+        nest = self.nest(copying, alloc.buffer, Load)
         log = None if nest is None else self.places.logs.get(nest.source.buffer.pointer)
         if nest is None or log is None or not self.is_whole(nest, alloc.buffer):
             return False
         start = body.index(alloc)
-        moved = _room(body[start + 1 : last], body[last], log)
+        moved = _room(body[start + 1 : last], copying, log)
         if moved is None:
             return False
         between = [s for s in body[start + 1 : last] if s not in moved]
@@ -100,7 +101,7 @@ class _Copies:
             return False
         _redirect(between, alloc.buffer, nest)
         body[start + 1 : last] = [*moved, *between]
-        self.drop(body, alloc, body[last])
+        self.drop(body, alloc, copying)
         return True
 
     def drop(self, body: list[Stmt], alloc: Alloc, nest: Stmt) -> None:

@@ -73,8 +73,8 @@ class _Reversed:
         adjoints = {k: next(coming) for k in self.active}
         buffers = [next(coming) for _ in record.undo]
         turn.cursors.update(zip(self.logs, coming, strict=True))
-        if record.row is not None:
-            turn.cursors[record.row.acc] = s.b.o.sub(turn.cursors[record.row.acc], 1)
+        for row in record.rows:
+            turn.cursors[row.acc] = s.b.o.sub(turn.cursors[row.acc], 1)
         self._start(turn, i, buffers)
         s.enter(turn, record.plan, record.slots, (i,))
         for k, g in adjoints.items():

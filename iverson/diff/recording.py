@@ -11,7 +11,8 @@ Accumulate  its block gives what it keeps; what it overwrites of arrays is kept,
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from enum import Enum
 from typing import NamedTuple
@@ -98,6 +99,7 @@ class Planner:
         self.derivation = derivation
         self.mode: Mode = mode
         self.shared: tuple[Let, ...] = ()  # the statements whose forward and return sweep share one scope
+        self.turn: frozenset[Var] = frozenset()  # what the turns of surrounding loops bind, back to the nearest For
 
     # --- blocks -------------------------------------------------------------------------------------------------------
 
@@ -206,7 +208,8 @@ class Planner:
     def for_(self, let: Let, op: For) -> tuple[tuple[Let, ...], Record]:
         if any(v in self.active for v in let.vars) and isinstance(m := monoid_of(op), Operator):
             return self.fold(let, op, m)
-        plan = self.block(op.body, {})
+        with self.turns(None):
+            plan = self.block(op.body, {})
         names = plan.keep(op.index, Keep.STACKED)
         record = ForRecord(plan, {})
         b, new = Builder(), Yields(op)
@@ -303,6 +306,14 @@ class Planner:
 
     # --- loops --------------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def turns(self, body: Block | None, bound: Iterable[Var] = ()) -> Iterator[None]:
+        """Plan a body of turns; None: of a For."""
+        outer = self.turn
+        self.turn = frozenset() if body is None else outer.union(bound, (v for let in body for v in let.vars))
+        yield
+        self.turn = outer
+
     def checkpointed(self, let: Let, op: Loop | While) -> tuple[tuple[Let, ...], CheckpointRecord]:
         inner, record = leaf(let, op)
         block = Block((inner,), inner.vars)
@@ -329,7 +340,8 @@ class Planner:
         carries |= {op.carry[c.of]: Undone.TURN for c in undone.values() if c is not None}
         carries |= {op.carry[k]: Undone.NEVER for k in never}
         undone = {k: c for k, c in undone.items() if k not in never}
-        plan = self.block(op.body, carries, [k for k, c in undone.items() if c is None])
+        with self.turns(op.body, (turn, *op.carry)):
+            plan = self.block(op.body, carries, [k for k, c in undone.items() if c is None])
         record = LoopRecord(plan, {}, Literal(0, I64), {})
         record.forgotten = {k: (op.carry[k], *(v for let in c.lets for v in let.vars)) for k, c in never.items()}
         names = [c for c in op.carry if c not in carries]
@@ -349,9 +361,13 @@ class Planner:
         record.slots |= _found(logs)
         record.logs += [*logs.values(), *plan.logs]
         body = (*heads, *plan.forward(), *ends)
-        if isinstance(op, Loop):
-            return (self.emitting(let, op, names, record, body),), record
-        return (self.counting(let, op, turn, names, record, body),), record
+        if isinstance(op, While):
+            return (self.counting(let, op, turn, names, record, body),), record
+        scalars = [v for v in names if isinstance(v.type, Scalar)]
+        if op.extent in self.turn and any(v in op.carry for v in scalars):  # the stacks would vary from turn to turn
+            body = (*body, *(let for v in scalars for let in self.row(record, [v])))
+            names = [v for v in names if v not in scalars]
+        return (self.emitting(let, op, names, record, body),), record
 
     def chain(self, op: Loop | While, k: int, sources: Collection[int]) -> Chain | None:
         """The statements by which one array carry becomes array carry k in a turn, if they are single updates."""
@@ -406,16 +422,22 @@ class Planner:
         record.turns = turns
         b = Builder()
         with b.scope() as tail:
-            if names:
-                record.row = OpenLog.row(names)
-                record.logs.append(record.row)
-                b.contribute(record.row.acc, (), *names)
-                log = record.row.acc
-                record.slots |= {v: Slot(w, log=log) for v, w in zip(names, record.row.columns, strict=True)}
             following = b.o.add(count, 1)
-        body = Block((*turn, *tail), (*op.body.outs, following))
+        row = self.row(record, names) if names else ()
+        body = Block((*turn, *row, *tail), (*op.body.outs, following))
         inner = While((*op.carry, count), (*op.inits, Literal(0, I64)), op.cond, body)
         return Let((*let.vars, turns), inner, let.site)
+
+    def row(self, record: LoopRecord, names: Sequence[Var]) -> list[Let]:
+        """Log scalars, once a turn."""
+        row = OpenLog.row(names)
+        record.rows.append(row)
+        record.logs.append(row)
+        record.slots |= {v: Slot(w, log=row.acc) for v, w in zip(names, row.columns, strict=True)}
+        b = Builder()
+        with b.scope() as lets:
+            b.contribute(row.acc, (), *names)
+        return lets
 
 
 def is_few(v: Var) -> bool:

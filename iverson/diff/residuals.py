@@ -213,7 +213,7 @@ class LoopRecord:
     turns: Atom
     undo: dict[int, Turned | None]  # array carries whose buffers are handed back; None: the turn's statements undo them
     logs: list[OpenLog] = field(default_factory=list)  # that its turns write
-    row: OpenLog | None = None  # the one with an entry a turn
+    rows: list[OpenLog] = field(default_factory=list)  # those with an entry a turn
     forgotten: dict[int, tuple[Var, ...]] = field(default_factory=dict)  # versions of array carries that nothing undoes
 
 

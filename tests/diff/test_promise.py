@@ -1,12 +1,13 @@
-"""The promise, on random programs that update in place and copy nothing:
+"""The promise, on random programs that update in place and copy nothing, and on nests of any depth:
 
     W(value and gradient) <= C W(program) + c (inputs + outputs)
 
-with C independent of all sizes, and copied elements within a multiple of the inputs; c counts the program's products in
-bins, whose derivative looks at all bins (diff/histograms.py), as the inputs do.  The arrays grow a hundredfold
-while the turns stay few, so that one copy a turn would be far out of bounds.  Their derivatives are right, of first and
-second order, and those of programs of all constructs (tests/core/generate.py) of second order.  A hundred programs
-here, twenty thousand in the slow run; tests/diff/test_reverse.py has more of first order.
+with C at most C0 + 2 (depth of sequential nesting), and copied elements within a multiple of the inputs; c counts the
+program's products in bins, whose derivative looks at all bins (diff/histograms.py), as the inputs do.  The arrays grow
+a hundredfold while the turns stay few, so that one copy a turn would be far out of bounds.  Their derivatives are
+right, of first and second order, and those of programs of all constructs (tests/core/generate.py) of second order.  A
+hundred programs here, twenty thousand in tests/diff/test_evidence.py; tests/diff/test_reverse.py has more of first
+order.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from iverson.core.syntax import Accumulate, Function
 from iverson.diff.reverse import gradient
 from tests.core.generate import random_function
 from tests.core.generate_in_place import random_updates
+from tests.diff.depth_programs import KINDS, nested, triangle
+from tests.diff.evidence import C0, ENDS, sequential
 from tests.diff.oracle import check_gradient, check_second, check_vjp, float_params
 
-C, ENDS, COPIED = 9.0, 12.0, 4.0  # ENDS: an array that dies on one side of a branch is kept there, once
+COPIED = 4.0
 SECOND, SECOND_ENDS, SECOND_COPIED = 8.0, 10.0, 16.0
 
 
@@ -49,7 +52,9 @@ def keeps_its_promise(seed: int, depth: int, length: int) -> None:
         cost, both = evaluate(primal, values).cost, evaluate(g, values).cost
         ends = ends_of(f, values)
         work = cost.work - cost.copied  # arguments are copied before they are updated
-        assert both.work <= C * work + ENDS * ends, f"seed {seed}, size {n}: {both.work} for {work}"
+        assert both.work <= (C0["updates"] + 2 * sequential(primal.body)) * work + ENDS * ends, (
+            f"seed {seed}, size {n}: {both.work} for {work}"
+        )
         assert both.copied <= COPIED * ends, f"seed {seed}, size {n}: {both.copied} copied"
 
 
@@ -93,13 +98,20 @@ def test_second_order_of_all_constructs(block: int) -> None:
         check_second(f, values)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("block", range(400))
-def test_many(block: int) -> None:
-    """20,000 programs, nested to 5."""
-    for seed in range(10_000 + block * 50, 10_050 + block * 50):
-        keeps_its_promise(seed, depth=2 + seed % 4, length=4)
-        if seed % 10 == 0:
-            second_order_keeps_it(seed)
-            f, values = random_function(seed, smooth=True, depth=3)
-            check_second(f, values)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_logged_is_written_once_at_any_depth(kind: str) -> None:
+    """An array that was copied at 1 an element is kept, restored and added to: 9.5; one of three operations: 6."""
+    for depth in range(5):
+        f = nested(kind, depth)
+        values = [128, 3, 0.3, np.linspace(0.1, 0.9, 128)]
+        check_gradient(f, [8, 3, 0.3, np.linspace(0.1, 0.9, 8)])
+        g, primal = gradient(f, float_params(f)), dce(f)
+        ratio = evaluate(g, values).cost.work / evaluate(primal, values).cost.work
+        assert depth == 0 or ratio <= (9.6 if kind == "added_at_its_own_elements" else 6.2), f"depth {depth}: {ratio}"
+
+
+@pytest.mark.parametrize("kind", ["loop", "while"])
+def test_recurrences_in_triangles(kind: str) -> None:
+    """Of one operation a turn: it is kept, read, and swept; a level more costs nothing."""
+    ratios = [check_gradient(triangle(depth, kind), [12, 0.9]).work for depth in range(1, 5)]
+    assert max(ratios) <= 9.0, ratios

@@ -1,0 +1,110 @@
+"""Programs whose loops and branches nest to any depth, with little work in the middle: what a level costs shows.
+
+nested(kind, depth)     a function of n, t turns a loop, a scalar c and an array x[n], with `depth` loops
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from iverson.core.build import Builder
+from iverson.core.syntax import Atom, Function, Var
+from tests.diff.oracle import array, program, real, size
+
+Body = Callable[["Middle", Var], Var]
+
+
+class Middle:
+    """What a turn may do to an array."""
+
+    def __init__(self, b: Builder, n: Var, c: Var) -> None:
+        self.b, self.n, self.c = b, n, c
+
+    def below(self, a: Var, limit: float) -> Atom:
+        return self.b.o.lt(self.b.read(a, 0), limit)
+
+    def update(self, a: Var) -> Var:
+        v = self.b.read(a, 0)
+        return self.b.set(a, [0], self.b.o.sin(self.b.o.mul(v, v)))
+
+    def squares(self, a: Var) -> Var:
+        def square(i: Var) -> Atom:
+            v = self.b.read(a, i)
+            return self.b.o.mul(v, self.b.o.mul(v, self.c))
+
+        return self.b.map(self.n, square)
+
+    def either(self, a: Var, then: Body, limit: float = 5.0) -> Var:
+        return self.b.if_(self.below(a, limit), lambda: then(self, a), lambda: self.update(a))[0]
+
+
+def anew(m: Middle, a: Var) -> Var:
+    """An array that is given up for another, under a condition."""
+    return m.either(a, Middle.squares)
+
+
+def anew_in_branches(m: Middle, a: Var) -> Var:
+    """The same, under four."""
+    body: Body = Middle.squares
+    for limit in (5.0, 6.0, 7.0, 8.0):
+        body = lambda m, a, then=body, limit=limit: m.either(a, then, limit)  # type: ignore[misc]  # noqa: E731
+    return body(m, a)
+
+
+def added_at_its_own_elements(m: Middle, a: Var) -> Var:
+    """What is added is read from the array itself, so the primal copies it: at 1 an element."""
+
+    def update(m: Middle, a: Var) -> Var:
+        def block(acc: Var) -> tuple[()]:
+            def turn(j: Var) -> tuple[()]:
+                m.b.contribute(acc, [m.b.o.mod(m.b.o.mul(j, j), m.n)], m.b.o.sin(m.b.read(a, j)))
+                return ()
+
+            m.b.loop(3, [], turn)
+            return ()
+
+        return m.b.accumulate([("add", [a])], block)[0]
+
+    return m.either(a, update)
+
+
+def in_a_while(m: Middle, a: Var) -> Var:
+    o = m.b.o
+    return m.b.while_([2, a], lambda k, a: o.gt(k, 0), lambda k, a: [o.sub(k, 1), anew(m, a)])[1]
+
+
+KINDS = {f.__name__: f for f in (anew, anew_in_branches, added_at_its_own_elements, in_a_while)}
+
+
+def nested(kind: str, depth: int) -> Function:
+    n, t, c = size(), size("t"), real("c")
+    x = array(n)
+
+    def body(b: Builder) -> Atom:
+        middle = Middle(b, n, c)
+
+        def level(k: int, a: Var) -> Var:
+            return KINDS[kind](middle, a) if k == 0 else b.loop(t, [a], lambda i, a: level(k - 1, a))[0]
+
+        return b.read(level(depth, x), 1)
+
+    return program([n, t, c, x], body)
+
+
+def triangle(depth: int, sequential: str) -> Function:
+    """A recurrence of one multiplication, in loops whose turns are the index of the loop around them."""
+    n, c = size(), real("c")
+
+    def body(b: Builder) -> Atom:
+        o = b.o
+
+        def level(k: int, turns: Atom, s: Atom) -> Atom:
+            if k == 0:
+                return o.mul(s, s)
+            if sequential == "loop":
+                return b.loop(turns, [s], lambda i, s: level(k - 1, i, s))[0]
+            return b.while_([0, s], lambda i, _: o.lt(i, turns), lambda i, s: [o.add(i, 1), level(k - 1, i, s)])[1]
+
+        return level(depth, n, c)
+
+    return program([n, c], body)
