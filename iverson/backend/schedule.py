@@ -84,7 +84,17 @@ def _best(stmt: For, writes: dict[Buffer, int], reassociate: bool) -> _Plan | No
             if plan.legal() and plan.pays():
                 plans.append(plan)
         body = loop.body
-    return min(plans, key=lambda p: len(p.packed) > 0, default=None)
+    best = min(plans, key=lambda p: len(p.packed) > 0, default=None)
+    if best is not None and best.lines and any(_easy(f, writes, reassociate) for f in _loops(best.loop.body)):
+        return None
+    return best
+
+
+def _easy(loop: For, writes: dict[Buffer, int], reassociate: bool) -> bool:
+    """Would a loop run in lanes, with nothing taken in or packed?"""
+    plan = _Plan(loop, writes, reassociate)
+    nest = loop.tag == "any" and any(isinstance(s, For) for s in loop.body)
+    return nest and plan.legal() and plan.pays() and not plan.lines and not plan.packed
 
 
 def _replace(stmt: Stmt, plan: _Plan) -> None:
@@ -127,6 +137,11 @@ class _Plan:
             tiles, loop = Writer(loop, width, *plan, test).run()
             code += tiles
         return [*code, loop]
+
+    @property
+    def lines(self) -> set[Buffer]:
+        """The arrays that a tile takes in."""
+        return {*self.rows, *self.parts}
 
     # --- may it? ------------------------------------------------------------------------------------------------------
 
@@ -214,7 +229,7 @@ class _Plan:
             ):
                 return False
             if isinstance(stmt, Store) and stmt.view.buffer not in self.private and id(stmt) not in accumulated:
-                apart = any(i is self.loop.index for i in stmt.view.prefix)
+                apart = any(map(self._unit, stmt.view.prefix))
                 if not apart:
                     return False
         return True
