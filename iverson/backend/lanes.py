@@ -185,9 +185,7 @@ class Writer:
 
     def _place(self, reg: Reg) -> Buffer:
         assert isinstance(reg.type, DType)
-        buffer = Buffer(
-            reg.type, (self.width,), Reg(ir.POINTER, reg.hint), hint=reg.hint, stored=True, slot=Owner()
-        )
+        buffer = Buffer(reg.type, (self.width,), Reg(ir.POINTER, reg.hint), hint=reg.hint, stored=True, slot=Owner())
         self.before.append(ir.Alloc(buffer, stack=True))
         return buffer
 

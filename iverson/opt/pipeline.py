@@ -18,6 +18,7 @@ from iverson.core.syntax import Function
 from iverson.opt import (
     bounds,
     branches,
+    contract,
     fission,
     fuse,
     gather,
@@ -27,6 +28,7 @@ from iverson.opt import (
     promote,
     siblings,
     simplify,
+    updates,
     winner,
 )
 
@@ -42,6 +44,9 @@ PREPARE: list[tuple[str, Pass]] = [
     ("parallel", parallel.run),
     ("gather", gather.run),
     ("simplify parallel", simplify.primal),
+    ("updates", updates.run),
+    ("parallel updates", parallel.run),
+    ("gather updates", gather.run),
     ("hoist reductions", hoist.run),
     ("fuse", fuse.run),
     ("simplify fused", simplify.primal),
@@ -59,6 +64,7 @@ PASSES: list[tuple[str, Pass]] = [
 # for the machine: the count may rise by a constant that the pass states
 SCHEDULE: list[tuple[str, Pass]] = [("winner", winner.run), ("fission", fission.run)]
 # what changes the order of additions
+CONTRACT: list[tuple[str, Pass]] = [("contract", contract.run), ("simplify contracted", simplify.run)]
 REASSOCIATE: list[tuple[str, Pass]] = [("late", late.run)]
 
 
@@ -71,6 +77,6 @@ def prepare(f: Function) -> Function:
 
 def optimise(f: Function, reassociate: bool = True) -> Function:
     """The function as it should be compiled."""
-    for _, run in [*PASSES, *SCHEDULE, *(REASSOCIATE if reassociate else [])]:
+    for _, run in [*PASSES, *(CONTRACT if reassociate else []), *SCHEDULE, *(REASSOCIATE if reassociate else [])]:
         f = run(f)
     return f
