@@ -6,7 +6,7 @@
             m = min(m, s)                           for q: for l: s[l] += packed[q, l] c[j, q]
         y[i] = m                                    for l: m[l] = min(m[l], s[l])
                                                 for l: y[64 t + l] = m[l]
-                                            what is left over in tiles of 8, then as before
+                                            what is left over in tiles of 16 and 8, then as before
 
 What varies with i becomes an array of 64 on the stack where it lives longer than one inner loop; what doesn't is
 computed once for all lanes; arrays private to a turn get a last axis of lanes, and so do, for the time of a tile, rows
@@ -29,6 +29,7 @@ from iverson.backend.loopir import Buffer, For, If, Load, Program, Reg, Stmt, St
 from iverson.core.syntax import BOOL, I64, DType, Literal
 
 SHORT = 64  # turns: an innermost loop that is longer vectorises well itself
+SMALL = 40  # statements of a nest that is written for tiles of middle width, too
 REUSED = 32  # turns that read one packed element: then packing pays for long loops too
 MEMORY = 2**15  # elements of an array that is private to a turn and gets an axis of lanes
 
@@ -132,7 +133,9 @@ class _Plan:
         code, test = self.condition()
         loop = self.loop
         most = self.loop.high.value if isinstance(self.loop.high, Literal) else lanes.LANES
-        for width in (w for w in (lanes.LANES, lanes.NARROW) if w <= most):
+        small = sum(1 for _ in ir.walk(self.loop.body)) <= SMALL
+        widths = (lanes.LANES, *([lanes.MIDDLE] if small else []), lanes.NARROW)
+        for width in (w for w in widths if w <= most):
             plan = self.varying, self.private, self.rows, self.parts, self.packed
             tiles, loop = Writer(loop, width, *plan, test).run()
             code += tiles
@@ -297,6 +300,14 @@ class _Plan:
             definition.name == "add" and self._unit(b) and not self._varies(a)
         )
 
+    def _moves(self, value: Value, index: Reg) -> bool:
+        """Does a value move with an index, by additions alone?"""
+        definition = self.definitions.get(value) if isinstance(value, Reg) else None
+        sum_ = definition is not None and definition.name in ("add", "sub")
+        return value is index or (
+            definition is not None and sum_ and any(self._moves(a, index) for a in definition.args)
+        )
+
     def _can_pack(self, view: View, free: list[For]) -> bool:
         plain = {self.loop.index, *(f.index for f in free)}
         inner = {r for s in ir.walk(self.loop.body) for r in (*ir.entered(s), *ir.defined(s))}
@@ -314,7 +325,7 @@ class _Plan:
     def always(self, f: For) -> bool:
         """Does a loop surely vectorise badly: strided, or a recurrence?"""
         views = [s.view for s in f.body if isinstance(s, Load | Store)]
-        strided = any(f.index in v.prefix[:-1] for v in views)
+        strided = any(self._moves(i, f.index) for v in views for i in v.prefix[:-1])
         return strided or (f.tag == "seq" and bool(f.carries))
 
     def condition(self) -> tuple[list[Stmt], Value]:
