@@ -18,13 +18,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 
-from iverson.backend import abi, cpu, interrupt, loopir, pool, recipes, runtime
+from iverson.backend import abi, cpu, interrupt, lanes, loopir, pool, recipes, runtime
 from iverson.backend.abi import ITEM_SIZE, MEMORY_TYPE
 from iverson.backend.arithmetic import Arithmetic, is_elementary
 from iverson.backend.instructions import Instructions, is_vector
 from iverson.backend.loopir import Buffer, Carry, Cell, Owner, Program, Reg, Stmt, Type, Value, Vector, View
 from iverson.backend.writer import Writer, type_text
-from iverson.core.syntax import BOOL, DType, Literal
+from iverson.core.syntax import BOOL, I64, DType, Literal
 
 SCOPES = 24  # with more written buffers than this, stores carry no list of all the others
 
@@ -488,7 +488,8 @@ class _Emitter(Writer):
         holes = self._phis(stmt.carries, before)
         outside, self.vectorises = self.vectorises, stmt.tag not in ("seq", "cold") and not _has_loops(stmt.body)
         self.group = self.node("distinct !{}") if stmt.tag == "apart" else ""
-        hints = f", !llvm.loop {self._parallel(self.group)}" if self.group else self.cold if stmt.tag == "cold" else ""
+        notes = self._parallel(self.group) if self.group else self.cold if stmt.tag == "cold" else self._vector(stmt)
+        hints = f", !llvm.loop {notes}" if notes else ""
         with self.scope(), self._turn():
             self.block(stmt.body)
         self.vectorises, self.group = outside, ""
@@ -509,13 +510,22 @@ class _Emitter(Writer):
     def cold(self) -> str:
         """What says of a loop that it is to stay as it is."""
         still = [self.node('!{!"llvm.loop.unroll.disable"}'), self.node('!{!"llvm.loop.vectorize.enable", i1 false}')]
-        loop = self.node(f"distinct !{{!{len(self.metadata)}, {still[0]}, {still[1]}}}")
-        return f", !llvm.loop {loop}"
+        return self.node(f"distinct !{{!{len(self.metadata)}, {still[0]}, {still[1]}}}")
 
     def _parallel(self, group: str) -> str:
         """What says of a loop that its accesses depend on none of another turn."""
         accesses = self.node(f'!{{!"llvm.loop.parallel_accesses", {group}}}')
         return self.node(f"distinct !{{!{len(self.metadata)}, {accesses}}}")
+
+    def _vector(self, stmt: loopir.For) -> str:
+        """What says of a loop over a few lanes that it is to be one vector: LLVM would write it out before."""
+        few = stmt.tag == "simd" and isinstance(stmt.high, Literal) and stmt.high.value < lanes.LANES
+        if not few or not _side_by_side(stmt):
+            return ""
+        assert isinstance(stmt.high, Literal)
+        width = self.node(f'!{{!"llvm.loop.vectorize.width", i32 {stmt.high.value}}}')
+        whole = self.node('!{!"llvm.loop.unroll.disable"}')
+        return self.node(f"distinct !{{!{len(self.metadata)}, {width}, {whole}}}")
 
     def while_(self, stmt: loopir.While) -> None:
         loop, body, done = self.labels("while", "body", "done")
@@ -584,6 +594,24 @@ def _string(number: int, content: bytes) -> str:
     """A constant of the module, with the zero that ends it."""
     text = "".join(f"\\{byte:02x}" for byte in (*content, 0))
     return f'@string.{number} = private unnamed_addr constant [{len(content) + 1} x i8] c"{text}"'
+
+
+def _side_by_side(loop: loopir.For) -> bool:
+    """Do the turns of a flat loop touch neighbouring elements, or all the same ones?"""
+    moving, unit = {loop.index}, {loop.index}  # what depends on the turn, and what grows by one
+    for s in loop.body:
+        if isinstance(s, loopir.Load | loopir.Store):
+            *outer, last = s.view.prefix or (Literal(0, I64),)
+            if s.view.buffer.strides is not None or any(v in moving for v in outer) or (last in moving - unit):
+                return False
+        elif not isinstance(s, loopir.Compute | loopir.Combine):
+            return False
+        if any(v in moving for v in loopir.used(s)):
+            moving.update(loopir.defined(s))
+            steps = isinstance(s, loopir.Compute) and s.name == "add" and sum(v in unit for v in s.args) == 1
+            if steps and not any(v in moving - unit for v in loopir.used(s)):
+                unit.update(loopir.defined(s))
+    return True
 
 
 def _has_loops(body: list[Stmt]) -> bool:

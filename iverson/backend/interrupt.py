@@ -1,10 +1,10 @@
 """Ctrl-C stops a long run.
 
-Loops that hold loops, and Whiles, look at a flag once a turn.  A signal handler in machine code sets it and then calls
-the handler that was there, Python's.  A kernel that sees the flag clears it and lets the interpreter run its handlers;
-if they raise, the kernel frees what it has and returns abi.INTERRUPTED, and `raised` is the exception.  Otherwise it
-goes on: it has written arrays of the caller, so it can't begin again.  A kernel on another than Python's main thread
-leaves the flag to that.
+Loops that hold loops, and Whiles, look at a flag once a turn; loops of a few turns, known in number, do not count.  A
+signal handler in machine code sets it and then calls the handler that was there, Python's.  A kernel that sees the flag
+clears it and lets the interpreter run its handlers; if they raise, the kernel frees what it has and returns
+abi.INTERRUPTED, and `raised` is the exception.  Otherwise it goes on: it has written arrays of the caller, so it can't
+begin again.  A kernel on another than Python's main thread leaves the flag to that.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from functools import cache
 
 from iverson.backend import loopir as ir
 from iverson.backend.loopir import For, Stmt, While
+from iverson.core.syntax import Literal
 
 FLAG = "iv_interrupted"
+BRIEF = 64  # turns
 
 # the flag, the function that a kernel calls when it is set, the exception that this found (type, value, traceback), and
 # Python's main thread, the only one that runs handlers
@@ -68,12 +70,18 @@ def _insert(body: list[Stmt], inside: bool) -> int:
     """Insert polls; the depth of the loops in a body."""
     deepest = 0
     for stmt in body:
-        is_loop = isinstance(stmt, While) or (isinstance(stmt, For) and stmt.tag != "thread")
+        counts = isinstance(stmt, For) and stmt.tag != "thread" and not _brief(stmt)
+        is_loop = isinstance(stmt, While) or counts
         depth = max((_insert(b, inside or is_loop) for b in ir.blocks(stmt)), default=0) + is_loop
         deepest = max(deepest, depth)
         if isinstance(stmt, While) or (isinstance(stmt, For) and is_loop and depth > 1 + inside):
             stmt.body.insert(0, ir.Poll())
     return deepest
+
+
+def _brief(loop: For) -> bool:
+    known = isinstance(loop.low, Literal) and isinstance(loop.high, Literal)
+    return known and int(loop.high.value) - int(loop.low.value) <= BRIEF  # type: ignore[union-attr]
 
 
 def address() -> int:

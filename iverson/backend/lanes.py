@@ -11,7 +11,7 @@ from iverson.core import monoids
 from iverson.core.syntax import BOOL, I64, DType, Literal
 
 LANES = 64
-NARROW = 8  # lanes of the tiles that what is left of full ones is run in
+MIDDLE, NARROW = 16, 8  # lanes of the tiles that what is left of full ones is run in
 PACKED = 4096  # the longest axis that is packed
 PART = 64  # the longest axis of which a tile takes all elements in and puts them back
 
@@ -185,9 +185,7 @@ class Writer:
 
     def _place(self, reg: Reg) -> Buffer:
         assert isinstance(reg.type, DType)
-        buffer = Buffer(
-            reg.type, (self.width,), Reg(ir.POINTER, reg.hint), hint=reg.hint, stored=True, slot=Owner()
-        )
+        buffer = Buffer(reg.type, (self.width,), Reg(ir.POINTER, reg.hint), hint=reg.hint, stored=True, slot=Owner())
         self.before.append(ir.Alloc(buffer, stack=True))
         return buffer
 

@@ -30,7 +30,7 @@ _FLAT = ir.Compute | ir.Combine | Load | Store
 
 
 def run(program: Program) -> None:
-    """Rewrite the innermost loops in order, in place."""
+    """Rewrite loops in order, innermost first, in place."""
     places = Places(program.body)
     program.body[:] = _block(program.body, places, "seq")
 
@@ -47,6 +47,18 @@ def lanes(program: Program, reassociate: bool = True) -> None:
 
 def _flat(loop: For) -> bool:
     return all(isinstance(s, _FLAT) for s in loop.body)
+
+
+def _nest(loop: For) -> bool:
+    """Is it of loops only, and nothing handed on from turn to turn?"""
+    known = (*_FLAT.__args__, For, ir.Alloc, ir.Free)
+    return not loop.carries and not _flat(loop) and all(isinstance(s, known) for s in ir.walk(loop.body))
+
+
+def _shared(loop: For) -> list[Access]:
+    """The accesses of a loop, without those to arrays that a turn has for itself."""
+    own = {s.buffer for s in ir.walk(loop.body) if isinstance(s, ir.Alloc)}
+    return [a for a in accesses(loop.body) if a.view.buffer not in own]
 
 
 def _independent(loop: For, among: Iterable[Access], places: Places) -> bool:
@@ -71,6 +83,8 @@ def _block(body: list[Stmt], places: Places, tag: str) -> list[Stmt]:
         relaxed: list[Stmt] | None = None
         if isinstance(stmt, For) and stmt.tag == tag:
             relaxed = _relaxed(stmt, places) if _flat(stmt) else _flattened(stmt, places)
+            if relaxed is None and tag == "seq" and _nest(stmt) and _independent(stmt, _shared(stmt), places):
+                relaxed = [replace(stmt, tag="any")]
         out += [stmt] if relaxed is None else relaxed
     return out
 

@@ -6,7 +6,7 @@
             m = min(m, s)                           for q: for l: s[l] += packed[q, l] c[j, q]
         y[i] = m                                    for l: m[l] = min(m[l], s[l])
                                                 for l: y[64 t + l] = m[l]
-                                            what is left over in tiles of 8, then as before
+                                            what is left over in tiles of 16 and 8, then as before
 
 What varies with i becomes an array of 64 on the stack where it lives longer than one inner loop; what doesn't is
 computed once for all lanes; arrays private to a turn get a last axis of lanes, and so do, for the time of a tile, rows
@@ -29,6 +29,7 @@ from iverson.backend.loopir import Buffer, For, If, Load, Program, Reg, Stmt, St
 from iverson.core.syntax import BOOL, I64, DType, Literal
 
 SHORT = 64  # turns: an innermost loop that is longer vectorises well itself
+SMALL = 40  # statements of a nest that is written for tiles of middle width, too
 REUSED = 32  # turns that read one packed element: then packing pays for long loops too
 MEMORY = 2**15  # elements of an array that is private to a turn and gets an axis of lanes
 
@@ -87,7 +88,17 @@ def _best(stmt: For, writes: dict[Buffer, int], reassociate: bool) -> _Plan | No
             if plan.legal() and plan.pays():
                 plans.append(plan)
         body = loop.body
-    return min(plans, key=lambda p: len(p.packed) > 0, default=None)
+    best = min(plans, key=lambda p: len(p.packed) > 0, default=None)
+    if best is not None and best.lines and any(_easy(f, writes, reassociate) for f in _loops(best.loop.body)):
+        return None
+    return best
+
+
+def _easy(loop: For, writes: dict[Buffer, int], reassociate: bool) -> bool:
+    """Would a loop run in lanes, with nothing taken in or packed?"""
+    plan = _Plan(loop, writes, reassociate)
+    nest = loop.tag == "any" and any(isinstance(s, For) for s in loop.body)
+    return nest and plan.legal() and plan.pays() and not plan.lines and not plan.packed
 
 
 def _replace(stmt: Stmt, plan: _Plan) -> None:
@@ -125,11 +136,18 @@ class _Plan:
         code, test = self.condition()
         loop = self.loop
         most = self.loop.high.value if isinstance(self.loop.high, Literal) else lanes.LANES
-        for width in (w for w in (lanes.LANES, lanes.NARROW) if w <= most):
+        small = sum(1 for _ in ir.walk(self.loop.body)) <= SMALL
+        widths = (lanes.LANES, *([lanes.MIDDLE] if small else []), lanes.NARROW)
+        for width in (w for w in widths if w <= most):
             plan = self.varying, self.private, self.rows, self.parts, self.packed
             tiles, loop = Writer(loop, width, *plan, test).run()
             code += tiles
         return [*code, loop]
+
+    @property
+    def lines(self) -> set[Buffer]:
+        """The arrays that a tile takes in."""
+        return {*self.rows, *self.parts}
 
     # --- may it? ------------------------------------------------------------------------------------------------------
 
@@ -217,7 +235,7 @@ class _Plan:
             ):
                 return False
             if isinstance(stmt, Store) and stmt.view.buffer not in self.private and id(stmt) not in accumulated:
-                apart = any(i is self.loop.index for i in stmt.view.prefix)
+                apart = any(map(self._unit, stmt.view.prefix))
                 if not apart:
                     return False
         return True
@@ -285,6 +303,14 @@ class _Plan:
             definition.name == "add" and self._unit(b) and not self._varies(a)
         )
 
+    def _moves(self, value: Value, index: Reg) -> bool:
+        """Does a value move with an index, by additions alone?"""
+        definition = self.definitions.get(value) if isinstance(value, Reg) else None
+        sum_ = definition is not None and definition.name in ("add", "sub")
+        return value is index or (
+            definition is not None and sum_ and any(self._moves(a, index) for a in definition.args)
+        )
+
     def _can_pack(self, view: View, free: list[For]) -> bool:
         plain = {self.loop.index, *(f.index for f in free)}
         inner = {r for s in ir.walk(self.loop.body) for r in (*ir.entered(s), *ir.defined(s))}
@@ -302,7 +328,7 @@ class _Plan:
     def always(self, f: For) -> bool:
         """Does a loop surely vectorise badly: strided, or a recurrence?"""
         views = [s.view for s in f.body if isinstance(s, Load | Store)]
-        strided = any(f.index in v.prefix[:-1] for v in views)
+        strided = any(self._moves(i, f.index) for v in views for i in v.prefix[:-1])
         return strided or (f.tag == "seq" and bool(f.carries))
 
     def condition(self) -> tuple[list[Stmt], Value]:

@@ -18,6 +18,8 @@ TURNS = 8
 def short(loop: For) -> bool:
     """Is it a flat loop of so few turns that they are written out?"""
     low, high = loop.low, loop.high
+    if loop.tag == "simd":
+        return False
     plain = ir.Compute | ir.Combine | Load | Store
     if not (isinstance(low, Literal) and isinstance(high, Literal)) or not all(isinstance(s, plain) for s in loop.body):
         return False

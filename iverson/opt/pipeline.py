@@ -18,6 +18,7 @@ from iverson.core.syntax import Function
 from iverson.opt import (
     bounds,
     branches,
+    contract,
     fission,
     fuse,
     gather,
@@ -29,6 +30,7 @@ from iverson.opt import (
     siblings,
     simplify,
     stencil,
+    updates,
     winner,
 )
 
@@ -44,6 +46,9 @@ PREPARE: list[tuple[str, Pass]] = [
     ("parallel", parallel.run),
     ("gather", gather.run),
     ("simplify parallel", simplify.primal),
+    ("updates", updates.run),
+    ("parallel updates", parallel.run),
+    ("gather updates", gather.run),
     ("hoist reductions", hoist.run),
     ("fuse", fuse.run),
     ("simplify fused", simplify.primal),
@@ -66,6 +71,7 @@ SCHEDULE: list[tuple[str, Pass]] = [
     ("fission", fission.run),
 ]
 # what changes the order of additions
+CONTRACT: list[tuple[str, Pass]] = [("contract", contract.run), ("simplify contracted", simplify.run)]
 REASSOCIATE: list[tuple[str, Pass]] = [("late", late.run)]
 
 
@@ -78,6 +84,6 @@ def prepare(f: Function) -> Function:
 
 def optimise(f: Function, reassociate: bool = True) -> Function:
     """The function as it should be compiled."""
-    for _, run in [*PASSES, *SCHEDULE, *(REASSOCIATE if reassociate else [])]:
+    for _, run in [*PASSES, *(CONTRACT if reassociate else []), *SCHEDULE, *(REASSOCIATE if reassociate else [])]:
         f = run(f)
     return f

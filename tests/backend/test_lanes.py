@@ -20,7 +20,8 @@ from tests.core.generate import random_function
 @pytest.fixture(autouse=True, params=[3, 4])
 def narrow(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(lanes, "LANES", request.param)
-    monkeypatch.setattr(lanes, "NARROW", request.param - 1)
+    monkeypatch.setattr(lanes, "MIDDLE", request.param - 1)
+    monkeypatch.setattr(lanes, "NARROW", 2)
     yield
 
 
