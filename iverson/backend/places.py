@@ -119,10 +119,10 @@ class Places:
     def positive(self, form: Form) -> bool:
         """Is a form above zero, whatever the turns of the loops whose indices it has?"""
         for _ in range(STEPS):
-            bad = next(((r, c) for r, c in form.terms if not (c > 0 and self._natural(r))), None)
-            if bad is None:
+            bad = [(r, c) for r, c in form.terms if not (c > 0 and self._natural(r))]
+            if not bad:
                 return form.constant > 0
-            reg, c = bad
+            reg, c = next(((r, c) for r, c in bad if r in self.loops), bad[0])  # its bound may cancel the others
             loop = self.loops.get(reg)
             if loop is None:
                 return False

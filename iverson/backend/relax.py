@@ -25,6 +25,7 @@ from iverson.backend.places import Access, Places, accesses
 from iverson.core.syntax import BOOL, DType, Literal
 
 MOST = 100  # statements of a loop in which others were written out
+SHARED = 24  # accesses of a nest that are compared, each with each
 
 _FLAT = ir.Compute | ir.Combine | Load | Store
 
@@ -60,6 +61,32 @@ def _independent(loop: For, among: Iterable[Access], places: Places) -> bool:
     )
 
 
+def apart(nest: For, places: Places) -> bool:
+    """Is a nest of loops one whose turns, those of the outermost loop, share no place that is written?"""
+    if nest.carries or not all(isinstance(s, _FLAT | For) for s in ir.walk(nest.body)):
+        return False
+    mine = accesses([nest])
+    if len(mine) > SHARED:
+        return False
+    fresh = {r: Reg(r.type, r.hint) for r in inner_registers(nest)}  # they have other values in other turns
+    (other,) = ir.renamed([nest], fresh)
+    assert isinstance(other, For)
+    places.learn([other])
+    return all(
+        places.meet_in_turn(a.view, nest.index, b.view, other.index)
+        for a in mine
+        for b in accesses([other])
+        if isinstance(a, Store) or isinstance(b, Store)
+    )
+
+
+def _nest(loop: For, places: Places) -> list[Stmt] | None:
+    """A nest whose turns are apart, in any order."""
+    if loop.tag == "seq" and apart(loop, places):
+        return [replace(loop, tag="any")]
+    return None
+
+
 def _block(body: list[Stmt], places: Places, tag: str) -> list[Stmt]:
     out: list[Stmt] = []
     for stmt in body:
@@ -67,7 +94,7 @@ def _block(body: list[Stmt], places: Places, tag: str) -> list[Stmt]:
             inner[:] = _block(inner, places, tag)
         relaxed: list[Stmt] | None = None
         if isinstance(stmt, For) and stmt.tag == tag:
-            relaxed = _relaxed(stmt, places) if _flat(stmt) else _flattened(stmt, places)
+            relaxed = _relaxed(stmt, places) if _flat(stmt) else _flattened(stmt, places) or _nest(stmt, places)
         out += [stmt] if relaxed is None else relaxed
     return out
 

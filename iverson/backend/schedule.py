@@ -22,10 +22,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from iverson.backend import lanes
+from iverson.backend import lanes, relax
 from iverson.backend import loopir as ir
 from iverson.backend.lanes import Writer, contributions
 from iverson.backend.loopir import Buffer, For, If, Load, Program, Reg, Stmt, Store, Value, View, integer
+from iverson.backend.places import Places
 from iverson.core.syntax import BOOL, I64, DType, Literal
 
 SHORT = 64  # turns: an innermost loop that is longer vectorises well itself
@@ -204,7 +205,9 @@ class _Plan:
                         self.varying.add(stmt.out)
 
     def _stores_apart(self) -> bool:
-        """A buffer is private, or only written, one element a turn, or only accumulated into."""
+        """A buffer is private, or only written, one element a turn, or only accumulated into; or none is shared."""
+        if relax.apart(self.loop, Places([self.loop])):
+            return True
         accumulated = _accumulations(self.loop.body) if self.reassociate else set()
         for stmt in ir.walk(self.loop.body):
             if (
@@ -299,8 +302,12 @@ class _Plan:
     def always(self, f: For) -> bool:
         """Does a loop surely vectorise badly: strided, or a recurrence?"""
         views = [s.view for s in f.body if isinstance(s, Load | Store)]
-        strided = any(f.index in v.prefix[:-1] for v in views)
+        strided = any(self._depends(i, f.index) for v in views for i in v.prefix[:-1])
         return strided or (f.tag == "seq" and bool(f.carries))
+
+    def _depends(self, value: Value, index: Reg) -> bool:
+        made = self.definitions.get(value) if isinstance(value, Reg) else None
+        return value is index or (made is not None and any(self._depends(a, index) for a in made.args))
 
     def condition(self) -> tuple[list[Stmt], Value]:
         """What must hold at run time for it to pay."""

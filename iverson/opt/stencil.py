@@ -136,7 +136,7 @@ def _onto_zeros(lets: list[Let]) -> list[Let]:
 def _filled(lets: list[Let], k: int) -> tuple[Let, Let, _Stencil, tuple[int, ...]] | None:
     """What fills a box with zeros, the For that adds to it in lets[k], as a stencil, and the place of the box."""
     op = lets[k].op
-    if not isinstance(op, Accumulate) or len(op.accs) > 1 or len(op.body.lets) != 1 or op.body.outs:
+    if not isinstance(op, Accumulate) or len(op.accs) > 1 or len(op.body.lets) != 1 or op.body.outs or not op.inits[0]:
         return None
     (inner,) = op.body.lets
     fill = next((i for i in lets[:k] if op.inits[0][0] in i.vars), None)
@@ -158,7 +158,7 @@ def _filled(lets: list[Let], k: int) -> tuple[Let, Let, _Stencil, tuple[int, ...
 
 def box_of_zeros(op: Op) -> tuple[tuple[Atom, ...], tuple[int, ...]] | None:
     """The extents and the place of a box that an Accumulate fills with zeros, and with nothing else."""
-    if not isinstance(op, Accumulate) or len(op.accs) > 1 or len(op.body.lets) != 1 or op.body.outs:
+    if not isinstance(op, Accumulate) or len(op.accs) > 1 or len(op.body.lets) != 1 or op.body.outs or not op.inits[0]:
         return None
     loop, acc = op.body.lets[0].op, op.accs[0].type
     assert isinstance(acc, Accumulator)
