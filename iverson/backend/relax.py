@@ -20,9 +20,10 @@ from dataclasses import dataclass, replace
 from iverson.backend import loopir as ir
 from iverson.backend import unroll
 from iverson.backend.invariance import inner_registers
+from iverson.backend.lanes import contributions
 from iverson.backend.loopir import Carry, For, If, Join, Load, Program, Reg, Stmt, Store, Value
 from iverson.backend.places import Access, Places, accesses
-from iverson.core.syntax import BOOL, DType, Literal
+from iverson.core.syntax import BOOL, I64, DType, Literal
 
 MOST = 100  # statements of a loop in which others were written out
 SHARED = 24  # accesses of a nest that are compared, each with each
@@ -61,8 +62,8 @@ def _independent(loop: For, among: Iterable[Access], places: Places) -> bool:
     )
 
 
-def apart(nest: For, places: Places) -> bool:
-    """Is a nest of loops one whose turns, those of the outermost loop, share no place that is written?"""
+def apart(nest: For, places: Places, reassociate: bool = True) -> bool:
+    """Do the turns of a nest, those of its outermost loop, share no place that is written, but for sums in memory?"""
     if nest.carries or not all(isinstance(s, _FLAT | For) for s in ir.walk(nest.body)):
         return False
     mine = accesses([nest])
@@ -72,19 +73,39 @@ def apart(nest: For, places: Places) -> bool:
     (other,) = ir.renamed([nest], fresh)
     assert isinstance(other, For)
     places.learn([other])
+    summed = _summed([nest, other]) if reassociate else set()
     return all(
         places.meet_in_turn(a.view, nest.index, b.view, other.index)
         for a in mine
         for b in accesses([other])
-        if isinstance(a, Store) or isinstance(b, Store)
+        if (isinstance(a, Store) or isinstance(b, Store)) and not (id(a) in summed and id(b) in summed)
     )
 
 
+def _summed(body: list[Stmt]) -> set[int]:
+    """The loads and stores of sums in memory."""
+    found = {
+        id(s) for load, add, store in contributions(body) if add.free and add.monoid == "add" for s in (load, store)
+    }
+    return found.union(*(_summed(inner) for stmt in body for inner in ir.blocks(stmt)))
+
+
 def _nest(loop: For, places: Places) -> list[Stmt] | None:
-    """A nest whose turns are apart, in any order."""
-    if loop.tag == "seq" and apart(loop, places):
+    """A nest whose turns are apart, in any order: that of the places in memory."""
+    if loop.tag != "seq" or not apart(loop, places):
+        return None
+    slopes = {places.form(i).coefficient(loop.index) for a in accesses([loop]) for i in a.view.prefix} - {0}
+    if slopes != {-1}:
         return [replace(loop, tag="any")]
-    return None
+    last, total, index = Reg(I64, "last"), Reg(I64, "ends"), Reg(I64, loop.index.hint)
+    ends: list[Stmt] = [
+        ir.Compute(total, "add", (loop.low, loop.high)),
+        ir.Compute(last, "sub", (total, Literal(1, I64))),
+    ]
+    body = [ir.Compute(loop.index, "sub", (last, index)), *loop.body]
+    new = [*ends, replace(loop, index=index, body=body, tag="any")]
+    places.learn(new)
+    return new
 
 
 def _block(body: list[Stmt], places: Places, tag: str) -> list[Stmt]:
