@@ -19,7 +19,7 @@ innermost loop is strided or a recurrence; and if what is private to a turn is s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -247,6 +247,8 @@ class _Plan:
             strided = isinstance(stmt, Load | Store) and not self._smooth(stmt.view, through=isinstance(stmt, Store))
             if strided and len(around) == deepest and self._takes(stmt.view, around):
                 continue
+            if strided and around and len(around) == deepest and self._no_worse(around[-1]):
+                continue
             if isinstance(stmt, Store) and strided and len(around) == deepest:
                 return False
             if isinstance(stmt, Load) and strided and around:
@@ -258,6 +260,15 @@ class _Plan:
                 elif len(around) == deepest:
                     return False
         return any(map(self._innermost, self.innermost()))
+
+    def _no_worse(self, f: For) -> bool:
+        """Is as much of an inner loop at strides without lanes, as with them?"""
+        views = [(s.view, isinstance(s, Store)) for s in f.body if isinstance(s, Load | Store)]
+        with_, without = (
+            (not self._smooth(v, through=w) for v, w in views),
+            map(self._strided(f), (v for v, _ in views)),
+        )
+        return sum(with_) <= sum(without)
 
     def _takes(self, view: View, around: list[For]) -> bool:
         """Take a tile's part of an array in, if it may be and the loops around pass over all its other axes."""
@@ -309,9 +320,11 @@ class _Plan:
 
     def always(self, f: For) -> bool:
         """Does a loop surely vectorise badly: strided, or a recurrence?"""
-        views = [s.view for s in f.body if isinstance(s, Load | Store)]
-        strided = any(self._depends(i, f.index) for v in views for i in v.prefix[:-1])
+        strided = any(map(self._strided(f), (s.view for s in f.body if isinstance(s, Load | Store))))
         return strided or (f.tag == "seq" and bool(f.carries))
+
+    def _strided(self, f: For) -> Callable[[View], bool]:
+        return lambda view: any(self._depends(i, f.index) for i in view.prefix[:-1])
 
     def _depends(self, value: Value, index: Reg) -> bool:
         made = self.definitions.get(value) if isinstance(value, Reg) else None
