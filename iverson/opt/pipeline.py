@@ -18,7 +18,6 @@ from iverson.core.syntax import Function
 from iverson.opt import (
     bounds,
     branches,
-    fission,
     fuse,
     gather,
     hoist,
@@ -28,6 +27,7 @@ from iverson.opt import (
     rotate,
     siblings,
     simplify,
+    spill,
     stencil,
     winner,
 )
@@ -62,8 +62,8 @@ PASSES: list[tuple[str, Pass]] = [
 SCHEDULE: list[tuple[str, Pass]] = [
     ("winner", winner.run),
     ("rotate", rotate.run),
+    ("spill", spill.run),
     ("stencil", stencil.run),
-    ("fission", fission.run),
 ]
 # what changes the order of additions
 REASSOCIATE: list[tuple[str, Pass]] = [("late", late.run)]
