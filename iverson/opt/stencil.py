@@ -44,7 +44,7 @@ from iverson.opt import simplify
 from iverson.opt.fission import is_cheap, is_row, split
 
 POINTS = 9  # contributions to one array, at most
-PIECES = 64  # places in the program that contribute afterwards, at most
+PIECES = 200  # places in the program that contribute afterwards, at most
 
 
 def run(f: Function) -> Function:
@@ -120,6 +120,8 @@ def _onto_zeros(lets: list[Let]) -> list[Let]:
         assert isinstance(zero_loop, For)
         g = _Gathering(stencil_let.op, s, stencil_let, zeros)
         inside, outside = g.statements(before.accs[0], True, zero_loop), g.statements(None, False)
+        if g.pieces > PIECES:
+            continue
         set_ = Let(fill.vars, Accumulate(before.accs, before.inits, Block(tuple(inside), ())), fill.site)
         add = Let(let.vars, Accumulate(op.accs, op.inits, Block(tuple(outside), ())), let.site)
         rest = [i for i in lets[:k] if i is not fill]
@@ -270,7 +272,7 @@ class _Gathering:
     def statements(self, acc: Var | None = None, within: bool | None = None, otherwise: For | None = None) -> list[Let]:
         """The gathering loops, if all extents are wide enough; else another For, which is the one that scatters."""
         points = self.stencil.points
-        self.within, self.acc, self.pieces = within, acc or self.stencil.acc, 0
+        self.within, self.acc = within, acc or self.stencil.acc
         if otherwise is None:
             scattered = tuple(_part(self.op.body.lets, [p.let for p in points]))
             otherwise = For(self.op.index, self.op.extent, Block(scattered, ()), ())
