@@ -2,6 +2,7 @@
 
     for i: bound a i + b < n             ->  bound a low + b < n; bound a (high - 1) + b < n;  for i: ...
     for i: require p, p invariant        ->  require p;  for i: ...
+    for i: require a i + b < n           ->  as for a bound
     for i: k = x[i]; bound k < n; y[k]   ->  for i: k' = k if k < n else 0; bad |= k != k'; y[k'];  require not bad
 
 A moved check is made only `when` the loop turns.  It may come before one that the program meets first, and a deferred
@@ -22,6 +23,7 @@ from iverson.core.syntax import BOOL, I64, Literal
 FAR = 1 << 40  # turns, and coefficients times turns: below this an affine index cannot wrap around
 MOST = 8  # checks that one may become: two for each loop it leaves
 
+_ORDERS = frozenset({"lt", "le", "gt", "ge"})
 _LINEAR = frozenset({"add", "sub", "mul", "neg"})
 
 
@@ -139,6 +141,10 @@ class _Leaving:
             match stmt:
                 case Require(pred, site) if self._invariant(pred) and (range_ := self._range(stmt.when)):
                     self.out.append(Require(self._lifted(pred), site, when=range_[0]))
+                case Require(pred, site) if (test := self._comparison(pred)) and (range_ := self._range(stmt.when)):
+                    for turn in (range_[1], self.compute("sub", (self.loop.high, integer(1)))):
+                        args = tuple(self._at(a, turn) for a in test.args)
+                        self.out.append(Require(self.compute(test.name, args, BOOL), site, when=range_[0]))
                 case Bound(index, extent) if self._invariant(extent) and self._linear(index):
                     if not self._move(stmt):
                         kept.append(stmt)
@@ -148,6 +154,12 @@ class _Leaving:
                     continue
             self.moved = True
         self.loop.body[:] = kept
+
+    def _comparison(self, pred: Value) -> ir.Compute | None:
+        """An inequality of affine functions of the loop's index, which holds in all turns if in the first and last."""
+        made = self.definitions.by.get(pred) if isinstance(pred, Reg) else None
+        fits = made is not None and made.name in _ORDERS and all(map(self._linear, made.args))
+        return made if fits else None
 
     def _move(self, stmt: Bound) -> bool:
         """Check an affine index at the first and at the last turn for which it is checked."""

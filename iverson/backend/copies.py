@@ -58,19 +58,18 @@ class _Copies:
 
     def block(self, body: list[Stmt]) -> None:
         for alloc in [s for s in body if isinstance(s, Alloc)]:
-            self.read_there(body, alloc) or self.made_there(body, alloc)
+            lived = _life(body, alloc)
+            if lived is not None and not self.read_there(body, alloc, *lived):
+                self.made_there(body, alloc, lived[0][-1])
         for stmt in body:
             for inner in ir.blocks(stmt):
                 self.block(inner)
 
     # --- the two equations --------------------------------------------------------------------------------------------
 
-    def read_there(self, body: list[Stmt], alloc: Alloc) -> bool:
+    def read_there(self, body: list[Stmt], alloc: Alloc, users: list[int], free: int) -> bool:
         """Read a copy of an array in the array, if that stays as it is."""
-        lived = _life(body, alloc)
-        if lived is None:
-            return False
-        (first, *rest), free = lived
+        first, *rest = users
         nest = self.nest(body[first], alloc.buffer, Store)
         behind = body[first + 1 : free]
         stores = any(isinstance(s, Store) and s.view.buffer is alloc.buffer for s in ir.walk(behind))
@@ -81,12 +80,8 @@ class _Copies:
         self.drop(body, alloc, body[first])
         return True
 
-    def made_there(self, body: list[Stmt], alloc: Alloc) -> bool:
+    def made_there(self, body: list[Stmt], alloc: Alloc, last: int) -> bool:
         """Make an array at the end of the log to which it is copied."""
-        lived = _life(body, alloc)
-        if lived is None:
-            return False
-        last = lived[0][-1]
         copying = body[last]
         nest = self.nest(copying, alloc.buffer, Load)
         log = None if nest is None else self.places.logs.get(nest.source.buffer.pointer)
@@ -169,9 +164,11 @@ def _life(body: list[Stmt], alloc: Alloc) -> tuple[list[int], int] | None:
     """Which statements of a body access an array element by element, and which frees it; None if others use it."""
     buffer = alloc.buffer
     frees = [k for k, s in enumerate(body) if isinstance(s, Free) and s.buffer is buffer]
+    if len(frees) != 1:
+        return None
     users = [k for k, s in enumerate(body) if any(a.view.buffer is buffer for a in accesses([s]))]
     others = [s for s in ir.walk(body) if not isinstance(s, Load | Store | Free) and buffer.pointer in ir.used(s)]
-    return (users, frees[0]) if len(frees) == 1 and users and not others else None
+    return (users, frees[0]) if users and not others else None
 
 
 def _room(body: list[Stmt], nest: Stmt, log: Cell) -> list[Stmt] | None:

@@ -72,6 +72,7 @@ class Writer:
         self.packed = packed
         self.base = Reg(I64, "base")
         self.origin: dict[Reg, Segment] = {}
+        self.sums: dict[Reg, ir.Compute] = {}  # of integers
 
     def run(self) -> tuple[list[Stmt], For]:
         """The statements that take the loop's place, and behind them the loop over the rest."""
@@ -174,14 +175,33 @@ class Writer:
     def _spill(self, items: Sequence[Item]) -> None:
         """Find what one segment defines and another uses."""
         segments = list(_segments(items))
+        made = (stmt for s in segments for stmt in s.body if isinstance(stmt, ir.Compute))
+        self.sums = {c.out: c for c in made if c.name in ("add", "sub") and c.out.type is I64}
         for s in segments:
             self.origin |= {r: s for stmt in s.body for r in ir.defined(stmt)}
         for s in segments:
             for stmt in s.body:
                 for v in _all_used(stmt):
-                    if isinstance(v, Reg) and self.origin.get(v, s) is not s and v not in self.places:
+                    foreign = isinstance(v, Reg) and self.origin.get(v, s) is not s
+                    if foreign and v not in self.places and not self._is_index(v):
                         self.spilled.add(v)
                         self.places[v] = self._place(v)
+
+    def _is_index(self, value: Value) -> bool:
+        """Is a value the loop's index plus what all lanes share? It is computed again where it is used."""
+        if value is self.loop.index:
+            return True
+        made = self.sums.get(value) if isinstance(value, Reg) else None
+        return made is not None and all(self._is_index(a) or a not in self.varying for a in made.args)
+
+    def _index(self, value: Value, env: Env, code: list[Stmt]) -> None:
+        """Compute an index again."""
+        if isinstance(value, Reg) and value in self.sums and value not in env and self._is_index(value):
+            made = self.sums[value]
+            for a in made.args:
+                self._index(a, env, code)
+            env[value] = here = Reg(I64, value.hint)
+            code.append(ir.Compute(here, made.name, tuple(_value(a, env) for a in made.args)))
 
     def _place(self, reg: Reg) -> Buffer:
         assert isinstance(reg.type, DType)
@@ -272,6 +292,8 @@ class Writer:
                 here = Reg(v.type, v.hint)
                 code.append(Load(here, View(self.places[v], (lane,))))
                 env[v] = here
+            elif isinstance(v, Reg) and v not in own:
+                self._index(v, env, code)
         shared = self._shared(segment)
         carries: list[Carry] = []
         behind: list[Stmt] = []

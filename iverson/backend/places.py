@@ -116,18 +116,22 @@ class Places:
             return True
         return made is not None and all(self.invariant(a, inside) for a in made.args if isinstance(a, Reg))
 
-    def positive(self, form: Form) -> bool:
+    def positive(self, form: Form, steps: int = STEPS) -> bool:
         """Is a form above zero, whatever the turns of the loops whose indices it has?"""
-        for _ in range(STEPS):
-            bad = next(((r, c) for r, c in form.terms if not (c > 0 and self._natural(r))), None)
-            if bad is None:
-                return form.constant > 0
-            reg, c = bad
-            loop = self.loops.get(reg)
-            if loop is None:
-                return False
-            form = form.with_(reg, self.form(loop.low) if c > 0 else self.form(loop.high).plus(Form((), -1)))
-        return False
+        bad = [(r, c) for r, c in form.terms if not (c > 0 and self._natural(r))]
+        if not bad or not steps:
+            return not bad and form.constant > 0
+        reg, bounds = next(((r, found) for r, c in bad if (found := self._bounds(r, c > 0))), (None, []))
+        return reg is not None and any(self.positive(form.with_(reg, b), steps - 1) for b in bounds)
+
+    def _bounds(self, reg: Reg, below: bool) -> list[Form]:
+        """What a register isn't below, or isn't above."""
+        loop, made = self.loops.get(reg), self.computed.get(reg)
+        if loop is not None:
+            return [self.form(loop.low) if below else self.form(loop.high).plus(Form((), -1))]
+        if made is not None and made.name == ("max" if below else "min"):
+            return [self.form(a) for a in made.args]
+        return []
 
     def _natural(self, reg: Reg) -> bool:
         """Is a register never negative?"""

@@ -20,11 +20,13 @@ from dataclasses import dataclass, replace
 from iverson.backend import loopir as ir
 from iverson.backend import unroll
 from iverson.backend.invariance import inner_registers
+from iverson.backend.lanes import contributions
 from iverson.backend.loopir import Carry, For, If, Join, Load, Program, Reg, Stmt, Store, Value
 from iverson.backend.places import Access, Places, accesses
-from iverson.core.syntax import BOOL, DType, Literal
+from iverson.core.syntax import BOOL, I64, DType, Literal
 
 MOST = 100  # statements of a loop in which others were written out
+SHARED = 24  # accesses of a nest that are compared, each with each
 
 _FLAT = ir.Compute | ir.Combine | Load | Store
 
@@ -49,7 +51,7 @@ def _flat(loop: For) -> bool:
     return all(isinstance(s, _FLAT) for s in loop.body)
 
 
-def _nest(loop: For) -> bool:
+def _separate(loop: For) -> bool:
     """Is it of loops only, and nothing handed on from turn to turn?"""
     known = (*_FLAT.__args__, For, ir.Alloc, ir.Free)
     return not loop.carries and not _flat(loop) and all(isinstance(s, known) for s in ir.walk(loop.body))
@@ -72,6 +74,52 @@ def _independent(loop: For, among: Iterable[Access], places: Places) -> bool:
     )
 
 
+def apart(nest: For, places: Places, reassociate: bool = True) -> bool:
+    """Do the turns of a nest, those of its outermost loop, share no place that is written, but for sums in memory?"""
+    if nest.carries or not all(isinstance(s, _FLAT | For) for s in ir.walk(nest.body)):
+        return False
+    mine = accesses([nest])
+    if len(mine) > SHARED:
+        return False
+    fresh = {r: Reg(r.type, r.hint) for r in inner_registers(nest)}  # they have other values in other turns
+    (other,) = ir.renamed([nest], fresh)
+    assert isinstance(other, For)
+    places.learn([other])
+    summed = _summed([nest, other]) if reassociate else set()
+    return all(
+        places.meet_in_turn(a.view, nest.index, b.view, other.index)
+        for a in mine
+        for b in accesses([other])
+        if (isinstance(a, Store) or isinstance(b, Store)) and not (id(a) in summed and id(b) in summed)
+    )
+
+
+def _summed(body: list[Stmt]) -> set[int]:
+    """The loads and stores of sums in memory."""
+    found = {
+        id(s) for load, add, store in contributions(body) if add.free and add.monoid == "add" for s in (load, store)
+    }
+    return found.union(*(_summed(inner) for stmt in body for inner in ir.blocks(stmt)))
+
+
+def _nest(loop: For, places: Places) -> list[Stmt] | None:
+    """A nest whose turns are apart, in any order: that of the places in memory."""
+    if loop.tag != "seq" or not apart(loop, places):
+        return None
+    slopes = {places.form(i).coefficient(loop.index) for a in accesses([loop]) for i in a.view.prefix} - {0}
+    if slopes != {-1}:
+        return [replace(loop, tag="any")]
+    last, total, index = Reg(I64, "last"), Reg(I64, "ends"), Reg(I64, loop.index.hint)
+    ends: list[Stmt] = [
+        ir.Compute(total, "add", (loop.low, loop.high)),
+        ir.Compute(last, "sub", (total, Literal(1, I64))),
+    ]
+    body = [ir.Compute(loop.index, "sub", (last, index)), *loop.body]
+    new = [*ends, replace(loop, index=index, body=body, tag="any")]
+    places.learn(new)
+    return new
+
+
 def _block(body: list[Stmt], places: Places, tag: str) -> list[Stmt]:
     out: list[Stmt] = []
     for stmt in body:
@@ -82,8 +130,8 @@ def _block(body: list[Stmt], places: Places, tag: str) -> list[Stmt]:
             inner[:] = _block(inner, places, tag)
         relaxed: list[Stmt] | None = None
         if isinstance(stmt, For) and stmt.tag == tag:
-            relaxed = _relaxed(stmt, places) if _flat(stmt) else _flattened(stmt, places)
-            if relaxed is None and tag == "seq" and _nest(stmt) and _independent(stmt, _shared(stmt), places):
+            relaxed = _relaxed(stmt, places) if _flat(stmt) else _flattened(stmt, places) or _nest(stmt, places)
+            if relaxed is None and tag == "seq" and _separate(stmt) and _independent(stmt, _shared(stmt), places):
                 relaxed = [replace(stmt, tag="any")]
         out += [stmt] if relaxed is None else relaxed
     return out

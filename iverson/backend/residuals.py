@@ -90,7 +90,7 @@ class _Merger:
         if results & set(all_used(two)) or not apart(one, two, staying, {a.buffer for a in kept}):
             return False
         merged = _merged(one, two, kept)
-        if not schedule.in_lanes(merged, schedule.count_writes(self.program), self.reassociate):
+        if not schedule.in_lanes(merged, schedule.Known(self.program), self.reassociate):
             return False
         body[first : second + 1] = [*staying, merged, *following]
         gone = [*kept, *(s for s in body if isinstance(s, Free) and any(s.buffer is a.buffer for a in kept))]

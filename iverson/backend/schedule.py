@@ -19,13 +19,15 @@ innermost loop is strided or a recurrence; and if what is private to a turn is s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from iverson.backend import lanes
+from iverson.backend import lanes, relax
 from iverson.backend import loopir as ir
 from iverson.backend.lanes import Writer, contributions
 from iverson.backend.loopir import Buffer, For, If, Load, Program, Reg, Stmt, Store, Value, View, integer
+from iverson.backend.places import Places
 from iverson.core.syntax import BOOL, I64, DType, Literal
 
 SHORT = 64  # turns: an innermost loop that is longer vectorises well itself
@@ -36,38 +38,43 @@ MEMORY = 2**15  # elements of an array that is private to a turn and gets an axi
 
 def run(program: Program, reassociate: bool = True) -> None:
     """Rewrite the loops of a program for which it pays."""
-    writes = count_writes(program)
-    program.body[:] = _block(program.body, writes, reassociate)
+    program.body[:] = _block(program.body, Known(program), reassociate)
 
 
-def count_writes(program: Program) -> dict[Buffer, int]:
-    """How many statements write a buffer."""
-    writes: dict[Buffer, int] = {}
-    for stmt in ir.walk(program.body):
-        targets = [stmt.view.buffer] if isinstance(stmt, Store) else []
-        targets += [stmt.target.buffer] if isinstance(stmt, ir.Copy) else []
-        targets += [v.buffer for v in stmt.args if isinstance(v, View)] if isinstance(stmt, ir.Call) else []
-        for buffer in targets:
-            writes[buffer] = writes.get(buffer, 0) + 1
-    return writes
+class Known:
+    """What is known of a program: how many of its statements write a buffer, and where accesses are."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.writes: dict[Buffer, int] = {}
+        for stmt in ir.walk(program.body):
+            targets = [stmt.view.buffer] if isinstance(stmt, Store) else []
+            targets += [stmt.target.buffer] if isinstance(stmt, ir.Copy) else []
+            targets += [v.buffer for v in stmt.args if isinstance(v, View)] if isinstance(stmt, ir.Call) else []
+            for buffer in targets:
+                self.writes[buffer] = self.writes.get(buffer, 0) + 1
+
+    @cached_property
+    def places(self) -> Places:
+        return Places(self.program.body)
 
 
-def in_lanes(loop: For, writes: dict[Buffer, int], reassociate: bool) -> bool:
+def in_lanes(loop: For, known: Known, reassociate: bool) -> bool:
     """Would a loop run in lanes?"""
-    plan = _Plan(loop, writes, reassociate)
+    plan = _Plan(loop, known, reassociate)
     return plan.legal() and plan.pays()
 
 
-def _block(body: list[Stmt], writes: dict[Buffer, int], reassociate: bool) -> list[Stmt]:
+def _block(body: list[Stmt], known: Known, reassociate: bool) -> list[Stmt]:
     out: list[Stmt] = []
     for stmt in body:
         if isinstance(stmt, For) and stmt.tag == "wide":
             out.append(stmt)
             continue
-        plan = _best(stmt, writes, reassociate) if isinstance(stmt, For) else None
+        plan = _best(stmt, known, reassociate) if isinstance(stmt, For) else None
         if plan is None:
             for inner in ir.blocks(stmt):
-                inner[:] = _block(inner, writes, reassociate)
+                inner[:] = _block(inner, known, reassociate)
             out.append(stmt)
         elif isinstance(stmt, For) and plan.loop is stmt:
             out += plan.write()
@@ -77,14 +84,14 @@ def _block(body: list[Stmt], writes: dict[Buffer, int], reassociate: bool) -> li
     return out
 
 
-def _best(stmt: For, writes: dict[Buffer, int], reassociate: bool) -> _Plan | None:
+def _best(stmt: For, known: Known, reassociate: bool) -> _Plan | None:
     """The loop of a nest that should run in lanes: the outermost one that needs nothing packed, else that needs it."""
     plans = []
     body: list[Stmt] = [stmt]
     while len(loops := [s for s in body if isinstance(s, For)]) == 1:
         (loop,) = loops
         if loop.tag == "any" and any(isinstance(s, For) for s in loop.body):
-            plan = _Plan(loop, writes, reassociate)
+            plan = _Plan(loop, known, reassociate)
             if plan.legal() and plan.pays():
                 plans.append(plan)
         body = loop.body
@@ -120,7 +127,7 @@ class _Plan:
     """What running a loop in lanes would take."""
 
     loop: For
-    writes: dict[Buffer, int]  # how many statements of the program write a buffer
+    known: Known
     reassociate: bool
     varying: set[Reg] = field(default_factory=set)
     private: set[Buffer] = field(default_factory=set)
@@ -183,7 +190,7 @@ class _Plan:
             if not axes or not b.scoped or b.slot is None or any(o.slot is b.slot for o in buffers - {b}):
                 continue
             self.own[b] = axes[0]
-            if b in loads and self.writes.get(b) == stores.count(b):
+            if b in loads and self.known.writes.get(b) == stores.count(b):
                 self.rows[b] = axes[0]
 
     def _known(self, stmt: Stmt) -> bool:
@@ -225,7 +232,9 @@ class _Plan:
                         self.varying.add(stmt.out)
 
     def _stores_apart(self) -> bool:
-        """A buffer is private, or only written, one element a turn, or only accumulated into."""
+        """A buffer is private, or only written, one element a turn, or only accumulated into; or none is shared."""
+        if relax.apart(self.loop, self.known.places, self.reassociate):
+            return True
         accumulated = _accumulations(self.loop.body) if self.reassociate else set()
         for stmt in ir.walk(self.loop.body):
             if (
@@ -259,6 +268,8 @@ class _Plan:
             strided = isinstance(stmt, Load | Store) and not self._smooth(stmt.view, through=isinstance(stmt, Store))
             if strided and len(around) == deepest and self._takes(stmt.view, around):
                 continue
+            if strided and around and len(around) == deepest and self._no_worse(around[-1]):
+                continue
             if isinstance(stmt, Store) and strided and len(around) == deepest:
                 return False
             if isinstance(stmt, Load) and strided and around:
@@ -270,6 +281,15 @@ class _Plan:
                 elif len(around) == deepest:
                     return False
         return any(map(self._innermost, self.innermost()))
+
+    def _no_worse(self, f: For) -> bool:
+        """Is as much of an inner loop at strides without lanes, as with them?"""
+        views = [(s.view, isinstance(s, Store)) for s in f.body if isinstance(s, Load | Store)]
+        with_, without = (
+            (not self._smooth(v, through=w) for v, w in views),
+            map(self._strided(f), (v for v, _ in views)),
+        )
+        return sum(with_) <= sum(without)
 
     def _takes(self, view: View, around: list[For]) -> bool:
         """Take a tile's part of an array in, if it may be and the loops around pass over all its other axes."""
@@ -293,15 +313,17 @@ class _Plan:
 
     def _unit(self, value: Value) -> bool:
         """Does an index grow by one from turn to turn?"""
-        if value is self.loop.index:
-            return True
-        definition = self.definitions.get(value) if isinstance(value, Reg) else None
-        if definition is None or definition.name not in ("add", "sub"):
-            return False
-        a, b = definition.args
-        return (self._unit(a) and not self._varies(b)) or (
-            definition.name == "add" and self._unit(b) and not self._varies(a)
-        )
+        return self._slope(value) == 1
+
+    def _slope(self, value: Value) -> int | None:
+        """By how much does a value grow from turn to turn, if that is known?"""
+        if value is self.loop.index or not self._varies(value):
+            return int(value is self.loop.index)
+        made = self.definitions.get(value) if isinstance(value, Reg) else None
+        if made is None or made.name not in ("add", "sub"):
+            return None
+        a, b = map(self._slope, made.args)
+        return None if a is None or b is None else a + b if made.name == "add" else a - b
 
     def _moves(self, value: Value, index: Reg) -> bool:
         """Does a value move with an index, by additions alone?"""
@@ -327,9 +349,11 @@ class _Plan:
 
     def always(self, f: For) -> bool:
         """Does a loop surely vectorise badly: strided, or a recurrence?"""
-        views = [s.view for s in f.body if isinstance(s, Load | Store)]
-        strided = any(self._moves(i, f.index) for v in views for i in v.prefix[:-1])
+        strided = any(map(self._strided(f), (s.view for s in f.body if isinstance(s, Load | Store))))
         return strided or (f.tag == "seq" and bool(f.carries))
+
+    def _strided(self, f: For) -> Callable[[View], bool]:
+        return lambda view: any(self._moves(i, f.index) for i in view.prefix[:-1])
 
     def condition(self) -> tuple[list[Stmt], Value]:
         """What must hold at run time for it to pay."""

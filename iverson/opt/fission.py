@@ -31,11 +31,11 @@ def _block(block: Block) -> Block:
     lets: list[Let] = []
     for let in block:
         new = map_blocks(let, _block)
-        lets += _split(new, new.op) if isinstance(new.op, For) else [new]
+        lets += split(new, new.op) if isinstance(new.op, For) else [new]
     return with_lets(block, lets)
 
 
-def _split(let: Let, op: For) -> list[Let]:
+def split(let: Let, op: For) -> list[Let]:
     """The Fors that a For becomes; itself, if it isn't to be split."""
     body = op.body.lets
     conditions = _regular(body)

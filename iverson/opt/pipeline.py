@@ -19,7 +19,6 @@ from iverson.opt import (
     bounds,
     branches,
     contract,
-    fission,
     fuse,
     gather,
     hoist,
@@ -29,6 +28,7 @@ from iverson.opt import (
     rotate,
     siblings,
     simplify,
+    spill,
     stencil,
     updates,
     winner,
@@ -67,8 +67,8 @@ PASSES: list[tuple[str, Pass]] = [
 SCHEDULE: list[tuple[str, Pass]] = [
     ("winner", winner.run),
     ("rotate", rotate.run),
+    ("spill", spill.run),
     ("stencil", stencil.run),
-    ("fission", fission.run),
 ]
 # what changes the order of additions
 CONTRACT: list[tuple[str, Pass]] = [("contract", contract.run), ("simplify contracted", simplify.run)]

@@ -5,7 +5,8 @@
              and what is left at the two ends, where fewer of the u have a source                     if n >= cm - c1
 
 In several dimensions the ends of one lie in the loops over those before it, so that each place is visited once.  An
-index that is the same in all contributions, and may be fixed in the For, is no dimension.
+index that is the same in all contributions, and may be fixed in the For, is no dimension.  Other Fors are split as by
+opt/fission.py; the one that is left for extents that are too small isn't.
 
 Invariant: the count rises by at most the reads and cheap scalars that the u share (a For in which they share anything
 dear is left alone), and a comparison a dimension.  Sums are reassociated.
@@ -40,10 +41,10 @@ from iverson.core.syntax import (
     Var,
 )
 from iverson.opt import simplify
-from iverson.opt.fission import is_cheap, is_row
+from iverson.opt.fission import is_cheap, is_row, split
 
 POINTS = 9  # contributions to one array, at most
-PIECES = 64  # places in the program that contribute afterwards, at most
+PIECES = 200  # places in the program that contribute afterwards, at most
 
 
 def run(f: Function) -> Function:
@@ -82,30 +83,23 @@ class _Stencil:
 
 
 def _split(let: Let, op: For) -> list[Let]:
-    """The statements that a For becomes; itself, if no array is added to at several places."""
+    """The statements that a For becomes; those of fission, if it is no stencil."""
     body = op.body.lets
     if op.yields or not all(isinstance(i.op, Prim | Read | Contribute) and not is_row(i) for i in body):
-        return [let]
-    sites: dict[Var, list[Let]] = {}
-    for inner in body:
-        if isinstance(inner.op, Contribute):
-            sites.setdefault(inner.op.acc, []).append(inner)
-    if not any(len(group) > 1 for group in sites.values()):
-        return [let]
-    found = [_stencil(op, acc, group) for acc, group in sites.items() if len(group) > 1]
-    stencils = [s for s in found if s is not None]
-    moved = [p.let for s in stencils for p in s.points]
-    rest = [site for group in sites.values() for site in group if not any(site is m for m in moved)]
-    if not stencils or not _shares_little(body, [[m] for m in moved] + ([rest] if rest else [])):
-        return [let]
+        return split(let, op)
+    found = stencils(op)
+    moved = [p.let for s in found for p in s.points]
+    rest = [i for i in body if isinstance(i.op, Contribute) and not any(i is m for m in moved)]
+    if not found or not _shares_little(body, [[m] for m in moved] + ([rest] if rest else [])):
+        return split(let, op)
     lets: list[Let] = []
     if rest:
         lets.append(Let((), For(op.index, op.extent, Block(tuple(_part(body, rest)), ()), ()), let.site))
-    for s in stencils:
+    for s in found:
         gathering = _Gathering(op, s, let)
         made = gathering.statements()
         if gathering.pieces > PIECES:
-            return [let]
+            return split(let, op)
         lets += made
     return lets
 
@@ -126,6 +120,8 @@ def _onto_zeros(lets: list[Let]) -> list[Let]:
         assert isinstance(zero_loop, For)
         g = _Gathering(stencil_let.op, s, stencil_let, zeros)
         inside, outside = g.statements(before.accs[0], True, zero_loop), g.statements(None, False)
+        if g.pieces > PIECES:
+            continue
         set_ = Let(fill.vars, Accumulate(before.accs, before.inits, Block(tuple(inside), ())), fill.site)
         add = Let(let.vars, Accumulate(op.accs, op.inits, Block(tuple(outside), ())), let.site)
         rest = [i for i in lets[:k] if i is not fill]
@@ -136,7 +132,7 @@ def _onto_zeros(lets: list[Let]) -> list[Let]:
 def _filled(lets: list[Let], k: int) -> tuple[Let, Let, _Stencil, tuple[int, ...]] | None:
     """What fills a box with zeros, the For that adds to it in lets[k], as a stencil, and the place of the box."""
     op = lets[k].op
-    if not isinstance(op, Accumulate) or len(op.accs) > 1 or len(op.body.lets) != 1 or op.body.outs:
+    if not isinstance(op, Accumulate) or len(op.accs) > 1 or len(op.body.lets) != 1 or op.body.outs or not op.inits[0]:
         return None
     (inner,) = op.body.lets
     fill = next((i for i in lets[:k] if op.inits[0][0] in i.vars), None)
@@ -158,7 +154,7 @@ def _filled(lets: list[Let], k: int) -> tuple[Let, Let, _Stencil, tuple[int, ...
 
 def box_of_zeros(op: Op) -> tuple[tuple[Atom, ...], tuple[int, ...]] | None:
     """The extents and the place of a box that an Accumulate fills with zeros, and with nothing else."""
-    if not isinstance(op, Accumulate) or len(op.accs) > 1 or len(op.body.lets) != 1 or op.body.outs:
+    if not isinstance(op, Accumulate) or len(op.accs) > 1 or len(op.body.lets) != 1 or op.body.outs or not op.inits[0]:
         return None
     loop, acc = op.body.lets[0].op, op.accs[0].type
     assert isinstance(acc, Accumulator)
@@ -174,6 +170,16 @@ def box_of_zeros(op: Op) -> tuple[tuple[Atom, ...], tuple[int, ...]] | None:
     if tuple(v for v, _ in forms) != loop.index:
         return None
     return loop.extent, tuple(by for _, by in forms)
+
+
+def stencils(op: For) -> list[_Stencil]:
+    """The contributions of a For to several places of one array."""
+    sites: dict[Var, list[Let]] = {}
+    for inner in op.body:
+        if isinstance(inner.op, Contribute):
+            sites.setdefault(inner.op.acc, []).append(inner)
+    found = (_stencil(op, acc, group) for acc, group in sites.items() if len(group) > 1)
+    return [s for s in found if s is not None]
 
 
 def _shares_little(body: Sequence[Let], groups: list[list[Let]]) -> bool:
@@ -266,7 +272,7 @@ class _Gathering:
     def statements(self, acc: Var | None = None, within: bool | None = None, otherwise: For | None = None) -> list[Let]:
         """The gathering loops, if all extents are wide enough; else another For, which is the one that scatters."""
         points = self.stencil.points
-        self.within, self.acc, self.pieces = within, acc or self.stencil.acc, 0
+        self.within, self.acc = within, acc or self.stencil.acc
         if otherwise is None:
             scattered = tuple(_part(self.op.body.lets, [p.let for p in points]))
             otherwise = For(self.op.index, self.op.extent, Block(scattered, ()), ())
