@@ -137,7 +137,9 @@ class _Structured:
     def follows(self, body: Block) -> bool:
         """Does it read such an array, and sum over no long axis?"""
         inner = list(statements(body))
-        sums = [let.op for let in inner if isinstance(let.op, For) and any(isinstance(y, Reduce) for y in let.op.yields)]
+        sums = [
+            let.op for let in inner if isinstance(let.op, For) and any(isinstance(y, Reduce) for y in let.op.yields)
+        ]
         return all(isinstance(n, Literal) for op in sums for n in op.extent) and any(
             isinstance(let.op, Read) and let.op.array in self.arrays for let in inner
         )
