@@ -48,6 +48,7 @@ class Plan:
 
     loop: For
     program: Program
+    lanes: int = field(default_factory=lambda: LANES)
     varying: set[Reg] = field(default_factory=set)
     wide: set[Reg] = field(default_factory=set)  # pointers to arrays in which turns differ
     same: dict[Reg, Reg] = field(default_factory=dict)  # pointer -> one that stands for all that may be the same
@@ -58,7 +59,7 @@ class Plan:
 
     def legal(self) -> bool:
         loop = self.loop
-        few = isinstance(loop.high, Literal) and loop.high.value < LANES
+        few = isinstance(loop.high, Literal) and loop.high.value < self.lanes
         if loop.tag != "any" or loop.carries or loop.low != integer(0) or few:
             return False
         inner = list(ir.walk(loop.body))

@@ -41,7 +41,7 @@ from iverson.backend.loopir import (
     View,
     integer,
 )
-from iverson.backend.vector_plan import LANES, Plan
+from iverson.backend.vector_plan import Plan
 from iverson.core.syntax import BOOL, I64, DType, Literal
 
 
@@ -103,6 +103,7 @@ class _Writer:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.loop = plan.loop
+        self.lanes = plan.lanes
         self.env: dict[Reg, Value] = {}
         self.buffers: dict[Buffer, Buffer] = {}
         self.owners: dict[Owner, Owner] = {}
@@ -114,16 +115,16 @@ class _Writer:
         before: list[Stmt] = []
         self.code = before
         high = self.loop.high
-        enough = self.compute("ge", high, integer(LANES), dtype=BOOL)
-        tiles = self.compute("floordiv", self.compute("add", high, integer(LANES - 1)), integer(LANES))
+        enough = self.compute("ge", high, integer(self.lanes), dtype=BOOL)
+        tiles = self.compute("floordiv", self.compute("add", high, integer(self.lanes - 1)), integer(self.lanes))
         tiles, rest = (
             self.compute("select", enough, tiles, integer(0)),
             self.compute("select", enough, high, integer(0)),
         )
-        last = self.compute("sub", high, integer(LANES))
+        last = self.compute("sub", high, integer(self.lanes))
         tile = Reg(I64, "tile")
         self.code = body = []
-        base = self.compute("min", self.compute("mul", tile, integer(LANES)), last)
+        base = self.compute("min", self.compute("mul", tile, integer(self.lanes)), last)
         self.env[self.loop.index] = self.vector("iota", I64, base)
         self.base = base
         self.block(self.loop.body)
@@ -141,7 +142,7 @@ class _Writer:
         return out
 
     def vector(self, name: str, dtype: DType, *args: Value) -> Reg:
-        out = Reg(Vector(dtype, LANES), "v")
+        out = Reg(Vector(dtype, self.lanes), "v")
         self.code.append(Compute(out, name, args))
         return out
 
@@ -169,13 +170,13 @@ class _Writer:
     def fresh(self, reg: Reg) -> Reg:
         """The register that stands for one of the loop's."""
         kind = reg.type
-        new = Reg(Vector(kind, LANES) if self.plan.varies(reg) and isinstance(kind, DType) else kind, reg.hint)
+        new = Reg(Vector(kind, self.lanes) if self.plan.varies(reg) and isinstance(kind, DType) else kind, reg.hint)
         self.env[reg] = new
         return new
 
     def cell(self, cell: Cell) -> Cell:
         if cell in self.plan.cells and isinstance(cell.type, DType):
-            self.cells.setdefault(cell, Cell(Vector(cell.type, LANES), cell.hint))
+            self.cells.setdefault(cell, Cell(Vector(cell.type, self.lanes), cell.hint))
         return self.cells.get(cell, cell)
 
     def buffer(self, b: Buffer) -> Buffer:
@@ -184,7 +185,7 @@ class _Writer:
             if pointer is b.pointer:
                 return b
             assert isinstance(pointer, Reg)
-            extents = tuple(map(self.value, b.extents)) + ((integer(LANES),) if self.plan.is_wide(b) else ())
+            extents = tuple(map(self.value, b.extents)) + ((integer(self.lanes),) if self.plan.is_wide(b) else ())
             slot = None if b.slot is None else self.owners.setdefault(b.slot, Owner())
             strides = None if b.strides is None else tuple(map(self.value, b.strides))
             self.buffers[b] = Buffer(b.dtype, extents, pointer, strides, b.hint, b.stored, b.scoped, slot)
@@ -255,7 +256,9 @@ class _Writer:
         else:
             dtype = stmt.out.type
             assert isinstance(dtype, DType)
-            each = [self.compute(stmt.name, *(self.lane(a, k) for a in stmt.args), dtype=dtype) for k in range(LANES)]
+            each = [
+                self.compute(stmt.name, *(self.lane(a, k) for a in stmt.args), dtype=dtype) for k in range(self.lanes)
+            ]
             self.code.append(Compute(self.fresh(stmt.out), "vector", tuple(each)))
 
     def load(self, stmt: Load) -> None:
@@ -268,7 +271,7 @@ class _Writer:
             self.code.append(Load(self.fresh(stmt.out), first))
         else:
             each = []
-            for k in range(LANES):
+            for k in range(self.lanes):
                 at = self.at(view, k)
                 each.append(Reg(view.buffer.dtype, stmt.out.hint))
                 self.code.append(Load(each[-1], at))
@@ -283,7 +286,7 @@ class _Writer:
             whole = self.wide(value)
             self.code.append(Store(self.first(view), whole))
         else:
-            for k in range(LANES):
+            for k in range(self.lanes):
                 one = self.lane(value, k)
                 self.code.append(Store(self.at(view, k), one))
 
