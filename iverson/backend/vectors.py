@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from iverson.backend import brackets
 from iverson.backend import loopir as ir
 from iverson.backend.compact import compacted
 from iverson.backend.instructions import NATIVE
@@ -45,25 +46,28 @@ from iverson.backend.vector_plan import Plan
 from iverson.core.syntax import BOOL, I64, DType, Literal
 
 
-def run(program: Program) -> None:
+def run(program: Program, reassociate: bool = True) -> None:
     """Rewrite the loops of a program for which it pays, in place."""
     turned: list[Buffer] = []
-    program.body[:] = _block(program.body, program, turned)
+    program.body[:] = _block(program.body, program, turned, reassociate)
     drop_copies(program, turned)
 
 
-def _block(body: list[Stmt], program: Program, turned: list[Buffer]) -> list[Stmt]:
+def _block(body: list[Stmt], program: Program, turned: list[Buffer], reassociate: bool) -> list[Stmt]:
     out: list[Stmt] = []
     for stmt in body:
         if isinstance(stmt, For) and stmt.tag == "any" and not stmt.carries:
-            plan = Plan(replace(stmt, body=_elementwise(stmt.body, stmt.index)), program)
+            copy = replace(stmt, body=_elementwise(stmt.body, stmt.index))
+            if reassociate:
+                brackets.sink(copy.body)
+            plan = Plan(copy, program)
             if plan.legal() and plan.pays():
                 turn_last(plan.whole, plan.turned)
                 turned += plan.turned
                 out += _Writer(plan).run()
                 continue
         for inner in ir.blocks(stmt):
-            inner[:] = _block(inner, program, turned)
+            inner[:] = _block(inner, program, turned, reassociate)
         out.append(stmt)
     return out
 
@@ -79,7 +83,8 @@ def _elementwise(body: list[Stmt], turn: Reg) -> list[Stmt]:
         elif isinstance(stmt, ir.While):
             out.append(replace(stmt, cond=_elementwise(stmt.cond, turn), body=_elementwise(stmt.body, turn)))
         elif isinstance(stmt, ir.If):
-            out.append(replace(stmt, then=_elementwise(stmt.then, turn), orelse=_elementwise(stmt.orelse, turn)))
+            sides = [_elementwise(side, turn) for side in ir.blocks(stmt)]
+            out.append(replace(stmt, then=sides[0], orelse=sides[1], joins=list(stmt.joins)))
         else:
             out.append(replace(stmt))
     return out

@@ -12,7 +12,8 @@ import iverson as iv
 from iverson.core.build import dtype_of
 from iverson.core.check import check
 from iverson.core.evaluate import evaluate
-from iverson.diff import forward, jacobian
+from iverson.diff import forward
+from iverson.diff.jacobian import jacfwd
 from iverson.opt.pipeline import optimise, prepare
 from tests.corpus import Case
 from tests.programs import PROGRAMS, Program
@@ -83,7 +84,7 @@ def columns(p: Program, n: int) -> None:
     if not found or not any(dtype_of(o).is_float for o in f.body.outs):
         pytest.skip("no argument of a few numbers")
     k, count = found[0], len(f.body.outs)
-    product, made = forward.jvp(f, [k]), jacobian.jacfwd(f, [k])
+    product, made = forward.jvp(f, [k]), jacfwd(f, [k])
     check(made)
     value = np.asarray(case.values[k], float)
     units = np.eye(value.size).reshape(value.size, *value.shape)
