@@ -89,11 +89,11 @@ def jacobian(theta, us, data):
     if us is None:
         return iv.jacfwd(objective)(theta, us, data)
 
-    def shifted(shift, theta):
+    def shifted(z):
         """An error depends on its own pair of us alone: one shift of all pairs gives every error its two columns."""
-        return objective(theta, us + shift, data)
+        return objective(z[2:], us + z[:2], data)
 
-    return np.concatenate(iv.jacfwd(shifted, argnums=(0, 1))(np.zeros(2), theta), axis=1)
+    return iv.jacfwd(shifted)(np.concatenate([np.zeros(2), theta]))
 
 
 FLOATS = ("base_relatives", "inverse_base_absolutes", "base_positions", "weights")

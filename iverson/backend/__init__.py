@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from iverson.backend import (
-    brackets,
     checks,
     copies,
     cpu,
@@ -182,9 +181,7 @@ def lowered(
             relax.run(program)
         residuals.run(program, reassociate)
         split.run(program)
-        if reassociate:
-            brackets.run(program)
-        vectors.run(program)
+        vectors.run(program, reassociate)
         schedule.run(program, reassociate)
         relax.lanes(program, reassociate)
         if reassociate:

@@ -4,7 +4,7 @@
     else: t = 0              ->      else: s' = s
     s' = s <add> t
 
-(A sum of zeros may be another zero.)
+(A sum of zeros may be another zero.)  In blocks of vectors only: elsewhere LLVM vectorises the sum of a select.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from iverson.backend import loopir as ir
-from iverson.backend.loopir import Combine, For, If, Join, Program, Reg, Stmt
+from iverson.backend.loopir import Combine, For, If, Join, Reg, Stmt
 from iverson.core import monoids
 from iverson.core.syntax import DType, Literal
 
 
-def run(program: Program) -> None:
+def sink(body: list[Stmt]) -> None:
     """Move the steps of sums into the branches that decide on their terms, in place."""
-    for stmt in list(ir.walk(program.body)):
+    for stmt in list(ir.walk(body)):
         if isinstance(stmt, For) and stmt.carries:
             _sink(stmt.body)
 

@@ -26,8 +26,8 @@ becoming `next` at the end of a turn, and `out` behind the loop.  A loop's tag s
     cold     in order; too short to be unrolled or vectorised
     wide     a block of turns in vector registers (backend/vectors.py), whose inner loops are as they should be
 
-On vectors there are also  splat v: v in every lane;  iota v: v, v + 1, ...;  lane x k: that of lane k;  vector v...: the
-vector of these;  some p: does p hold in a lane?
+On vectors there are also  splat v: v in every lane;  iota v: v, v + 1, ...;  lane x k: that of lane k;  vector v...:
+these in a vector;  some p: does p hold in a lane?
 
 Statements are mutable so that schedules can rewrite them in place; registers and buffers are compared by identity.
 """

@@ -96,14 +96,14 @@ def _best(stmt: For, known: Known, reassociate: bool) -> _Plan | None:
                 plans.append(plan)
         body = loop.body
     best = min(plans, key=lambda p: len(p.packed) > 0, default=None)
-    if best is not None and best.lines and any(_easy(f, writes, reassociate) for f in _loops(best.loop.body)):
+    if best is not None and best.lines and any(_easy(f, known, reassociate) for f in _loops(best.loop.body)):
         return None
     return best
 
 
-def _easy(loop: For, writes: dict[Buffer, int], reassociate: bool) -> bool:
+def _easy(loop: For, known: Known, reassociate: bool) -> bool:
     """Would a loop run in lanes, with nothing taken in or packed?"""
-    plan = _Plan(loop, writes, reassociate)
+    plan = _Plan(loop, known, reassociate)
     nest = loop.tag == "any" and any(isinstance(s, For) for s in loop.body)
     return nest and plan.legal() and plan.pays() and not plan.lines and not plan.packed
 

@@ -37,7 +37,6 @@ def jacfwd(f: Function, wrt: Sequence[int]) -> Function:
     for w in wrt:
         param, g = f.params[w], forward.pushforward(f, [w])
         shared = _shared(f.body, g.body) if _several(extents_of(param)) else set()
-        dual = unchecked(g.body, preds) if shared else g.body
         sums = reach(g, g.params[-1]) if shared else None
         rows = {} if sums is None else _rows(b, sums, unchecked(sums.sets.body, preds), param, shared)
 
@@ -46,14 +45,16 @@ def jacfwd(f: Function, wrt: Sequence[int]) -> Function:
             param: Var = param,
             g: Function = g,
             shared: set[Var] = shared,
-            dual: Block = dual,
             sums: Reach | None = sums,
             rows: dict[Var, Atom] = rows,
         ) -> tuple[Atom, ...]:
             tangent = _unit(b, extents_of(param), dtype_of(param), index)
+            dual = g.body
             if sums is not None:
                 own = one(b, flatten(b, index, extents_of(param)))
                 dual = sums.bracketed(dual, lambda b, arrays, i: _any(b, [rows[a] for a in arrays], i, own))
+            if shared:
+                dual = unchecked(dual, preds)
             return like(b, outs, _tangents(b, dual, {g.params[-1]: tangent}, shared)[-floats:])
 
         columns = _each(b, extents_of(param), floats, column) if floats else ()

@@ -6,6 +6,9 @@ where S_b are the inputs that x[b] depends on, found by one run of the program o
 outside of the directions.  A bone of a hand moves with few of the joints, a subtree with those above it, whatever the
 program says of which.  Done where an array whose dependences the run decides, one that a loop or an accumulation made,
 is summed over its first index again and again, for each element of another.  A set is of inputs modulo 64.
+
+The test of a term costs 3, so the count may rise by that part of it; in vectors of directions the terms that count are
+listed once for all sums (backend/compact.py).  What isn't reached counts for nothing, not even as 0 * inf.
 """
 
 from __future__ import annotations
@@ -137,7 +140,9 @@ class _Structured:
     def follows(self, body: Block) -> bool:
         """Does it read such an array, and sum over no long axis?"""
         inner = list(statements(body))
-        sums = [let.op for let in inner if isinstance(let.op, For) and any(isinstance(y, Reduce) for y in let.op.yields)]
+        sums = [
+            let.op for let in inner if isinstance(let.op, For) and any(isinstance(y, Reduce) for y in let.op.yields)
+        ]
         return all(isinstance(n, Literal) for op in sums for n in op.extent) and any(
             isinstance(let.op, Read) and let.op.array in self.arrays for let in inner
         )

@@ -204,7 +204,8 @@ class _Fuser:
 
     def divided(self, index: Sequence[Atom]) -> set[Atom]:
         """What the quotients and remainders among indices are of."""
-        parts = [op for i in index if (op := self.defined.get(i)) is not None and op.name in ("floordiv", "mod")]
+        made = [self.defined.get(i) for i in index if isinstance(i, Var)]
+        parts = [op for op in made if op is not None and op.name in ("floordiv", "mod")]
         return {q.args[0] for q in parts for r in parts if q.name != r.name and q.args == r.args}
 
     def shifted(self, index: Atom, crossed: Crossed) -> Atom | None:

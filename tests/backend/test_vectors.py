@@ -1,0 +1,49 @@
+"""Loops in vector registers: every loop that may, whether it pays or not, and few lanes, so that small programs have
+full blocks and overlapping ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from iverson import backend
+from iverson.backend import vector_plan
+from tests.backend.constructs import CASES
+from tests.backend.test_lanes import PROGRAMS, agree, points
+from tests.core.generate import random_function
+
+
+@pytest.fixture(params=[2, 4])
+def everywhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(vector_plan, "LANES", request.param)
+    monkeypatch.setattr(vector_plan.Plan, "pays", lambda self: True)
+    yield
+
+
+@pytest.mark.usefixtures("everywhere")
+@pytest.mark.parametrize("make", PROGRAMS)
+@pytest.mark.parametrize("level", [0, 3])
+def test_points(make: object, level: int) -> None:
+    function = points(make)
+    rng = np.random.default_rng(0)
+    for n, k, d in ((1, 2, 3), (6, 3, 2), (7, 1, 4), (4, 0, 3), (5, 2, 0), (0, 2, 2), (3, 2, 70)):
+        agree(function, [n, k, d, rng.normal(size=(n, d)), rng.normal(size=(k, d))], level)
+
+
+@pytest.mark.usefixtures("everywhere")
+def test_constructs() -> None:
+    rng = np.random.default_rng(1)
+    wide = 0
+    for build in CASES.values():
+        function, arguments = build()
+        wide += " wide" in backend.compile(function).loops
+        agree(function, arguments(9, rng))
+    assert wide > 3
+
+
+@pytest.mark.usefixtures("everywhere")
+@pytest.mark.parametrize("seed", range(300, 340))
+def test_random(seed: int) -> None:
+    agree(*random_function(seed, smooth=False))

@@ -1,0 +1,167 @@
+"""Jacobians in vector mode: eight directions at once are the directions one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import iverson as iv
+
+
+@pytest.fixture(autouse=True)
+def _cheaply(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IVERSON_LEVEL", "0")
+
+
+def in_place(x):
+    """A loop that reads what it wrote."""
+    y = np.zeros((len(x), 3))
+    for i in range(len(x)):
+        y[i, 0] = np.sin(x[i])
+        if i > 0:
+            for j in range(3):
+                y[i, j] += y[i - 1, (j + 1) % 3] * x[i]
+    return y
+
+
+def repeated(x):
+    """A loop whose carries the directions differ in, with a branch."""
+    z, total, k = x * 1.0, 0.0, 0
+    while k < 5:
+        z = z * np.cos(z) if k != 2 else z + total
+        total += z.sum()
+        k += 1
+    return z * total
+
+
+def chain(x):
+    """Frames of a tree, blended: a frame moves with those above it."""
+    n = len(x)
+    frames = np.zeros((n, 2, 2))
+    for b in range(n):
+        turn = np.array([[np.cos(x[b]), -np.sin(x[b])], [np.sin(x[b]), np.cos(x[b])]])
+        frames[b] = turn if b == 0 else frames[(b - 1) // 2] @ turn
+    weights = np.array([[float((v * 7 + b * 3) % 5) for b in range(n)] for v in range(11)])
+    return np.array([
+        [[sum(weights[v, b] * frames[b, i, j] for b in range(n)) for j in range(2)] for i in range(2)]
+        for v in range(11)
+    ])  # fmt: skip
+
+
+def gradient(x):
+    def energy(y):
+        y = y.copy()
+        for i in range(1, len(y)):
+            y[i] -= y[i - 1] ** 2 * np.sin(x[i])
+        return (y**2).sum() * y[-1]
+
+    return iv.grad(energy)(x)
+
+
+def scattered(x):
+    z = np.zeros(len(x))
+    for i in range(2 * len(x)):
+        z[(5 * i) % len(x)] += x[i % len(x)] * x[(i * i) % len(x)]
+    return z
+
+
+def extrema(x):
+    return np.array([x.max(), np.prod(x), np.maximum(x, 0.6).sum(), np.cumsum(x)[-1]])
+
+
+def solved(x):
+    return np.linalg.solve(np.outer(x, x) + 3.0 * np.eye(len(x)), x)
+
+
+def loops(f: Callable[..., Any], *args: Any) -> str:
+    return iv.show(iv.jit(f), stage="loops")(*args)
+
+
+@pytest.mark.parametrize("f", [in_place, repeated, chain, gradient, scattered, extrema, solved])
+def test_columns_are_products(f):
+    """Fewer directions than lanes, and blocks that overlap."""
+    jacobian = iv.jit(lambda x: iv.jacfwd(f)(x))
+    product = iv.jit(lambda x, t: iv.jvp(f, (x,), (t,))[1])
+    for n in (5, 13):
+        x = np.random.default_rng(n).uniform(0.2, 1.0, n)
+        expected = np.stack([product(x, e) for e in np.eye(n)], axis=-1)
+        np.testing.assert_allclose(jacobian(x), expected, rtol=1e-9, atol=1e-12)
+    assert " wide" in loops(jacobian, x)
+
+
+def test_single_precision():
+    def f(x):
+        return in_place(x) * np.float32(2.0)
+
+    x = np.linspace(0.2, 1.0, 11)
+    np.testing.assert_allclose(iv.jacfwd(f)(x.astype(np.float32)), 2.0 * iv.jacfwd(in_place)(x), rtol=1e-4)
+
+
+def test_of_a_batch_and_twice():
+    x = np.random.default_rng(0).uniform(0.2, 1.0, (3, 9))
+    batch = iv.vmap(iv.jacfwd(chain))(x)
+    np.testing.assert_allclose(batch[1], iv.jacfwd(chain)(x[1]), rtol=1e-12)
+    product = iv.jit(lambda x, v: iv.jvp(gradient, (x,), (v,))[1])
+    one_by_one = np.stack([product(x[0], e) for e in np.eye(9)], axis=-1)
+    np.testing.assert_allclose(iv.jacfwd(gradient)(x[0]), one_by_one, rtol=1e-9)
+    np.testing.assert_allclose(iv.jacrev(repeated)(x[0]), iv.jacfwd(repeated)(x[0]), rtol=1e-9, atol=1e-12)
+
+
+def test_of_a_matrix():
+    def f(a):
+        return np.array([sum(a[i, j] * a[j, i] for j in range(len(a))) for i in range(len(a))])
+
+    a = np.random.default_rng(0).normal(size=(4, 4))
+    product = iv.jit(lambda a, t: iv.jvp(f, (a,), (t,))[1])
+    single = np.stack([product(a, e.reshape(4, 4)) for e in np.eye(16)], axis=-1)
+    np.testing.assert_allclose(iv.jacfwd(f)(a).reshape(4, 16), single, rtol=1e-12)
+
+
+# --- what a direction doesn't reach -----------------------------------------------------------------------------------
+
+
+def blended(x, weights):
+    """Every other frame stands alone."""
+    n = len(x)
+    frames = np.zeros(n)
+    for b in range(n):
+        frames[b] = np.sin(x[b]) if b % 2 == 0 else x[b] * frames[b - 1]
+    return np.array([sum(weights[v, b] * frames[b] for b in range(n)) for v in range(len(weights))])
+
+
+def test_sums_leave_out_what_a_direction_does_not_reach():
+    n = 70  # more inputs than a set tells apart
+    x, weights = np.random.default_rng(0).uniform(0.5, 1.0, n), np.random.default_rng(1).normal(size=(5, n))
+    jacobian = iv.jit(lambda x, w: iv.jacfwd(blended)(x, w))
+    product = iv.jit(lambda x, w, t: iv.jvp(lambda y: blended(y, w), (x,), (t,))[1])
+    expected = np.stack([product(x, weights, e) for e in np.eye(n)], axis=-1)
+    np.testing.assert_allclose(jacobian(x, weights), expected, rtol=1e-12, atol=1e-14)
+    assert "list" in loops(jacobian, x, weights)
+
+
+def test_what_is_not_reached_counts_for_nothing():
+    """Not even as 0 * inf: as where a branch isn't taken."""
+    x, weights = np.linspace(0.5, 1.0, 10), np.ones((3, 10))
+    weights[:, 4] = np.inf
+    found = iv.jacfwd(blended)(x, weights)
+    assert np.isinf(found[:, 4]).all()
+    assert np.isfinite(found[:, [0, 1, 2, 3, 6, 7, 8, 9]]).all()
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("at", "shown"), [(12, "12"), (-13, "-13")])
+def test_an_index_out_of_bounds(at, shown):
+    """The primal's test is there for the tangents, which are linear here and need nothing of the primal."""
+
+    def picked(x, where):
+        return 2.0 * x[where]
+
+    x, where = np.ones(12), np.array([0, -12, at])
+    with pytest.raises(IndexError, match=f"index {shown} is out of bounds for axis 0 with size 12"):
+        iv.jacfwd(picked)(x, where)
+    assert iv.jacfwd(picked)(x, where[:2]).sum() == 4.0
