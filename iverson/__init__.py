@@ -1,5 +1,6 @@
 """Iverson: gradients for the Python you already write."""
 
+from iverson.backend.pool import get_threads, set_threads
 from iverson.lang import random
 from iverson.lang.functional import (
     cond,
@@ -35,6 +36,7 @@ __all__ = [
     "fixed_point",
     "fori_loop",
     "functional",
+    "get_threads",
     "grad",
     "hessian",
     "histogram",
@@ -53,6 +55,7 @@ __all__ = [
     "root",
     "scan",
     "segment_sum",
+    "set_threads",
     "show",
     "spec",
     "stop_gradient",

@@ -130,13 +130,15 @@ def compile(
     committed: Mapping[int, int] | None = None,
     exact: bool = False,
     tells: bool = True,
+    threaded: bool = True,
 ) -> Compiled:
     """Compile a core function.
 
     `reassociate=False` keeps every reduction in order.  `layouts` says of each parameter whether it is contiguous (all
     are, unless said otherwise).  `committed`: out -> donated parameter in whose memory its final value is left.
     `exact` keeps every check where the program has it (see backend/checks.py); without `tells` the kernel asks for
-    another run wherever a check fails, since another program may be the one for these arguments.
+    another run wherever a check fails, since another program may be the one for these arguments.  Unless `threaded` all
+    loops run on the thread that calls.
     """
     program = lower(expand.run(function), layouts=layouts, committed=committed)
     if not exact:
@@ -153,7 +155,8 @@ def compile(
         if reassociate:
             trees.run(program)
         wraps.run(program)
-        threads.run(program, reassociate)
+        if threaded:
+            threads.run(program, reassociate)
     memory.run(program)
     interrupt.run(program)
     text, imports = emit(program, symbol=SYMBOL, reassociate=reassociate)
