@@ -1,6 +1,5 @@
 """Iverson: gradients for the Python you already write."""
 
-from iverson.backend.pool import get_threads, set_threads
 from iverson.lang import random
 from iverson.lang.functional import (
     cond,
@@ -23,6 +22,7 @@ from iverson.run.jacobians import hvp, jacfwd, jacrev
 from iverson.run.jet import jet
 from iverson.run.jit import jit
 from iverson.run.sparse import hessian, jacobian
+from iverson.run.threads import get_threads, set_threads
 from iverson.run.transforms import functional, grad, jvp, linear_transpose, value_and_grad, vjp
 from iverson.run.vmap import vmap
 

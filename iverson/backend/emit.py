@@ -60,14 +60,14 @@ class _Emitter(Writer):
         self._alias_scopes(program)
         if any(isinstance(s, loopir.Compute) and is_elementary(s.name) for s in loopir.walk(program.body)):
             self.attributes += f" {cpu.WIDE}"
-        text = self._function(program.body)
+        main = self._function(program.body)
         pointers = ", ".join(f"ptr noalias nocapture %{n}" for n in ("args", "results", "error"))
         flag = [f"@{interrupt.FLAG} = external global i32"] if self.polls else []
         kernel = [
             *flag,
             *(_string(k, content) for k, content in enumerate(self.strings)),
             f"define i64 @{symbol}({pointers}) {self.attributes} {{",
-            *text,
+            *main,
             *self.functions,
         ]
         parts = [*kernel, runtime.RELEASE, runtime.EXTENT, self.arithmetic.definitions()]

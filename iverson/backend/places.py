@@ -203,7 +203,7 @@ class Places:
 
     def _origins(self, pointer: Value) -> frozenset[Value]:
         """The pointers that one may be, by way of loops in which they change places."""
-        if pointer not in self.homes:
+        if not isinstance(pointer, Reg) or pointer not in self.homes:
             return frozenset([pointer])
         return frozenset().union(*(self._origins(home) for home in self.homes[pointer]))
 

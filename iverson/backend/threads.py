@@ -95,8 +95,8 @@ def _touched(stmt: Stmt) -> list[Buffer | Cell]:
         case ir.Get(_, cell) | ir.Put(cell) | ir.Grow(cell):
             return [cell]
         case ir.Call(_, args):
-            return [a.buffer if isinstance(a, View) else a.content for a in args
-                    if isinstance(a, View) or isinstance(a.content, Cell)]  # fmt: skip
+            cells = [a.content for a in args if isinstance(a, ir.ByReference) and isinstance(a.content, Cell)]
+            return [*(a.buffer for a in args if isinstance(a, View)), *cells]
         case _:
             return []
 
