@@ -417,7 +417,7 @@ def has_futex() -> bool:
 @cache
 def _library() -> cpu.Library:
     text, _ = module()
-    library = cpu.load(cpu.compile(text, level=1), SYMBOLS, {})
+    library = cpu.load(cpu.compile(text, level=0), SYMBOLS, {})  # a level more takes 30 ms, and saves nothing
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))  # workers run in it to the end
     if has_futex():
         os.register_at_fork(after_in_child=_alone_again)
@@ -471,6 +471,11 @@ def _initial() -> int:
     if not setting.isdecimal() or not 1 <= int(setting) <= MOST_THREADS:
         raise ValueError(f"IVERSON_NUM_THREADS is {setting!r}: it must be a number from 1 to {MOST_THREADS}")
     return int(setting)
+
+
+def try_again() -> None:
+    """Don't wait with the next region because the last one found the cores busy."""
+    _word(RESUME).value = 0
 
 
 def limit() -> int:

@@ -43,6 +43,12 @@ FEWEST, MOST = 3, 6  # binary logarithms of the number of chunks
 PART = 0.08  # of the work, what copies of arrays may cost
 CLEAR = 0.6  # nanoseconds to clear an element of a copy and to take it in
 
+# what is understood here; a library routine has threads of its own
+_KNOWN = (
+    ir.Compute | ir.Combine | Load | Store | ir.Copy | ir.Get | ir.Put | For | ir.While | If
+    | ir.Alloc | ir.Free | ir.Own | ir.Grow | ir.Require | ir.Bound
+)  # fmt: skip
+
 
 def run(program: Program, reassociate: bool = True) -> None:
     """Rewrite a program in place."""
@@ -136,7 +142,7 @@ class _Plan:
 
     def legal(self) -> bool:
         inner = list(ir.walk(self.loop.body))
-        if any(isinstance(s, ir.Call | ir.Result | ir.Argument | ir.Choose) for s in inner):
+        if not all(isinstance(s, _KNOWN) for s in inner):
             return False
         if any(c.reg.type is ir.POINTER for c in self.loop.carries):
             return False
@@ -243,7 +249,9 @@ class _Plan:
             if not all(o is b or self.threads.places.disjoint(b, o) for o in shared):
                 return False
             pairs = combinations_with_replacement(shared[b], 2)
-            apart = all(self._separate(x, y) for x, y in pairs if shared[b][x] or shared[b][y])
+            apart = self._aligned(shared[b]) or all(
+                self._separate(x, y) for x, y in pairs if shared[b][x] or shared[b][y]
+            )
             if not apart and not self._accumulates(b, inner, self._window(shared[b])):
                 return False
         return True
@@ -276,6 +284,17 @@ class _Plan:
             if not foreign & turning:
                 return own | turning
             turning -= foreign
+
+    def _aligned(self, views: Iterable[View]) -> bool:
+        """Are all accesses in equal turns in the same row, one of its own for each turn?"""
+        places = self.threads.places
+        for at in zip(*(v.prefix for v in views), strict=False):
+            form, *others = dict.fromkeys(map(places.form, at))
+            rest = [r for r, _ in form.terms if r is not self.loop.index]
+            own = not others and form.coefficient(self.loop.index) != 0
+            if own and all(places.invariant(r, self.inside) for r in rest):
+                return True
+        return False
 
     def _separate(self, a: View, b: View) -> bool:
         """Do accesses of different turns never meet?"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 import iverson as iv
-from iverson.backend import pool, threads
+from iverson.backend import cpu, pool, threads
 from iverson.core.evaluate import evaluate
 from iverson.lang import state
 from tests.corpus import Case
@@ -59,6 +60,19 @@ def assert_equal_bits(run: Callable[[], Any]) -> None:
 
 def loops(f: Callable[..., Any], *args: Any) -> str:
     return str(iv.show(f, stage="loops")(*args))
+
+
+def in_threads(text: str) -> list[str]:
+    """The lines of loops on the pool."""
+    found, depth = [], None
+    for line in text.splitlines():
+        here = len(line) - len(line.lstrip())
+        depth = None if depth is not None and here <= depth else depth
+        if depth is not None:
+            found.append(line)
+        elif " thread" in line:
+            depth = here
+    return found
 
 
 # --- the corpus -------------------------------------------------------------------------------------------------------
@@ -186,7 +200,8 @@ LONG = {
 def test_long_loops_are_cut(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IVERSON_LEVEL", "0")
     f, args = LONG[name]
-    assert " thread" in loops(f, *args)
+    text = loops(f, *args)
+    assert " thread" in text and not any(" thread" in line for line in in_threads(text))  # none in another
     function = iv.jit(f)
     expected = iv.jit(f, threads=False)(*args)
     assert_same(function(*args), expected, 1e-9)
@@ -211,19 +226,6 @@ def scattered(x, where):
     for i in range(len(x)):
         out[where[i]] = x[i]
     return out
-
-
-def in_threads(text: str) -> list[str]:
-    """The lines of loops on the pool."""
-    found, depth = [], None
-    for line in text.splitlines():
-        here = len(line) - len(line.lstrip())
-        depth = None if depth is not None and here <= depth else depth
-        if depth is not None:
-            found.append(line)
-        elif " thread" in line:
-            depth = here
-    return found
 
 
 def test_loops_that_are_not() -> None:
@@ -391,6 +393,20 @@ def test_interrupt() -> None:
             print("interrupted", time.time() - start < 60, f(x) == want)
     """)
     assert done.stdout.split() == ["interrupted", "True", "True"], done.stderr
+
+
+def test_without_futex(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where threads can't wait for each other, chunks run in order, until one fails."""
+    monkeypatch.setattr(pool, "has_futex", lambda: False)
+    library = cpu.load(cpu.compile(pool.module()[0], level=0), pool.SYMBOLS, {})
+    kind = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+    seen: list[int] = []
+    body = kind(lambda context, word, chunk: seen.append(chunk) or (-3 if chunk == 5 else 0))
+    run = ctypes.CFUNCTYPE(ctypes.c_int64, kind, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
+    held = ctypes.c_int64()
+    threads_run = run(library.address(pool.RUN))
+    assert threads_run(body, None, 5, ctypes.addressof(held)) == 0 and seen == list(range(5))
+    assert threads_run(body, None, 9, ctypes.addressof(held)) == -3 and seen[5:] == list(range(6))
 
 
 def test_exit() -> None:
