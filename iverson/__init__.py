@@ -24,6 +24,7 @@ from iverson.run.jet import jet
 from iverson.run.jit import jit
 from iverson.run.notes import range
 from iverson.run.sparse import hessian, jacobian
+from iverson.run.threads import get_threads, set_threads
 from iverson.run.transforms import functional, grad, jvp, linear_transpose, value_and_grad, vjp
 from iverson.run.vmap import vmap
 
@@ -37,6 +38,7 @@ __all__ = [
     "fixed_point",
     "fori_loop",
     "functional",
+    "get_threads",
     "grad",
     "hessian",
     "histogram",
@@ -56,6 +58,7 @@ __all__ = [
     "root",
     "scan",
     "segment_sum",
+    "set_threads",
     "show",
     "spec",
     "stop_gradient",

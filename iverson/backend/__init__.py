@@ -135,15 +135,17 @@ def compile(
     committed: Mapping[int, int] | None = None,
     exact: bool = False,
     tells: bool = True,
+    threaded: bool = True,
 ) -> Compiled:
     """Compile a core function.
 
     `reassociate=False` keeps every reduction in order.  `layouts` says of each parameter whether it is contiguous (all
     are, unless said otherwise).  `committed`: out -> donated parameter in whose memory its final value is left.
     `exact` keeps every check where the program has it (see backend/checks.py); without `tells` the kernel asks for
-    another run wherever a check fails, since another program may be the one for these arguments.
+    another run wherever a check fails, since another program may be the one for these arguments.  Unless `threaded` all
+    loops run on the thread that calls.
     """
-    program = lowered(function, reassociate, layouts, committed, exact, tells)
+    program = lowered(function, reassociate, layouts, committed, exact, tells, threaded)
     text, imports = emit(program, symbol=SYMBOL, reassociate=reassociate)
     again = partial(
         compile,
@@ -166,6 +168,7 @@ def lowered(
     committed: Mapping[int, int] | None = None,
     exact: bool = False,
     tells: bool = True,
+    threaded: bool = True,
 ) -> loopir.Program:
     """The loops of a core function, as LLVM gets them."""
     program = lower(expand.run(function), layouts=layouts, committed=committed)
@@ -188,7 +191,8 @@ def lowered(
             trees.run(program)
         wraps.run(program)
         reuse.run(program)
-        threads.run(program, reassociate)
+        if threaded:
+            threads.run(program, reassociate)
     memory.run(program)
     interrupt.run(program)
     return program

@@ -14,16 +14,16 @@ a table of live allocations; whatever way the program leaves, what is still in i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 from iverson.backend import abi, cpu, interrupt, lanes, loopir, pool, recipes, runtime
 from iverson.backend.abi import ITEM_SIZE, MEMORY_TYPE
 from iverson.backend.arithmetic import Arithmetic, is_elementary
+from iverson.backend.frame import Frame
 from iverson.backend.instructions import Instructions, is_vector
 from iverson.backend.loopir import Buffer, Carry, Cell, Owner, Program, Reg, Stmt, Type, Value, Vector, View
-from iverson.backend.writer import Writer, type_text
+from iverson.backend.writer import type_text
 from iverson.core.syntax import BOOL, I64, DType, Literal
 
 SCOPES = 24  # with more written buffers than this, stores carry no list of all the others
@@ -34,19 +34,12 @@ def emit(program: Program, *, symbol: str, reassociate: bool = True) -> tuple[st
     return _Emitter(reassociate).module(program, symbol)
 
 
-class _Emitter(Writer):
+class _Emitter(Frame):
     def __init__(self, reassociate: bool) -> None:
         super().__init__()
-        self.entry: list[str] = []
-        self.cells: dict[Cell, str] = {}
-        self.owners: dict[Owner, int] = {}
         self.polls = False
-        self.word = f"@{interrupt.FLAG}"  # what a poll looks at
         self.attributes = "nounwind"
-        self.functions: list[str] = []
-        self.turning = 0  # how many loops are around
         self.strings: list[bytes] = []
-        self.exits: list[tuple[str, str]] = []  # (status, label) of the ways to fail
         self.metadata: list[str] = []
         self.scopes: dict[Buffer, tuple[str, str]] = {}
         self.all_scopes = ""
@@ -63,14 +56,14 @@ class _Emitter(Writer):
         statements = list(loopir.walk(program.body))
         if any(isinstance(s, loopir.Compute) and (is_elementary(s.name) or is_vector(s)) for s in statements):
             self.attributes += f" {cpu.WIDE}"
-        text = self._function(program.body)
+        main = self.function(program.body)
         pointers = ", ".join(f"ptr noalias nocapture %{n}" for n in ("args", "results", "error"))
         flag = [f"@{interrupt.FLAG} = external global i32"] if self.polls else []
         kernel = [
             *flag,
             *(_string(k, content) for k, content in enumerate(self.strings)),
             f"define i64 @{symbol}({pointers}) {self.attributes} {{",
-            *text,
+            *main,
             *self.functions,
         ]
         parts = [*kernel, runtime.RELEASE, runtime.EXTENT, self.arithmetic.definitions()]
@@ -80,43 +73,6 @@ class _Emitter(Writer):
             *self.arithmetic.externals,
             *([interrupt.FLAG] if self.polls else []),
         )
-
-    def _function(self, body: list[Stmt]) -> list[str]:
-        """The text of a function from its entry on."""
-        self.block(body)
-        self.line(f"ret i64 {abi.OK}")
-        self._exits()
-        count = len(self.owners)
-        head = ["entry:", f"  %live = alloca [{max(count, 1)} x ptr], align 8"]
-        if count:
-            head.append(f"  call void @llvm.memset.p0.i64(ptr align 8 %live, i8 0, i64 {8 * count}, i1 false)")
-        return [*head, *self.entry, *self.lines, "}"]
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        self.turning += 1
-        yield
-        self.turning -= 1
-
-    @contextmanager
-    def _elsewhere(self) -> Iterator[None]:
-        """In a function of its own."""
-        kept = {name: getattr(self, name) for name in _FRAME}
-        self.lines, self.entry, self.exits, self.known = [], [], [], [{}]
-        self.names, self.cells, self.owners = {}, {}, {}
-        self.label, self.word = "entry", "%word"
-        yield
-        for name, value in kept.items():
-            setattr(self, name, value)
-
-    def _exits(self) -> None:
-        if not self.exits:
-            return
-        self.open("fail")
-        edges = ", ".join(f"[ {status}, %{label} ]" for status, label in self.exits)
-        self.line(f"%status = phi i64 {edges}")
-        self.line(f"call void @iv_release(ptr %live, i64 {len(self.owners)})")
-        self.line("ret i64 %status")
 
     def node(self, content: str) -> str:
         self.metadata.append(f"!{len(self.metadata)} = {content}")
@@ -438,14 +394,14 @@ class _Emitter(Writer):
         for k, reg in enumerate(around):
             self.put_slot(table[1:], k, reg)
         name = f"iv_turn.{len(self.functions)}"
-        with self._elsewhere():
+        with self.elsewhere():
             for k, reg in enumerate(around):
                 self._read(reg, self.slot("around", k))
             self.names[stmt.index] = "%turn"
             params = "ptr noalias nocapture %around, ptr %word, i64 %turn"
             inline = "" if self.turning and loopir.count_loops(stmt.body) == 1 else "noinline "
             head = f"define internal i64 @{name}({params}) {inline}{self.attributes} {{"
-            text = "\n".join([head, *self._function(stmt.body)])
+            text = "\n".join([head, *self.function(stmt.body)])
         self.functions.append(text)
         self._dispatch(name, table, self.text(stmt.high))
 
@@ -490,7 +446,7 @@ class _Emitter(Writer):
         self.group = self.node("distinct !{}") if stmt.tag == "apart" else ""
         notes = self._parallel(self.group) if self.group else self.cold if stmt.tag == "cold" else self._vector(stmt)
         hints = f", !llvm.loop {notes}" if notes else ""
-        with self.scope(), self._turn():
+        with self.scope(), self.turn():
             self.block(stmt.body)
         self.vectorises, self.group = outside, ""
         following, more = self.fresh(stmt.index.hint), self.fresh("more")
@@ -534,7 +490,7 @@ class _Emitter(Writer):
         self.open(loop)
         holes = self._phis(stmt.carries, before)
         outside, self.vectorises = self.vectorises, False
-        with self.scope(), self._turn():
+        with self.scope(), self.turn():
             self.block(stmt.cond)
             self.branch(self.text(stmt.test), body, done)
             self.open(body)
@@ -564,7 +520,6 @@ class _Emitter(Writer):
             self.arithmetic.join(j)
 
 
-_FRAME = ("lines", "entry", "exits", "known", "names", "cells", "owners", "label", "word", "group", "vectorises")
 _METHODS = {
     loopir.Argument: "argument",
     loopir.Result: "result",

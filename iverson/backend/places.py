@@ -60,6 +60,7 @@ class Places:
         self.lengths: set[Reg] = set()  # of arguments: never negative
         self.logs: dict[Reg, Cell] = {}  # pointers that are blocks of a log
         self.carried: dict[Reg, Stmt] = {}  # pointers that change places, and the loop in which they do
+        self.homes: dict[Reg, tuple[Value, ...]] = {}  # of these pointers: which others they may have been
         self._forms: dict[Reg, Form] = {}
         self._products: dict[tuple[Value, Value], Reg] = {}  # equal ones are one register here
         self.learn(body)
@@ -72,11 +73,13 @@ class Places:
             match stmt:
                 case ir.Compute(out):
                     self.computed[out] = stmt
-                case For():
-                    self.loops[stmt.index] = stmt
-                    self.carried.update((c.reg, stmt) for c in stmt.carries if c.reg.type is ir.POINTER)
-                case ir.While():
-                    self.carried.update((c.reg, stmt) for c in stmt.carries if c.reg.type is ir.POINTER)
+                case For() | ir.While():
+                    if isinstance(stmt, For):
+                        self.loops[stmt.index] = stmt
+                    pointers = [c for c in stmt.carries if c.reg.type is ir.POINTER]
+                    self.carried.update((c.reg, stmt) for c in pointers)
+                    homes = tuple(c.init for c in pointers)
+                    self.homes.update((r, homes) for c in pointers for r in (c.reg, c.out))
                 case ir.Get(out, cell) if out.type is ir.POINTER:
                     self.logs[out] = cell
                 case ir.Argument(out):
@@ -198,7 +201,15 @@ class Places:
         if a.scoped or b.scoped:
             return True
         loops = self.carried.get(a.pointer), self.carried.get(b.pointer)
-        return loops[0] is not None and loops[0] is loops[1]
+        if loops[0] is not None and loops[0] is loops[1]:
+            return True
+        return not self._origins(a.pointer) & self._origins(b.pointer)
+
+    def _origins(self, pointer: Value) -> frozenset[Value]:
+        """The pointers that one may be, by way of loops in which they change places."""
+        if not isinstance(pointer, Reg) or pointer not in self.homes:
+            return frozenset([pointer])
+        return frozenset().union(*(self._origins(home) for home in self.homes[pointer]))
 
 
 def accesses(body: Iterable[Stmt]) -> list[Access]:

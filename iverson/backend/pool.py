@@ -10,6 +10,9 @@ it, and only then reads which body to run on what: as long as a claimed chunk is
 end is when `count` chunks are finished, so nobody waits for a worker that sleeps.  The thread that dispatches works
 too.  A region that finds the pool in use (by another Python thread) runs alone, as all do where there is no futex.
 
+A worker that loses its core in the midst of a chunk keeps the region waiting.  Where other programs keep the cores so
+busy that a region took longer than it would have alone, by t, all run alone for the next PATIENCE t.
+
 Workers spin for some microseconds after a region, then sleep on a futex.  After a fork the child has none and starts
 its own; at exit they are told to leave.  They block all signals, and know nothing of Python: Ctrl-C is seen by the
 thread that dispatches, which sets the workers' word.  A thread that holds Python's lock gives it back before its first
@@ -33,11 +36,12 @@ RUN, ASKED = "threads_run", "threads_asked"
 SYMBOLS = (RUN, ASKED)
 MOST_THREADS = 1024
 SPIN = 2000  # looks at the ticket before a worker sleeps
+PATIENCE = 16
 STOPPED = 1  # the status of a chunk that was left because another failed
 
 # byte offsets of the state, a cache line for each of what different threads write
 TICKET, DONE, WAITING, BODY, CONTEXT, STOP, STATUS, LOCK = 0, 64, 128, 192, 200, 208, 216, 256
-SLEEPERS, EPOCH, LIMIT, CREATED, LEAVING, BYTES = 320, 384, 448, 456, 464, 512
+SLEEPERS, EPOCH, LIMIT, CREATED, LEAVING, RESUME, BYTES = 320, 384, 448, 456, 464, 472, 512
 
 _FUTEX = {"x86_64": 202, "AMD64": 202, "aarch64": 98}
 _PAUSE = {"x86_64": "call void @llvm.x86.sse2.pause()", "aarch64": "call void @llvm.aarch64.hint(i32 1)"}
@@ -120,6 +124,18 @@ define internal void @wake(ptr %word, i64 %count) nounwind {
 define internal void @sleep(ptr %word, i32 %seen) nounwind {
   %r = call i64 (i64, ...) $syscall(i64 $futex, ptr %word, i32 128, i32 %seen, ptr null, ptr null, i32 0)
   ret void
+}
+
+; in nanoseconds
+define internal i64 @now() nounwind {
+  %time = alloca [2 x i64]
+  %r = call i32 $clock(i32 1, ptr %time)
+  %seconds = load i64, ptr %time
+  %rest.at = getelementptr i64, ptr %time, i64 1
+  %rest = load i64, ptr %rest.at
+  %whole = mul i64 %seconds, 1000000000
+  %all = add i64 %whole, %rest
+  ret i64 %all
 }
 
 ; is there a chunk to claim?
@@ -262,7 +278,15 @@ may:
 try:
   %pair = cmpxchg ptr $LOCK, i64 0, i64 1 seq_cst monotonic
   %entered = extractvalue { i64, i1 } %pair, 1
-  br i1 %entered, label %begin, label %alone
+  br i1 %entered, label %busy, label %alone
+busy:
+  %start = call i64 @now()
+  %resume = load i64, ptr $RESUME
+  %early = icmp slt i64 %start, %resume
+  br i1 %early, label %leave, label %begin
+leave:
+  store atomic i64 0, ptr $LOCK seq_cst, align 8
+  br label %alone
 alone:
   %status.alone = call i64 @alone(ptr %body, ptr %context, i64 %count)
   ret i64 %status.alone
@@ -301,6 +325,7 @@ rouse:
   br label %go
 go:
   call void @drain(ptr $flag)
+  %drained = call i64 @now()
   %all = trunc i64 %count to i32
   br label %wait
 wait:
@@ -332,6 +357,16 @@ stop:
   store atomic i32 1, ptr $STOP seq_cst, align 4
   br label %park
 end:
+  %end.time = call i64 @now()
+  %worked = sub i64 %drained, %start
+  %waited = sub i64 %end.time, %drained
+  %theirs = mul i64 %worked, %wanted
+  %lost = sub i64 %waited, %theirs
+  %loss = icmp sgt i64 %lost, 0
+  %pause.time = mul i64 %lost, $patience
+  %until = add i64 %end.time, %pause.time
+  %resume.new = select i1 %loss, i64 %until, i64 0
+  store i64 %resume.new, ptr $RESUME
   %status = load atomic i64, ptr $STATUS seq_cst, align 8
   store atomic i64 0, ptr $LOCK seq_cst, align 8
   ret i64 %status
@@ -348,18 +383,19 @@ def module() -> tuple[str, dict[str, int]]:
         "check": _function(python.PyGILState_Check),
         "save": _function(python.PyEval_SaveThread),
     }
-    numbers = {"interrupted": INTERRUPTED, "stopped": STOPPED, "spin": SPIN}
+    numbers = {"interrupted": INTERRUPTED, "stopped": STOPPED, "spin": SPIN, "patience": PATIENCE}
     text = _ALONE
     if has_futex():
         libc, machine = ctypes.CDLL(None), platform.machine()
         offsets = {
             "TICKET": TICKET, "DONE": DONE, "WAITING": WAITING, "BODY": BODY, "CONTEXT": CONTEXT, "STOP": STOP,
             "STATUS": STATUS, "LOCK": LOCK, "SLEEPERS": SLEEPERS, "EPOCH": EPOCH, "LIMIT": LIMIT, "CREATED": CREATED,
-            "LEAVING": LEAVING,
+            "LEAVING": LEAVING, "RESUME": RESUME,
         }  # fmt: skip
         there |= {name: _base + offset for name, offset in offsets.items()}
         there |= {
             "syscall": _function(libc.syscall),
+            "clock": _function(libc.clock_gettime),
             "sigmask": _function(libc.pthread_sigmask),
             "create": _function(libc.pthread_create),
             "detach": _function(libc.pthread_detach),
@@ -381,7 +417,7 @@ def has_futex() -> bool:
 @cache
 def _library() -> cpu.Library:
     text, _ = module()
-    library = cpu.load(cpu.compile(text, level=1), SYMBOLS, {})
+    library = cpu.load(cpu.compile(text, level=0), SYMBOLS, {})  # a level more takes 30 ms, and saves nothing
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))  # workers run in it to the end
     if has_futex():
         os.register_at_fork(after_in_child=_alone_again)
@@ -396,7 +432,7 @@ def address(symbol: str) -> int:
 
 def _alone_again() -> None:
     """In the child of a fork: no workers, and nobody in the pool."""
-    for offset in (LOCK, SLEEPERS, CREATED, WAITING, TICKET):
+    for offset in (LOCK, SLEEPERS, CREATED, WAITING, TICKET, RESUME):
         _word(offset).value = 0
 
 
@@ -437,27 +473,18 @@ def _initial() -> int:
     return int(setting)
 
 
-def set_threads(n: int) -> None:
-    """Use at most `n` threads for loops that run in parallel, from the next such loop on.
-
-    At first there are as many as this process has cores, or what the environment says in `IVERSON_NUM_THREADS`.
-    Nothing is compiled again, and results are the same bits for any number.  It holds for the whole process.
-
-    Raises TypeError if `n` is no integer, ValueError if it is not from 1 to 1024.
-
-    >>> iv.set_threads(1)
-    """
-    if isinstance(n, bool) or not hasattr(n, "__index__"):
-        raise TypeError(f"iv.set_threads takes an integer, not {type(n).__name__}")
-    n = n.__index__()
-    if not 1 <= n <= MOST_THREADS:
-        raise ValueError(f"iv.set_threads takes a number of threads from 1 to {MOST_THREADS}, not {n}")
-    _word(LIMIT).value = n
+def try_again() -> None:
+    """Don't wait with the next region because the last one found the cores busy."""
+    _word(RESUME).value = 0
 
 
-def get_threads() -> int:
-    """How many threads a parallel loop may use; see `set_threads`."""
+def limit() -> int:
+    """How many threads a parallel loop may use."""
     return _word(LIMIT).value
+
+
+def set_limit(n: int) -> None:
+    _word(LIMIT).value = n
 
 
 _word(LIMIT).value = _initial()

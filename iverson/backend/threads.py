@@ -14,9 +14,12 @@ threads: the results are the same bits for any.  With too little work there is o
 
 Proven of each loop, or it stays: what its turns write is of their own (`Places`: they meet in equal turns only; a
 block of places for a loop that was split), or only ever combined into what is there by one monoid.  Arrays of the
-latter kind have a copy for each chunk, so there are few chunks where these are large.  Arrays that serve as work space
-for one turn at a time become the chunk's.  Loops that call library routines stay, since these have threads of their
-own.  A chunk that fails a check says no more than that: the program is run again without threads (backend/checks.py).
+latter kind have a copy for each chunk, so there are few chunks where these are large.  Where only turns less than w
+apart have places in common, as in stencils, no copies are needed: chunks are at least w turns long, the even ones run
+first, then the odd ones.  Arrays that serve as work space for one turn at a time become the chunk's.
+
+Loops that call library routines stay, since these have threads of their own.  A chunk that fails a check says no more
+than that: the program is run again without threads (backend/checks.py).
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations_with_replacement
+from typing import TypeAlias
 
 from iverson.backend import loopir as ir
 from iverson.backend.invariance import inner_registers
@@ -38,6 +42,12 @@ GRAIN = 6000.0  # nanoseconds of work for a chunk, at least
 FEWEST, MOST = 3, 6  # binary logarithms of the number of chunks
 PART = 0.08  # of the work, what copies of arrays may cost
 CLEAR = 0.6  # nanoseconds to clear an element of a copy and to take it in
+
+# what is understood here; a library routine has threads of its own
+_KNOWN = (
+    ir.Compute | ir.Combine | Load | Store | ir.Copy | ir.Get | ir.Put | For | ir.While | If
+    | ir.Alloc | ir.Free | ir.Own | ir.Grow | ir.Require | ir.Bound
+)  # fmt: skip
 
 
 def run(program: Program, reassociate: bool = True) -> None:
@@ -91,10 +101,20 @@ def _touched(stmt: Stmt) -> list[Buffer | Cell]:
         case ir.Get(_, cell) | ir.Put(cell) | ir.Grow(cell):
             return [cell]
         case ir.Call(_, args):
-            return [a.buffer if isinstance(a, View) else a.content for a in args
-                    if isinstance(a, View) or isinstance(a.content, Cell)]  # fmt: skip
+            cells = [a.content for a in args if isinstance(a, ir.ByReference) and isinstance(a.content, Cell)]
+            return [*(a.buffer for a in args if isinstance(a, View)), *cells]
         case _:
             return []
+
+
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """An array of which only neighbouring turns have places in common."""
+
+    buffer: Buffer
+
+
+_Into: TypeAlias = Carry | Cell | Buffer | _Near
 
 
 @dataclass(eq=False)
@@ -102,7 +122,7 @@ class _Sum:
     """What the chunks combine: a carry of the loop, a cell, or an array."""
 
     monoid: str
-    into: Carry | Cell | Buffer
+    into: _Into
 
 
 @dataclass(eq=False)
@@ -116,12 +136,13 @@ class _Plan:
     space: list[ir.Alloc] = field(default_factory=list)  # work space of a turn
     moved: set[int] = field(default_factory=set)  # the statements around the loop that go into its chunks
     uses: dict[Reg, list[Stmt]] = field(default_factory=dict)
+    window: int = 0  # turns so far apart never meet; 0 if none do
 
     # --- may it? ------------------------------------------------------------------------------------------------------
 
     def legal(self) -> bool:
         inner = list(ir.walk(self.loop.body))
-        if any(isinstance(s, ir.Call | ir.Result | ir.Argument | ir.Choose) for s in inner):
+        if not all(isinstance(s, _KNOWN) for s in inner):
             return False
         if any(c.reg.type is ir.POINTER for c in self.loop.carries):
             return False
@@ -142,12 +163,12 @@ class _Plan:
                 return False
         return True
 
-    def _sum(self, reg: Reg, ends: Callable[[Stmt, Reg], bool], into: Carry | Cell | Buffer) -> bool:
+    def _sum(self, reg: Reg, ends: Callable[[Stmt, Reg], bool], into: _Into) -> bool:
         """Does a register only take in terms, by one monoid, on its way to an end?"""
         found: set[str] = set()
         if not self._flows(reg, ends, found) or len(found) > 1:
             return False
-        have = next((s for s in self.sums if s.into is into), None)
+        have = next((s for s in self.sums if s.into == into), None)
         monoid = next(iter(found), None)
         if monoid is None:
             return False
@@ -228,10 +249,27 @@ class _Plan:
             if not all(o is b or self.threads.places.disjoint(b, o) for o in shared):
                 return False
             pairs = combinations_with_replacement(shared[b], 2)
-            apart = all(self._separate(x, y) for x, y in pairs if shared[b][x] or shared[b][y])
-            if not apart and not self._accumulates(b, inner):
+            apart = self._aligned(shared[b]) or all(
+                self._separate(x, y) for x, y in pairs if shared[b][x] or shared[b][y]
+            )
+            if not apart and not self._accumulates(b, inner, self._window(shared[b])):
                 return False
         return True
+
+    def _window(self, views: dict[View, bool]) -> int:
+        """How many turns apart accesses of one array surely don't meet; 0 if that can't be said."""
+        pairs = [(x, y) for x, y in combinations_with_replacement(views, 2) if views[x] or views[y]]
+        return max((self._reach(x, y) for x, y in pairs), default=0) if all(self._reach(x, y) for x, y in pairs) else 0
+
+    def _reach(self, a: View, b: View) -> int:
+        i, form = self.loop.index, self.threads.places.form
+        found = []
+        for x, y in zip(map(form, a.prefix), map(form, b.prefix), strict=False):
+            difference, step = x.plus(y, -1), x.coefficient(i)
+            varying = any(r in self.inside for r, _ in x.terms if r is not i)
+            if step and not difference.terms and not varying:
+                found.append(1 + abs(difference.constant) // abs(step))
+        return min(found, default=0)
 
     def _own_pointers(self, inner: list[Stmt]) -> set[Reg]:
         """The pointers to memory that a turn allocates."""
@@ -246,6 +284,17 @@ class _Plan:
             if not foreign & turning:
                 return own | turning
             turning -= foreign
+
+    def _aligned(self, views: Iterable[View]) -> bool:
+        """Are all accesses in equal turns in the same row, one of its own for each turn?"""
+        places = self.threads.places
+        for at in zip(*(v.prefix for v in views), strict=False):
+            form, *others = dict.fromkeys(map(places.form, at))
+            rest = [r for r, _ in form.terms if r is not self.loop.index]
+            own = not others and form.coefficient(self.loop.index) != 0
+            if own and all(places.invariant(r, self.inside) for r in rest):
+                return True
+        return False
 
     def _separate(self, a: View, b: View) -> bool:
         """Do accesses of different turns never meet?"""
@@ -278,10 +327,12 @@ class _Plan:
         ends = sorted([int(loop.low.value) * times, (int(loop.high.value) - 1) * times])
         return ends[0], ends[1]
 
-    def _accumulates(self, buffer: Buffer, inner: list[Stmt]) -> bool:
+    def _accumulates(self, buffer: Buffer, inner: list[Stmt], window: int) -> bool:
         """Is an array only combined into, element by element, each chain within one straight line?"""
-        if buffer.strides is not None or any(e in self.inside for e in buffer.extents):
+        if not window and (buffer.strides is not None or any(e in self.inside for e in buffer.extents)):
             return False
+        into = _Near(buffer) if window else buffer
+        self.window = max(self.window, window)
         stores = [s for s in inner if isinstance(s, Store) and s.view.buffer is buffer]
         reached: set[int] = set()
         for s in inner:
@@ -294,7 +345,7 @@ class _Plan:
                 def ends(user: Stmt, reg: Reg, load: Load = load, here: Sequence[Stmt] = here) -> bool:
                     return user in here and isinstance(user, Store) and user.view == load.view and user.value is reg
 
-                if not self._sum(load.out, ends, buffer):
+                if not self._sum(load.out, ends, into):
                     return False
                 reached |= {id(s) for s in here if isinstance(s, Store) and s.view == load.view}
         return bool(stores) and reached == {id(s) for s in stores}
@@ -323,6 +374,7 @@ class _Plan:
         count, many = work.compute("shl", I64, ir.integer(1), shift), work.compute("gt", BOOL, shift, ir.integer(0))
         turn = Reg(I64, "chunk")
         code, low, high = self._bounds(work, turn, shift)
+        rounds = self._rounds(work, turn, count, many) if self.window else None
         chunk = _Chunk(turn, count, many, work.code)
         for s in self.sums:
             match s.into:
@@ -339,7 +391,21 @@ class _Plan:
                 chunk.after.append(stmt)
         self.loop.low, self.loop.high = low, high
         body = [*code, *chunk.before, self.loop, *chunk.after]
-        return [*work.code, For(turn, ir.integer(0), count, body, [], "thread"), *chunk.behind]
+        if rounds is None:
+            return [*work.code, For(turn, ir.integer(0), count, body, [], "thread"), *chunk.behind]
+        each, number, first, part = rounds
+        inner = For(part, ir.integer(0), number, [*first, *body], [], "thread")
+        return [*work.code, For(each[0], ir.integer(0), each[1], [inner], [], "cold"), *chunk.behind]
+
+    def _rounds(
+        self, work: Work, turn: Reg, count: Value, many: Value
+    ) -> tuple[tuple[Reg, Value], Value, list[Stmt], Reg]:
+        """Even chunks first, then odd ones: the rounds, how many chunks each has, and which chunk is which."""
+        odd, part, twice = (Reg(I64, h) for h in ("odd", "part", "t"))
+        more = work.compute("int64", I64, many)
+        rounds, number = work.compute("add", I64, more, ir.integer(1)), work.compute("shr", I64, count, more)
+        which: list[Stmt] = [ir.Compute(twice, "mul", (part, rounds)), ir.Compute(turn, "add", (twice, odd))]
+        return (odd, rounds), number, which, part
 
     def _shift(self, work: Work, arrays: list[Buffer]) -> Value:
         """The logarithm of the number of chunks; 0 if there is too little work."""
@@ -355,8 +421,15 @@ class _Plan:
                 elements = work.plus(elements, product)
             copies = work.compute("div", F64, total, work.times(elements, Literal(CLEAR / PART, F64)))
             size = work.compute("min", I64, size, work.logarithm(copies))
+        if self.window:
+            size = work.compute("min", I64, size, work.logarithm(self._turns(work, 1 / self.window)))
+        elif arrays:
+            size = work.compute("min", I64, size, work.logarithm(self._turns(work, 2.0)))
         few = work.compute("min", I64, size, ir.integer(MOST))
         return work.compute("select", I64, enough, few, ir.integer(0))
+
+    def _turns(self, work: Work, times: float) -> Value:
+        return work.times(work.number(work.trip), Literal(times, F64))
 
     def _bounds(self, work: Work, turn: Reg, shift: Value) -> tuple[list[Stmt], Value, Value]:
         """Where a chunk begins and ends."""

@@ -5,6 +5,10 @@ Code before the loop computes it, from sizes; an inner loop's bounds that depend
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
+from typing import Any
+
 from iverson.backend import loopir as ir
 from iverson.backend.invariance import PURE, inner_registers
 from iverson.backend.loopir import For, Reg, Stmt, Type, Value
@@ -15,6 +19,8 @@ OPERATION, FUNCTION = 0.25, 1.0  # nanoseconds, in vectors of four
 ACCESS = 0.3
 ALLOCATION = 50.0
 TURNS = 16.0  # of a loop of which nothing is known
+
+_EXACT: dict[str, Callable[..., Any]] = {"add": operator.add, "sub": operator.sub, "mul": operator.mul}
 
 
 class Work:
@@ -46,12 +52,12 @@ class Work:
     # --- code ---------------------------------------------------------------------------------------------------------
 
     def compute(self, name: str, type: Type, *args: Value) -> Value:
-        if name in ("add", "sub", "mul") and all(isinstance(a, Literal) for a in args):
-            a, b = (a.value for a in args if isinstance(a, Literal))
-            return Literal(a + b if name == "add" else a - b if name == "sub" else a * b, type)  # type: ignore[arg-type]
+        known = [a.value for a in args if isinstance(a, Literal)]
+        if name in _EXACT and len(known) == len(args):
+            return Literal(_EXACT[name](*known), type)  # type: ignore[arg-type]
         neutral = {"add": 0, "sub": 0, "mul": 1}.get(name)
         for k in (1,) if name == "sub" else (1, 0):
-            if neutral is not None and isinstance(args[k], Literal) and args[k].value == neutral:
+            if neutral is not None and args[k] in (Literal(neutral, I64), Literal(float(neutral), F64)):
                 return args[1 - k]
         out = Reg(type, "work")
         self.code.append(ir.Compute(out, name, args))

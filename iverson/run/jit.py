@@ -45,6 +45,7 @@ class Jit(Entry):
         static_shapes: bool = False,
         reassociate: bool = True,
         level: int | None = None,
+        threads: bool = True,
     ) -> None:
         if not callable(f):
             raise TypeError(f"iv.jit takes a function, not {type(f).__name__}")
@@ -53,7 +54,8 @@ class Jit(Entry):
         self.static_argnums = {static_argnums} if isinstance(static_argnums, int) else set(static_argnums)
         self._require_names()
         self.static_shapes = static_shapes
-        self.options = {"reassociate": reassociate, "level": _default_level() if level is None else level}
+        level = _default_level() if level is None else level
+        self.options = {"reassociate": reassociate, "level": level, "threaded": threads}
         self.programs: dict[Hashable, Program] = {}
         self._last: Callable[..., Any] = self._dispatch
         self._watch: Watch | None = None
@@ -235,7 +237,8 @@ def jit(f: Callable[..., Any] | None = None, **options: Any) -> Any:
     type.
 
     Options: `static_argnames` and `static_argnums`, arguments that are constants of the program; `static_shapes=True`,
-    all lengths are; `reassociate=False`, sums are added in the order written; `level`, of LLVM's optimisation, 0 to 3.
+    all lengths are; `reassociate=False`, sums are added in the order written; `level`, of LLVM's optimisation, 0 to 3;
+    `threads=False`, no loop runs on several threads (see `iv.set_threads`).
 
     Arrays of torch, JAX and other libraries that speak DLPack are taken without copies, and results are given as
     arrays of the first such argument's library.  `iv.jit(f).compile(...)` compiles before there are arguments.

@@ -139,7 +139,7 @@ def short_axis(a, k):
 
 
 def loops(f: Callable[..., Any], *args: Any) -> str:
-    return str(iv.show(f, stage="loops")(*args))
+    return str(iv.show(iv.jit(f, threads=False), stage="loops")(*args))
 
 
 def assert_python(f: Callable[..., Any], args: tuple[Any, ...], level: int) -> None:

@@ -87,7 +87,10 @@ def likelihood(b, n, k, d, p, c):
 
 
 def loops_over_points(function: Function) -> int:
-    return sum(line.startswith("  for") and "..n any" in line for line in backend.compile(function).loops.splitlines())
+    return sum(
+        line.startswith("  for") and "..n any" in line
+        for line in backend.compile(function, threaded=False).loops.splitlines()
+    )
 
 
 def try_sizes(function: Function, level: int = 0, sizes: tuple[tuple[int, int, int], ...] = SIZES) -> None:

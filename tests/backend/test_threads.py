@@ -1,0 +1,424 @@
+"""Loops in chunks on the pool: the same bits for any number of threads, and what else may happen while they run."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import iverson as iv
+from iverson.backend import cpu, pool, threads
+from iverson.core.evaluate import evaluate
+from iverson.lang import state
+from tests.corpus import Case
+from tests.corpus_costs import largest
+from tests.programs import PROGRAMS, Program, assert_same
+from tests.test_corpus import assert_compiled
+
+NUMBERS = (1, 2, 3, 7)
+needs_futex = pytest.mark.skipif(not pool.has_futex(), reason="no futex: all loops run on the thread that calls")
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    number = iv.get_threads()
+    yield
+    iv.set_threads(number)
+
+
+@pytest.fixture
+def _always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every loop that may be cut into chunks is, however short."""
+    monkeypatch.setattr(threads, "GRAIN", 1e-9)
+    monkeypatch.setattr(threads, "PART", 1e30)
+    monkeypatch.setenv("IVERSON_CACHE_DIR", "off")
+    monkeypatch.setenv("IVERSON_LEVEL", "0")
+
+
+def on_each(run: Callable[[], Any]) -> list[list[np.ndarray]]:
+    """The leaves of what it gives on 1, 2, 3 and 7 threads."""
+    found = []
+    for n in NUMBERS:
+        iv.set_threads(n)
+        found.append([np.array(x) for x in state.flatten(run())[0]])
+    return found
+
+
+def assert_equal_bits(run: Callable[[], Any]) -> None:
+    first, *others = on_each(run)
+    for other in others:
+        assert [x.tobytes() for x in first] == [x.tobytes() for x in other]
+
+
+def loops(f: Callable[..., Any], *args: Any) -> str:
+    return str(iv.show(f, stage="loops")(*args))
+
+
+def in_threads(text: str) -> list[str]:
+    """The lines of loops on the pool."""
+    found, depth = [], None
+    for line in text.splitlines():
+        here = len(line) - len(line.lstrip())
+        depth = None if depth is not None and here <= depth else depth
+        if depth is not None:
+            found.append(line)
+        elif " thread" in line:
+            depth = here
+    return found
+
+
+# --- the corpus -------------------------------------------------------------------------------------------------------
+
+# reductions, accumulations to computed places, stencils, searches, errors, loops in order with loops in them
+FEW = PROGRAMS[::12]
+SMOOTH = [p for p in PROGRAMS if p.differentiable]
+
+
+def some(programs: list[Program], few: list[Program]) -> list[Any]:
+    return [pytest.param(p, id=p.name, marks=[] if p in few else pytest.mark.slow) for p in programs]
+
+
+@pytest.mark.usefixtures("_always")
+@pytest.mark.parametrize("program", some(PROGRAMS, FEW))
+def test_values(program: Program) -> None:
+    function = iv.jit(program.function)
+    iv.set_threads(3)
+    n = largest(program)
+    assert_compiled(program, function, n)
+
+    def run() -> Any:
+        args = program.arguments(n)
+        return function(*args), tuple(args[k] for k in program.mutates)
+
+    assert_equal_bits(run)
+
+
+@pytest.mark.usefixtures("_always")
+@pytest.mark.parametrize("program", some(SMOOTH, SMOOTH[::12]))
+def test_gradients(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    n = largest(program)
+    case = Case(program, n)
+    args = (*program.arguments(n), case.weights_like(evaluate(case.function, case.values).values))
+    function, plain = (iv.value_and_grad(case.weighed(), argnums=program.wrt) for _ in range(2))
+    iv.set_threads(3)
+    got = function(*args)
+    monkeypatch.setattr(threads, "GRAIN", 1e30)
+    assert_same(got, plain(*args), max(program.tolerance, 1e-9))
+    assert_equal_bits(lambda: function(*args))
+
+
+@pytest.mark.usefixtures("_always")
+@pytest.mark.parametrize("program", some([p for p in PROGRAMS if p.raises], FEW), ids=lambda p: p.name)
+def test_errors(program: Program) -> None:
+    iv.set_threads(3)
+    for n in program.raises:
+        assert_compiled(program, iv.jit(program.function), n)
+
+
+# --- which loops ------------------------------------------------------------------------------------------------------
+
+
+def total(x):
+    s = 0.0
+    for i in range(len(x)):
+        s += np.sin(x[i])
+    return s
+
+
+def histogram(x, bins):
+    counts = np.zeros(bins)
+    for i in range(len(x)):
+        counts[int(x[i])] += x[i]
+    return counts
+
+
+def sweeps(u, steps):
+    for _ in range(steps):
+        v = u.copy()
+        for i in range(1, u.shape[0] - 1):
+            for j in range(1, u.shape[1] - 1):
+                v[i, j] = 0.25 * (u[i - 1, j] + u[i + 1, j] + u[i, j - 1] + u[i, j + 1])
+        u = v
+    return u
+
+
+def nearest(points, centres):
+    cost = 0.0
+    for i in range(len(points)):
+        best = np.inf
+        for j in range(len(centres)):
+            s = 0.0
+            for q in range(points.shape[1]):
+                s += (points[i, q] - centres[j, q]) ** 2
+            best = min(best, s)
+        cost += best
+    return cost
+
+
+def slow(n, reps):
+    out = np.zeros(n)
+    for i in range(n):
+        s = float(i)
+        for k in range(reps):
+            s = 0.5 * s + np.sin(s + k)
+        out[i] = s
+    return out
+
+
+def roots(a):
+    out = np.zeros(len(a))
+    for i in range(len(a)):
+        x = 1.0
+        while abs(x * x - a[i]) > 1e-10 * a[i]:
+            x = 0.5 * (x + a[i] / x)
+        out[i] = x
+    return out
+
+
+RANDOM = np.random.default_rng(7)
+POINTS, CENTRES = RANDOM.normal(size=(3000, 8)), RANDOM.normal(size=(40, 8))
+LONG = {
+    "total": (total, (RANDOM.normal(size=300_001),)),
+    "histogram": (histogram, (RANDOM.uniform(0, 20, size=300_001), 20)),
+    "sweeps": (sweeps, (RANDOM.normal(size=(300, 301)), 3)),
+    "nearest": (nearest, (POINTS, CENTRES)),
+    "its gradient": (iv.value_and_grad(nearest, argnums=(0, 1)), (POINTS, CENTRES)),
+    "roots": (roots, (RANDOM.uniform(1, 9, size=20_000),)),
+    "their gradient": (iv.grad(lambda a: np.sum(roots(a))), (RANDOM.uniform(1, 9, size=20_000),)),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_long_loops_are_cut(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IVERSON_LEVEL", "0")
+    f, args = LONG[name]
+    text = loops(f, *args)
+    assert " thread" in text and not any(" thread" in line for line in in_threads(text))  # none in another
+    function = iv.jit(f)
+    expected = iv.jit(f, threads=False)(*args)
+    assert_same(function(*args), expected, 1e-9)
+    assert_equal_bits(lambda: function(*args))
+
+
+def carried(x):
+    for i in range(1, len(x)):
+        x[i] += 0.5 * x[i - 1]
+    return x
+
+
+def solved(a, b):
+    out = np.zeros(b.shape)
+    for i in range(len(a)):
+        out[i] = np.linalg.solve(a[i], b[i])
+    return out
+
+
+def scattered(x, where):
+    out = np.zeros(len(x))
+    for i in range(len(x)):
+        out[where[i]] = x[i]
+    return out
+
+
+def test_loops_that_are_not() -> None:
+    """In order, by library routines, to places that may be the same, and with too few turns."""
+    matrices, x = RANDOM.normal(size=(9, 6, 6)), RANDOM.normal(size=9)
+    assert " thread" not in loops(carried, x)
+    assert not any("call" in line for line in in_threads(loops(solved, matrices, matrices[:, 0])))
+    assert not any("where" in line for line in in_threads(loops(scattered, x, np.arange(9))))
+    assert " thread" not in loops(lambda x: x[0] * np.sum(np.ones(30)), x)
+    assert " thread" not in loops(iv.jit(total, threads=False), x)
+    assert " thread" not in loops(iv.jit(total, reassociate=False), x)  # a sum in order
+    assert " thread" in loops(iv.jit(lambda x: np.exp(x), reassociate=False), x)
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+def checked(x, where):
+    out = np.zeros(len(x))
+    for i in range(len(x)):
+        if x[i] < 0:
+            raise ValueError(f"negative at {i}")
+        out[i] = x[where[i]]
+    return out
+
+
+def test_the_first_error_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IVERSON_LEVEL", "0")
+    x, where = RANDOM.uniform(1, 2, size=200_000), np.arange(200_000)
+    f = iv.jit(checked)
+    assert " thread" in loops(checked, x, where)
+    iv.set_threads(3)
+    np.testing.assert_array_equal(f(x, where), x)
+    x[150_000], where[180_000] = -1.0, 300_000
+    with pytest.raises(ValueError, match="negative at 150000"):
+        f(x, where)
+    where[100] = 300_000
+    with pytest.raises(IndexError, match="300000"):
+        f(x, where)
+
+
+# --- the number of threads --------------------------------------------------------------------------------------------
+
+
+def test_set_threads() -> None:
+    iv.set_threads(np.int64(5))
+    assert iv.get_threads() == 5
+    for bad in (0, -1, 5000):
+        with pytest.raises(ValueError, match="from 1 to 1024"):
+            iv.set_threads(bad)
+    for bad in (2.0, "2", True, None):
+        with pytest.raises(TypeError, match="an integer"):
+            iv.set_threads(bad)
+    assert iv.get_threads() == 5
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Another Python that runs it."""
+    prelude = """
+        import os, signal, sys, threading, time
+        import numpy as np
+        import iverson as iv
+        from tests.backend.test_threads import LONG, slow, total
+        f, (x,) = iv.jit(total), LONG["total"][1]
+    """
+    text = textwrap.dedent(prelude) + textwrap.dedent(code)
+    env = {**os.environ, "IVERSON_LEVEL": "0", "PYTHONPATH": os.pathsep.join(sys.path), **environment}
+    return subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, env=env, timeout=300)
+
+
+def test_environment() -> None:
+    assert python("print(iv.get_threads())", IVERSON_NUM_THREADS="3").stdout.split() == ["3"]
+    assert "IVERSON_NUM_THREADS is 'many'" in python("", IVERSON_NUM_THREADS="many").stderr
+
+
+def test_usable_cores() -> None:
+    assert 1 <= pool.usable_cores() <= (os.cpu_count() or 1)
+
+
+# --- what may happen meanwhile ----------------------------------------------------------------------------------------
+
+
+def test_calls_from_python_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of them has the pool, the others run alone; and the number of threads changes under way."""
+    monkeypatch.setenv("IVERSON_LEVEL", "0")
+    f, (g, args) = iv.jit(total), LONG["its gradient"]
+    (x,) = LONG["total"][1]
+    want, (value, gradient) = f(x), g(*args)
+    wrong: list[Any] = []
+
+    def run() -> None:
+        for n in (2, 1, 3):
+            iv.set_threads(n)
+            v, d = g(*args)
+            right = f(x) == want and v == value and all(map(np.array_equal, d, gradient))
+            wrong.extend([] if right else [n])
+
+    workers = [threading.Thread(target=run) for _ in range(4)]
+    for w in workers:
+        w.start()
+    for w in workers:
+        w.join()
+    assert wrong == []
+
+
+@needs_futex
+def test_python_runs_meanwhile() -> None:
+    """A kernel with a parallel loop gives Python's lock back."""
+    done = python("""
+        g = iv.jit(slow)
+        g(10, 10)
+        counted, running = [0], [True]
+        def count():
+            while running[0]:
+                counted[0] += 1
+                time.sleep(0.001)
+        other = threading.Thread(target=count)
+        other.start()
+        time.sleep(0.05)
+        before = counted[0]
+        g(64, 1_000_000)
+        during = counted[0] - before
+        running[0] = False
+        other.join()
+        print(during > 5)
+    """)
+    assert done.stdout.split() == ["True"], done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_fork() -> None:
+    """The child of a fork has no workers, whoever was in the pool; it starts its own."""
+    done = python("""
+        iv.set_threads(3)
+        want = f(x)
+        wrong = []
+        def work():
+            for _ in range(20):
+                wrong.extend([] if f(x) == want else ["parent"])
+        other = threading.Thread(target=work)
+        other.start()
+        for _ in range(5):
+            child = os.fork()
+            if child == 0:
+                os._exit(0 if f(x) == want and f(x) == want else 1)
+            wrong.extend([] if os.waitpid(child, 0)[1] == 0 else ["child"])
+        other.join()
+        print(wrong)
+    """)
+    assert done.stdout.split() == ["[]"], done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_interrupt() -> None:
+    """Ctrl-C ends a parallel loop, on all threads, and the pool is as good as before."""
+    done = python("""
+        iv.set_threads(3)
+        want, g = f(x), iv.jit(slow)
+        g(10, 10)
+        threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        start = time.time()
+        try:
+            g(100_000, 100_000)
+        except KeyboardInterrupt:
+            print("interrupted", time.time() - start < 60, f(x) == want)
+    """)
+    assert done.stdout.split() == ["interrupted", "True", "True"], done.stderr
+
+
+def test_without_futex(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where threads can't wait for each other, chunks run in order, until one fails."""
+    monkeypatch.setattr(pool, "has_futex", lambda: False)
+    library = cpu.load(cpu.compile(pool.module()[0], level=0), pool.SYMBOLS, {})
+    kind = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+    seen: list[int] = []
+    body = kind(lambda context, word, chunk: seen.append(chunk) or (-3 if chunk == 5 else 0))
+    run = ctypes.CFUNCTYPE(ctypes.c_int64, kind, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
+    held = ctypes.c_int64()
+    threads_run = run(library.address(pool.RUN))
+    assert threads_run(body, None, 5, ctypes.addressof(held)) == 0 and seen == list(range(5))
+    assert threads_run(body, None, 9, ctypes.addressof(held)) == -3 and seen[5:] == list(range(6))
+
+
+def test_exit() -> None:
+    """At once after a parallel loop, while workers still look for more, and in the midst of one."""
+    assert python("iv.set_threads(3); print(f(x) == f(x))").returncode == 0
+    done = python("""
+        def forever():
+            while True:
+                f(x)
+        iv.set_threads(3)
+        f(x)
+        threading.Thread(target=forever, daemon=True).start()
+        time.sleep(0.05)
+    """)
+    assert done.returncode == 0, done.stderr
