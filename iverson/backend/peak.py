@@ -1,6 +1,6 @@
 """How much memory a kernel allocates, without running it: its allocations, for given integers.
 
-    peak(program, slots) -> Peak(bytes, exact)      the most bytes alive at once, results included, arguments not
+    peak(program, slots) -> Peak(bytes, exact, history)   the most bytes alive at once, results included, arguments not
 
 The program is walked as it would run, integers and the sizes of blocks alone (64 bytes more each, for the allocator).
 Of a loop in which memory is allocated two turns are walked: a turn frees what it allocates, or hands it on in place of
@@ -22,20 +22,29 @@ from iverson.backend.abi import ITEM_SIZE
 from iverson.backend.loopir import Cell, Literal, Program, Reg, Stmt, Value
 from iverson.backend.runtime import ALIGNMENT
 from iverson.core import prims
-from iverson.core.syntax import BOOL, F64
+from iverson.core.syntax import BOOL, F64, Site
 
 
 @dataclass(frozen=True)
 class Peak:
     bytes: int
     exact: bool
+    history: tuple[Event, ...]  # bytes alive after each allocation and release
+
+
+@dataclass(frozen=True)
+class Event:
+    bytes: int
+    name: str
+    site: Site | None
 
 
 def peak(program: Program, slots: Sequence[int | None]) -> Peak:
     """`slots`: the integers in the table of arguments; None for anything else."""
     walk = _Walk(slots)
     walk.block(program.body)
-    return Peak(walk.most, walk.exact)
+    events = (Event(live, hint, None if k is None else program.sites[k].site) for live, hint, k in walk.history)
+    return Peak(walk.most, walk.exact, tuple(events))
 
 
 @dataclass(eq=False)
@@ -57,6 +66,7 @@ class _Walk:
     exact: bool = True
     depth: int = 0  # of loops
     _quiet: dict[int, bool] = field(default_factory=dict)
+    history: list[tuple[int, str, int | None]] = field(default_factory=list)
 
     def of(self, v: Value) -> _Known:
         if isinstance(v, Literal):
@@ -87,6 +97,7 @@ class _Walk:
                 self.alloc(stmt)
             case ir.Free(buffer):
                 self.free(self.values.get(buffer.pointer))
+                self.history.append((self.live, buffer.hint, None))
             case ir.Grow():
                 self.grow(stmt)
             case ir.If():
@@ -113,6 +124,7 @@ class _Walk:
 
     def alloc(self, stmt: ir.Alloc) -> None:
         self.values[stmt.buffer.pointer] = self.fresh([self.number(e) for e in stmt.buffer.extents], stmt.buffer.dtype)
+        self.history.append((self.live, stmt.buffer.hint, stmt.site))
 
     def fresh(self, extents: Sequence[int | None], dtype: Any) -> _Block:
         elements = 1
@@ -165,6 +177,7 @@ class _Walk:
         orelse.block(stmt.orelse)
         chosen = then if then.live >= orelse.live else orelse
         self.values, self.cells, self.live = chosen.values, chosen.cells, chosen.live
+        self.history += chosen.history
         self.most, self.exact = max(then.most, orelse.most), then.exact and orelse.exact
         return chosen is then
 
