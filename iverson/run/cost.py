@@ -24,7 +24,7 @@ from iverson.diff.inventory import residuals
 from iverson.lang.stage import Staged
 from iverson.opt.pipeline import optimise, prepare
 from iverson.run.budget import Budgeted
-from iverson.run.derive import NAME, Derivative, expand
+from iverson.run.derive import NAME, Derivative, expand, inlined_customs
 from iverson.run.jit import Jit
 from iverson.run.sizes import SizeNames
 from iverson.run.transforms import Argnums, value_and_grad
@@ -193,7 +193,7 @@ def _residuals(staged: Staged, names: SizeNames, whole: costs.Cost) -> list[Resi
         assert isinstance(derivative, Derivative)
         if derivative.rule != "gradient":
             continue
-        primal = prepare(expand(derivative.function))
+        primal = prepare(inlined_customs(derivative.function))
         made, kept = residuals(primal, derivative.wrt, policy=derivative.policy)
         sizes = costs.cost(made)
         actual = _same_symbols(sizes, whole)

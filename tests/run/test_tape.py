@@ -123,6 +123,21 @@ def test_notes_pass_through_enumerate_zip_and_reversed() -> None:
     same([iv.grad(each)(0.3, w)], [(each(0.3 + 1e-6, w) - each(0.3 - 1e-6, w)) / 2e-6])
 
 
+def test_values_are_kept_and_computed_again() -> None:
+    def turns(w, h, keep, recompute):
+        for k in range(len(w)):
+            h = np.tanh(recompute(w[k] @ h)) * keep(np.exp(h.sum()))
+        return h.sum()
+
+    w, h = np.ones((4, 5, 5)) / 9.0, np.ones(5) / 5.0
+    noted = iv.grad(lambda w, h: turns(w, h, iv.keep, iv.recompute))
+    same([noted(w, h)], [iv.grad(lambda w, h: turns(w, h, lambda x: x, lambda x: x))(w, h)])
+    how = [r.how for r in iv.cost(noted)(w, h).residuals]
+    assert how.count("re-run") == 1
+    assert iv.keep({"a": 1.5, "n": 2}) == {"a": 1.5, "n": 2} and iv.recompute(3) == 3
+    assert "keep" not in iv.show(noted, stage="optimised")(w, h)
+
+
 # --- bad arguments ----------------------------------------------------------------------------------------------------
 
 
