@@ -88,7 +88,7 @@ def annotated(function: Function, policy: Policy) -> Function:
     def mark(let: Let) -> Let:
         if not isinstance(let.op, Loop | While):
             return map_blocks(let, each)
-        return with_op(let, replace(let.op, tape=next(notes))) if let.op.tape is None else let
+        return with_op(let, replace(let.op, tape=next(notes, "store"))) if let.op.tape is None else let
 
     return with_body(function, each(function.body))
 

@@ -139,7 +139,7 @@ def loops(jitted: Jit, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Lo
             given = zip(primal.params, let.op.args, strict=True)
             known = {p: outer.of(a) for p, a in given if p.type == Scalar(I64)}
             return _loops(primal, {p: s.value(at) for p, s in known.items() if all(v in at for v in s.variables())})
-    raise AssertionError("no derivative")
+    raise TypeError("no budget can be planned for a function with results of lengths that it computes")
 
 
 def _loops(primal: Function, at: dict[Var, int]) -> list[LoopInfo]:

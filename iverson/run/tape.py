@@ -23,7 +23,10 @@ def policy(tape: Tape) -> Policy:
     if isinstance(tape, str) and tape in MODES:
         return Policy(mode=tape)
     if isinstance(tape, tuple | list):
-        return merged(map(policy, tape))
+        whole = merged(map(policy, tape))
+        if whole.budget is not None and whole.checkpoint is not None:
+            raise ValueError("a budget decides on checkpoints itself: say those of single loops by iv.range")
+        return whole
     raise ValueError(
         f"tape={tape!r}: it is 'auto', 'store', 'recompute', an option such as iv.tape.checkpoint(slots=20), "
         "or a tuple of those"

@@ -26,10 +26,10 @@ def same(got: object, want: object) -> None:
 
 # --- options ----------------------------------------------------------------------------------------------------------
 
-OPTIONS = ["store", "recompute", iv.tape.checkpoint(slots=2), iv.tape.checkpoint(slots=3, block=1)]
+OPTIONS = ["recompute", iv.tape.checkpoint(slots=3, block=1), ("store", iv.tape.checkpoint(slots=2, block=4))]
 
 
-@pytest.mark.parametrize("tape", [*OPTIONS, ("store", iv.tape.checkpoint(slots=2, block=4))], ids=str)
+@pytest.mark.parametrize("tape", OPTIONS, ids=str)
 def test_every_derivative_takes_it(tape: object) -> None:
     x, n = 0.7, 11
     value, slope = iv.value_and_grad(oscillator)(x, n)
@@ -189,7 +189,12 @@ def measured(allocations: Allocations, f: object, args: tuple[object, ...]) -> t
     return f(*args), allocations.most
 
 
-@pytest.mark.parametrize("name", BUDGETED)
+QUICK = ("oscillator", "in_place", "leapfrog", "layers", "branching")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in BUDGETED]
+)
 def test_a_budget_is_kept_and_used(name: str, allocations: Allocations) -> None:
     f, args = BUDGETED[name]
     want, most = measured(allocations, iv.value_and_grad(f), args)
@@ -257,6 +262,25 @@ def test_no_call_plans_past_the_machines_memory(monkeypatch: pytest.MonkeyPatch)
     line = long.__code__.co_firstlineno + 1
     assert f"test_tape.py:{line}, in long" in raised.value.__notes__[0]
     iv.grad(long, tape=iv.tape.checkpoint(slots=3, block=1))(0.5, 10_000)
+
+
+def test_a_budget_of_a_while() -> None:
+    g = iv.value_and_grad(until, tape=iv.tape.budget(2000))
+    assert g.plan(3.0, 0.01).planned == (True,)
+    same(g(3.0, 0.01), iv.value_and_grad(until)(3.0, 0.01))
+
+
+def test_no_bound_is_promised_where_data_decide() -> None:
+    def ragged(x, n):
+        total = 0.0
+        for i in range(n):
+            y = [x[j] * x[i] for j in range(i + 1)]
+            for j in range(len(y)):
+                total = np.sin(total + y[j])
+        return total
+
+    with pytest.raises(MemoryError, match="depends on the data"):
+        iv.grad(ragged, tape=iv.tape.budget(10_000))(np.ones(50), 50)
 
 
 # --- what it says -----------------------------------------------------------------------------------------------------
