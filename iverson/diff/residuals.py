@@ -27,7 +27,7 @@ A scope that updates arrays in place, the carries of a loop, has ways to have th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
@@ -38,7 +38,7 @@ from iverson.core.syntax import F32, F64, Array, Atom, Block, Let, Operator, Sca
 from iverson.diff.adjoints import Frame, flatten, product
 from iverson.diff.footprint import Places
 from iverson.diff.logs import AppendLog, OpenLog
-from iverson.diff.tape import Mode
+from iverson.diff.tape import Mode, told
 
 
 @dataclass(frozen=True)
@@ -142,11 +142,11 @@ class Plan:
 
     def keep(self, bound: Iterable[Var], what: Keep) -> list[Var]:
         """Decide what is kept outside, given what the scope binds on entry; give the names."""
-        inner = self.inner(bound)
+        inner, said = self.inner(bound), told(self.block)
         names: list[Var] = []
         for step in self.steps:
             must = step.within or step.touches
-            if not must and not self._worth(step):
+            if not must and not self._worth(step, said):
                 continue
             closed = step.again
             if step.logs and what is not Keep.STACKED:
@@ -160,8 +160,10 @@ class Plan:
                 step.again = closed
         return [*names, *self.given_up]
 
-    def _worth(self, step: Step) -> bool:
+    def _worth(self, step: Step, said: Mapping[Var, str]) -> bool:
         """Is it to be kept, if that can be?"""
+        if not step.chained and (found := next((said[v] for v in step.let.vars if v in said), None)):
+            return found == "keep" and all(isinstance(v.type, Scalar) or not step.scalar for v in step.let.vars)
         if step.scalar:
             return self.mode == "store" and any(v.type in (Scalar(F32), Scalar(F64)) for v in step.let.vars)
         return self.mode != "recompute" and not step.chained and bool(step.results)

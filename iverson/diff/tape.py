@@ -16,8 +16,21 @@ from itertools import repeat
 from typing import Literal as OneOf
 from typing import TypeAlias
 
-from iverson.core.rewrite import blocks, map_blocks, with_body, with_lets, with_op
-from iverson.core.syntax import Block, Checkpoint, Function, Let, Loop, Tape, While
+from iverson.core.rewrite import blocks, lookup, map_blocks, map_op, statements, with_body, with_lets, with_op
+from iverson.core.syntax import (
+    Atom,
+    Block,
+    Checkpoint,
+    For,
+    Function,
+    Let,
+    Loop,
+    Prim,
+    Read,
+    Tape,
+    Var,
+    While,
+)
 
 Mode: TypeAlias = OneOf["auto", "store", "recompute"]
 MODES: tuple[Mode, ...] = ("auto", "store", "recompute")
@@ -75,7 +88,7 @@ def annotated(function: Function, policy: Policy) -> Function:
     def mark(let: Let) -> Let:
         if not isinstance(let.op, Loop | While):
             return map_blocks(let, each)
-        return with_op(let, replace(let.op, tape=next(notes))) if let.op.tape is None else let
+        return with_op(let, replace(let.op, tape=next(notes, "store"))) if let.op.tape is None else let
 
     return with_body(function, each(function.body))
 
@@ -95,6 +108,48 @@ def outermost(block: Block) -> Iterator[Let]:
         else:
             for _, inner in blocks(let.op):
                 yield from outermost(inner)
+
+
+# --- what a program says about its values -----------------------------------------------------------------------------
+
+TOLD = ("keep", "recompute")  # primitives: their argument itself, with a note
+
+
+def told(block: Block) -> dict[Var, str]:
+    """The values of a block that are to be kept, or computed again: scalars, and arrays of such elements."""
+    found: dict[Var, str] = {}
+    for let in block:
+        op = let.op
+        if isinstance(op, Prim) and op.name in TOLD:
+            found.update((a, op.name) for a in op.args if isinstance(a, Var))
+        elif isinstance(op, For):
+            read = {inner.vars[0]: inner.op.array for inner in op.body if isinstance(inner.op, Read)}
+            for inner in op.body:
+                if isinstance(inner.op, Prim) and inner.op.name in TOLD:
+                    (a,) = inner.op.args
+                    of = [read[a]] if isinstance(a, Var) and a in read else []
+                    mapped = [v for v, out in zip(let.vars, op.body.outs, strict=True) if out is inner.vars[0]]
+                    found.update((v, inner.op.name) for v in (*of, *mapped))
+    return found
+
+
+def plain(function: Function) -> Function:
+    """The function without notes on its values."""
+    if not any(isinstance(let.op, Prim) and let.op.name in TOLD for let in statements(function.body)):
+        return function
+    env: dict[Var, Atom] = {}
+
+    def block(b: Block) -> Block:
+        lets: list[Let] = []
+        for let in b:
+            op = map_op(let.op, lambda a: lookup(a, env), block)
+            if isinstance(op, Prim) and op.name in TOLD:
+                env[let.vars[0]] = op.args[0]
+            else:
+                lets.append(with_op(let, op))
+        return Block(tuple(lets), tuple(lookup(a, env) for a in b.outs))
+
+    return with_body(function, block(function.body))
 
 
 def merged(policies: Iterable[Policy]) -> Policy:

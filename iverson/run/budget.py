@@ -20,7 +20,7 @@ _KEPT = 64  # plans
 
 
 class Budgeted:
-    """A derivative that allocates no more than the bound; `make` gives it for a policy, taking a plan's numbers first.
+    """A derivative that allocates no more than the bound; `make` gives it for a policy, taking a plan's numbers last.
 
     `plan(*args)` is what a call does.
     """
@@ -35,8 +35,13 @@ class Budgeted:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if active():
             self.__iverson_stage__(args, kwargs)
+        jitted, args = self.planned(*args, **kwargs)
+        return jitted(*args, **kwargs)
+
+    def planned(self, *args: Any, **kwargs: Any) -> tuple[Jit, tuple[Any, ...]]:
+        """The derivative that a call with these arguments is, and what that takes."""
         plan = self.plan(*args, **kwargs)
-        return self.derivative(plan.policy(self.told))(plan.numbers, *args, **kwargs)
+        return self.derivative(plan.policy(self.told)), (*args, plan.numbers)
 
     def __iverson_stage__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         raise error(

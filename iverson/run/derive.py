@@ -19,7 +19,7 @@ from iverson.core.rewrite import rename_type, statements
 from iverson.core.show import show
 from iverson.core.syntax import I64, Array, Atom, Function, Let, Library, Literal, Scalar, Type, Var
 from iverson.diff import compressed, dependence, forward, jacobian, reverse
-from iverson.diff.tape import AUTO, Policy
+from iverson.diff.tape import AUTO, Policy, plain
 from iverson.lang.inner import Subprogram
 from iverson.lang.staging import builder
 from iverson.opt.pipeline import prepare
@@ -115,6 +115,11 @@ def jet(sub: Subprogram, order: int, coefficients: Sequence[Atom]) -> list[Atom]
 
 def expand(f: Function) -> Function:
     """The function with its derivatives made, and functions with derivatives of their own as what they compute."""
+    return plain(inlined_customs(f))
+
+
+def inlined_customs(f: Function) -> Function:
+    """The same with the notes on its values."""
     return _replaced(f, (NAME, CUSTOM))
 
 

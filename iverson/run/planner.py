@@ -29,6 +29,7 @@ from iverson.core.rewrite import statements
 from iverson.core.syntax import I64, Array, Block, Function, Library, Loop, Scalar, Site, Var
 from iverson.diff.reverse import sequential
 from iverson.diff.tape import Policy, outermost
+from iverson.lang import state
 from iverson.run.derive import NAME, Derivative, differentiable
 from iverson.run.jit import Jit
 from iverson.run.program import Program
@@ -86,17 +87,21 @@ class Plan:
 class Footprint:
     """What a compiled call allocates, from the loops of its program alone."""
 
-    def __init__(self, jitted: Jit, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        program, leaves = jitted.program(args, kwargs)
+    def __init__(
+        self, jitted: Jit, args: tuple[Any, ...], kwargs: dict[str, Any], numbers: Sequence[int] | None = None
+    ) -> None:
+        self.first = len(state.flatten(args)[0])  # the leaf that is the first number
+        given = args if numbers is None else (*args, tuple(numbers))
+        program, leaves = jitted.program(given, kwargs)
         self.slots, self.leaves = _slots(program, leaves)
         self.loops = backend.lowered(program.function, program.options["reassociate"], committed=program.committed)
 
     def at(self, numbers: Sequence[int] = ()) -> Peak:
-        """The most bytes alive at once; `numbers` instead of the call's first arguments."""
+        """The most bytes alive at once, with these numbers."""
         given = list(self.slots)
-        for leaf, n in enumerate(numbers):
-            if leaf in self.leaves:
-                given[self.leaves[leaf]] = n
+        for k, n in enumerate(numbers):
+            if self.first + k in self.leaves:
+                given[self.leaves[self.first + k]] = n
         return peak(self.loops, given)
 
 
@@ -134,7 +139,7 @@ def loops(jitted: Jit, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Lo
             given = zip(primal.params, let.op.args, strict=True)
             known = {p: outer.of(a) for p, a in given if p.type == Scalar(I64)}
             return _loops(primal, {p: s.value(at) for p, s in known.items() if all(v in at for v in s.variables())})
-    raise AssertionError("no derivative")
+    raise TypeError("no budget can be planned for a function with results of lengths that it computes")
 
 
 def _loops(primal: Function, at: dict[Var, int]) -> list[LoopInfo]:
@@ -169,16 +174,17 @@ def _work(primal: Function, k: int, at: dict[Var, int]) -> float:
 
 
 class Planner:
-    """Plans for one call; `make` gives the derivative for a choice of loops, which takes the numbers first."""
+    """Plans for one call; `make` gives the derivative for a choice of loops, which takes the numbers last."""
 
     def __init__(self, make: Callable[[tuple[bool, ...]], Jit], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.make, self.args, self.kwargs = make, args, kwargs
         self._footprints: dict[tuple[bool, ...], Footprint] = {}
+        self._peaks: dict[tuple[tuple[bool, ...], tuple[int, ...]], int | None] = {}
         self.least: int | None = None  # bytes that a plan needs
 
     @cached_property
     def loops(self) -> list[LoopInfo]:
-        return loops(self.make(()), ((), *self.args), self.kwargs)
+        return loops(self.make(()), (*self.args, ()), self.kwargs)
 
     def choices(self) -> Iterator[tuple[bool, ...]]:
         """Which loops are checkpointed: none first, all last."""
@@ -189,6 +195,22 @@ class Planner:
         one = [tuple(j == k for j in range(count)) for k in range(count)]
         but = [tuple(j != k for j in range(count)) for k in range(count)]
         yield from (tuple([False] * count), *one, *but, tuple([True] * count))
+
+    def front(self, points: int = 12) -> list[Plan]:
+        """The plans that none beats in both bytes and work, from storing all down to the least memory."""
+        found: list[Plan] = []
+        bound = 1 << 62
+        while (plan := self.best(bound)) is not None and len(found) < points:
+            found.append(plan)
+            assert self.least is not None or plan.bytes
+            least = self.least or plan.bytes
+            bound = min(plan.bytes - 1, max(int(plan.bytes * (least / found[0].bytes) ** (1 / points)), least))
+        return found
+
+    @property
+    def primal(self) -> float:
+        """The work of the loops."""
+        return sum(loop.work * loop.turns for loop in self.loops)
 
     def best(self, bound: int) -> Plan | None:
         """The plan with the least work; None if there is none."""
@@ -250,9 +272,12 @@ class Planner:
         """The most bytes alive at once; None if the data decide."""
         if planned not in self._footprints:
             jitted = self.make(planned if any(planned) else ())
-            self._footprints[planned] = Footprint(jitted, (tuple(numbers), *self.args), self.kwargs)
-        found = self._footprints[planned].at(numbers)
-        return found.bytes if found.exact else None
+            self._footprints[planned] = Footprint(jitted, self.args, self.kwargs, numbers)
+        key = planned, tuple(numbers)
+        if key not in self._peaks:
+            found = self._footprints[planned].at(numbers)
+            self._peaks[key] = found.bytes if found.exact else None
+        return self._peaks[key]
 
 
 def _blocks(turns: int) -> Iterator[int]:
@@ -260,7 +285,7 @@ def _blocks(turns: int) -> Iterator[int]:
     block = 1
     while block <= max(turns, 1):
         yield block
-        block = max(block + 1, block * 5 // 4)
+        block = max(block + 1, block * 4 // 3)
 
 
 def _shares(count: int) -> Iterator[tuple[int, ...]]:

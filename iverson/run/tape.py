@@ -7,6 +7,7 @@ Options are given as `tape=` to `iv.grad` and its kin, alone or several as a tup
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from iverson.core.syntax import Checkpoint
@@ -22,7 +23,10 @@ def policy(tape: Tape) -> Policy:
     if isinstance(tape, str) and tape in MODES:
         return Policy(mode=tape)
     if isinstance(tape, tuple | list):
-        return merged(map(policy, tape))
+        whole = merged(map(policy, tape))
+        if whole.budget is not None and whole.checkpoint is not None:
+            raise ValueError("a budget decides on checkpoints itself: say those of single loops by iv.range")
+        return whole
     raise ValueError(
         f"tape={tape!r}: it is 'auto', 'store', 'recompute', an option such as iv.tape.checkpoint(slots=20), "
         "or a tuple of those"
@@ -98,3 +102,16 @@ def _positive(n: Any, name: str) -> int:
     if n.__index__() < 1:
         raise ValueError(f"iv.tape.checkpoint: {name} is a positive integer, not {n}")
     return n.__index__()  # type: ignore[no-any-return]
+
+
+def report(f: Callable[..., Any], argnums: Any = 0, has_aux: bool = False, tape: Tape = "auto") -> Callable[..., Any]:
+    """A function of f's arguments that gives the `Report` of f's gradient there, without running it.
+
+    It prints what is kept, memory over time, and the Pareto front of time against memory that `iv.tape.budget` plans
+    on; `.plot()` draws both.
+
+    >>> print(iv.tape.report(f)(x, 1000))
+    """
+    from iverson.run.report import report as made  # which takes derivatives, and these take options
+
+    return made(f, argnums, has_aux, tape)

@@ -99,7 +99,7 @@ def _reverse(
         return Derived(lambda *args, **kwargs: stage(told, (), args, kwargs), f, what)
 
     def make(planned: Policy) -> Jit:
-        return Derived(lambda numbers, *args, **kwargs: stage(planned, numbers, args, kwargs), f, what)
+        return Derived(lambda *args, **kwargs: stage(planned, args[-1], args[:-1], kwargs), f, what)
 
     return Budgeted(make, told, f, what)
 

@@ -26,6 +26,7 @@ from . import (  # noqa: F401
     statistics,
     stencils,
     swaps,
+    tapes,
     unreached,
     whiles,
 )
