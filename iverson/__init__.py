@@ -12,6 +12,7 @@ from iverson.lang.functional import (
     unroll,
     while_loop,
 )
+from iverson.run import tape
 from iverson.run.ahead import spec
 from iverson.run.check_grads import check_grads
 from iverson.run.cost import cheapness, cost
@@ -56,6 +57,7 @@ __all__ = [
     "show",
     "spec",
     "stop_gradient",
+    "tape",
     "unroll",
     "value_and_grad",
     "vjp",

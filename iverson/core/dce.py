@@ -390,7 +390,7 @@ class _Sweep:
                 op = self.loop(op, parts)
             case While():
                 carry, inits = self.vars(_select(op.carry, parts)), self.atoms(op.inits, parts)
-                op = While(carry, inits, self.block(op.cond, range(1)), self.block(op.body, parts))
+                op = While(carry, inits, self.block(op.cond, range(1)), self.block(op.body, parts), op.tape)
             case If():
                 op = If(self.atom(op.pred), self.block(op.then, parts), self.block(op.orelse, parts))
             case Accumulate():
@@ -436,7 +436,7 @@ class _Sweep:
         carries = [k for k in parts if k < len(op.carry)]
         carry = self.vars(_select(op.carry, carries))
         inits = self.atoms(op.inits, carries)
-        return Loop(op.index, self.atom(op.extent), carry, inits, self.block(op.body, parts))
+        return Loop(op.index, self.atom(op.extent), carry, inits, self.block(op.body, parts), op.tape)
 
     def accumulate(self, let: Let, op: Accumulate, parts: list[int], into: list[Let]) -> None:
         results, accs, inits, bound = list(let.vars), [], [], []

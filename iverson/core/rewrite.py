@@ -271,10 +271,10 @@ def _mapped(op: Op, atom: Callable[[Atom], Atom], block: Callable[[Block], Block
             return Accumulate(accs, tuple(tuple(map(atom, i)) for i in inits), block(body))
         case Contribute(acc, index, values, safe):
             return Contribute(var(acc), tuple(map(atom, index)), tuple(map(atom, values)), safe)
-        case Loop(index, extent, carry, inits, body):
-            return Loop(index, atom(extent), carry, tuple(map(atom, inits)), block(body))
-        case While(carry, inits, cond, body):
-            return While(carry, tuple(map(atom, inits)), block(cond), block(body))
+        case Loop(index, extent, carry, inits, body, tape):
+            return Loop(index, atom(extent), carry, tuple(map(atom, inits)), block(body), tape)
+        case While(carry, inits, cond, body, tape):
+            return While(carry, tuple(map(atom, inits)), block(cond), block(body), tape)
         case If(pred, then, orelse):
             return If(atom(pred), block(then), block(orelse))
 
@@ -340,15 +340,15 @@ def rename_op(op: Op, env: Env) -> Op:
         case Accumulate(accs, inits, body):
             accs = fresh_all(accs, inner)
             return Accumulate(accs, tuple(tuple(lookup(a, env) for a in i) for i in inits), rename(body, inner))
-        case Loop(index, extent, carry, inits, body):
+        case Loop(index, extent, carry, inits, body, tape):
             (index,) = fresh_all((index,), inner)
             carry = fresh_all(carry, inner)
             new_inits = tuple(lookup(a, env) for a in inits)
-            return Loop(index, lookup(extent, env), carry, new_inits, rename(body, inner))
-        case While(carry, inits, cond, body):
+            return Loop(index, lookup(extent, env), carry, new_inits, rename(body, inner), tape)
+        case While(carry, inits, cond, body, tape):
             carry = fresh_all(carry, inner)
             new_inits = tuple(lookup(a, env) for a in inits)
-            return While(carry, new_inits, rename(cond, inner), rename(body, inner))
+            return While(carry, new_inits, rename(cond, inner), rename(body, inner), tape)
         case _:
             return map_op(op, lambda a: lookup(a, env), lambda b: rename(b, env))
 
@@ -374,12 +374,9 @@ def retype(op: Op, env: dict[Var, Atom]) -> Op:
         case Accumulate(accs, inits, body):
             new = tuple(map(var, accs))
             return op if alike(new, accs) else Accumulate(new, inits, body)
-        case Loop(index, extent, carry, inits, body):
+        case Loop(carry=carry) | While(carry=carry):
             new = tuple(map(var, carry))
-            return op if alike(new, carry) else Loop(index, extent, new, inits, body)
-        case While(carry, inits, cond, body):
-            new = tuple(map(var, carry))
-            return op if alike(new, carry) else While(new, inits, cond, body)
+            return op if alike(new, carry) else replace(op, carry=new)
         case _:
             return op
 

@@ -158,10 +158,10 @@ class _Printer:
             case Accumulate():
                 return self.accumulate(let, op, indent)
             case Loop(index, extent, carry, inits, body):
-                head = f"loop {self.name(index)} < {self.atom(extent)}"
+                head = f"loop {self.name(index)} < {self.atom(extent)}{self.tape(op)}"
                 return f"{head} {self.carries(let, carry, inits)}{self.block(body, indent)}"
             case While(carry, inits, cond, body):
-                head = f"while {self.carries(let, carry, inits)}{self.block(cond, indent)}"
+                head = f"while{self.tape(op)} {self.carries(let, carry, inits)}{self.block(cond, indent)}"
                 return f"{head} do {self.block(body, indent)}"
             case If(pred, then, orelse):
                 return f"if {self.atom(pred)} {self.block(then, indent)} else {self.block(orelse, indent)}"
@@ -169,6 +169,10 @@ class _Printer:
     def index(self, index: Sequence[Atom], safe: bool) -> str:
         """x[i] is checked; x[i!] is proven in bounds."""
         return f"[{self.atoms(index)}{'!' if safe and index else ''}]"
+
+    @staticmethod
+    def tape(op: Loop | While) -> str:
+        return "" if op.tape is None else f" tape={op.tape!r}"
 
     def carries(self, let: Let, carry: Sequence[Var], inits: Sequence[Atom]) -> str:
         given = self.consumed(let, inits)

@@ -223,12 +223,27 @@ class Contribute:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A note to reverse mode: of a loop's states `slots` are kept at a time, the turns between them run again.
+
+    So many turns as `block` says are recorded at once (None: by the size of the state).
+    """
+
+    slots: int
+    block: int | None = None
+
+
+Tape: TypeAlias = Checkpoint | OneOf["store"]
+
+
+@dataclass(frozen=True, slots=True)
 class Loop:
     index: Var
     extent: Atom
     carry: tuple[Var, ...]
     inits: tuple[Atom, ...]
     body: Block  # outs = next carries, then emits
+    tape: Tape | None = None  # no part of what programs mean: how reverse mode has the turns' states
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +252,7 @@ class While:
     inits: tuple[Atom, ...]
     cond: Block  # one bool
     body: Block
+    tape: Tape | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from iverson.core.syntax import I32, I64, Array, Atom, Function, Map, Scalar, Va
 from iverson.diff import forward, reverse
 from iverson.diff.adjoints import flatten
 from iverson.diff.jacobian import computed_extents, computed_outs, like
+from iverson.diff.tape import AUTO, Policy
 
 
 def columns(f: Function, wrt: Sequence[int]) -> Function:
@@ -42,13 +43,13 @@ def columns(f: Function, wrt: Sequence[int]) -> Function:
     return b.function((*f.params, count, *given), products, f"columns_{f.name}")
 
 
-def rows(f: Function, wrt: Sequence[int]) -> Function:
+def rows(f: Function, wrt: Sequence[int], policy: Policy = AUTO) -> Function:
     """The sums of the rows of each colour: as `columns`, with colours for each float out, and an array [colours,
     parameter extents] for each parameter of `wrt`."""
     f = rename_function(f)
     b = Builder()
     outs = [out for out in _apply(b, f, f.params) if dtype_of(out).is_float]
-    g = reverse.vjp(f, wrt)
+    g = reverse.vjp(f, wrt, policy)
     extra = g.params[len(f.params) :]
     cotangents = [p for p in extra if dtype_of(p).is_float]
     computed = dict(pair for c, out in zip(cotangents, outs, strict=True) for pair in computed_extents(c, out))

@@ -31,6 +31,7 @@ from iverson.diff.residuals import (
     Updates,
 )
 from iverson.diff.reverse import reverse
+from iverson.diff.tape import AUTO, Policy
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,11 @@ class Residual:
     arrays: tuple[Var, ...]  # of the transformed function's outermost block
 
 
-def residuals(function: Function, wrt: Sequence[int], seeded: bool = True) -> tuple[Function, list[Residual]]:
+def residuals(
+    function: Function, wrt: Sequence[int], seeded: bool = True, policy: Policy = AUTO
+) -> tuple[Function, list[Residual]]:
     """The gradient (not `seeded`: the vjp) of a function as reverse.py makes it, and its residuals."""
-    made, plan = reverse(function, wrt, seeded)
+    made, plan = reverse(function, wrt, seeded, policy)
     forward = {v for let in plan.forward() for v in let.vars}
     held = {v for let in made.body if forward.isdisjoint(let.vars) for v in uses(let)} & forward
     arrays = [v for let in made.body for v in let.vars if v in held and isinstance(v.type, Array)]

@@ -17,6 +17,7 @@ from iverson.core.dce import dce
 from iverson.core.rewrite import dependents, lookup, rename, rename_function, rename_let, type_atoms, uses
 from iverson.core.syntax import Atom, Block, DType, Function, Let, Literal, Map, Var
 from iverson.diff import forward, reverse
+from iverson.diff.tape import AUTO, Policy
 
 
 def jacfwd(f: Function, wrt: Sequence[int]) -> Function:
@@ -64,10 +65,10 @@ def _tangents(b: Builder, dual: Block, env: dict[Var, Atom], shared: set[Var]) -
     return tuple(lookup(out, env) for out in dual.outs)
 
 
-def jacrev(f: Function, wrt: Sequence[int]) -> Function:
+def jacrev(f: Function, wrt: Sequence[int], policy: Policy = AUTO) -> Function:
     """As jacfwd, by reverse mode: best where there are fewer outputs than inputs."""
     b = Builder()
-    g = reverse.vjp(f, wrt)
+    g = reverse.vjp(f, wrt, policy)
     params, extra = g.params[: len(f.params)], g.params[len(f.params) :]
     back = _steady(b, g.body, extra)
     outs = [out for out in g.body.outs[: len(f.body.outs)] if dtype_of(out).is_float]

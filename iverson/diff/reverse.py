@@ -57,23 +57,24 @@ from iverson.diff.parallel import for_
 from iverson.diff.recording import Planner
 from iverson.diff.residuals import BranchRecord, Plan, Step
 from iverson.diff.sweep import Rule, Sweep
+from iverson.diff.tape import AUTO, Policy, annotated
 
 
-def vjp(function: Function, wrt: Sequence[int]) -> Function:
+def vjp(function: Function, wrt: Sequence[int], policy: Policy = AUTO) -> Function:
     """The function that also pulls cotangents back.
 
     Parameters: the primal's, then a cotangent per float out (preceded, where an extent of the out is neither a
     parameter nor a literal, by that extent).  Outs: the primal's, then the adjoint of each parameter in `wrt`.
     """
-    return reverse(function, wrt, seeded=False)[0]
+    return reverse(function, wrt, seeded=False, policy=policy)[0]
 
 
-def gradient(function: Function, wrt: Sequence[int]) -> Function:
+def gradient(function: Function, wrt: Sequence[int], policy: Policy = AUTO) -> Function:
     """Value and gradient of a function whose first out is a float scalar: the outs, then the adjoints of `wrt`."""
     first = function.body.outs[0].type if function.body.outs else None
     if not isinstance(first, Scalar) or not first.dtype.is_float:
         raise TypeError(f"the gradient of {function.name} needs a float scalar as the first result")
-    return reverse(function, wrt, seeded=True)[0]
+    return reverse(function, wrt, seeded=True, policy=policy)[0]
 
 
 def transpose(function: Function, wrt: Sequence[int]) -> Function:
@@ -91,14 +92,14 @@ def transpose(function: Function, wrt: Sequence[int]) -> Function:
     return made
 
 
-def reverse(function: Function, wrt: Sequence[int], seeded: bool) -> tuple[Function, Plan]:
+def reverse(function: Function, wrt: Sequence[int], seeded: bool, policy: Policy = AUTO) -> tuple[Function, Plan]:
     """The transformed function, and the plan of what its forward sweep records."""
     primal = dce(rename_function(function))
     inputs = [primal.params[k] for k in wrt]
     for p in inputs:
         if not is_float(p):
             raise TypeError(f"parameter {p.hint} of {function.name} has no derivative: it is {dtype_of(p)!r}")
-    primal = dce(ordered(primal, active(primal.body, inputs)))
+    primal = annotated(dce(ordered(primal, active(primal.body, inputs))), policy)
     primal = recorded(primal, active(primal.body, inputs), transpose)
     derivation = Derivation(primal.body)
     names = active(primal.body, inputs)

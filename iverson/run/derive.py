@@ -19,19 +19,22 @@ from iverson.core.rewrite import rename_type, statements
 from iverson.core.show import show
 from iverson.core.syntax import Array, Atom, Function, Let, Library, Literal, Type, Var
 from iverson.diff import compressed, dependence, forward, jacobian, reverse
+from iverson.diff.tape import AUTO, Policy
 from iverson.lang.inner import Subprogram
 from iverson.lang.staging import builder
 from iverson.opt.pipeline import prepare
 
 NAME = "derivative"
-RULES: dict[str, Callable[[Function, Sequence[int]], Function]] = {
+TAPED: dict[str, Callable[[Function, Sequence[int], Policy], Function]] = {
     "gradient": reverse.gradient,
     "vjp": reverse.vjp,
+    "jacrev": jacobian.jacrev,
+    "rows": compressed.rows,
+}
+RULES: dict[str, Callable[[Function, Sequence[int]], Function]] = {
     "jvp": forward.jvp,
     "jacfwd": jacobian.jacfwd,
-    "jacrev": jacobian.jacrev,
     "columns": compressed.columns,
-    "rows": compressed.rows,
     "dependence": dependence.dependence,
     "transpose": reverse.transpose,
 }
@@ -44,14 +47,17 @@ class Derivative:
     rule: str
     function: Function
     wrt: tuple[int, ...]
+    policy: Policy = AUTO
 
     def __repr__(self) -> str:
-        return f"{self.rule} {list(self.wrt)} of {show(self.function, sites=True, types=True)}"
+        tape = "" if self.policy == AUTO else f" {self.policy!r}"
+        return f"{self.rule}{tape} {list(self.wrt)} of {show(self.function, sites=True, types=True)}"
 
     @cached_property
     def made(self) -> Function:
         """The rule applied."""
-        return RULES[self.rule](differentiable(self.function), self.wrt)
+        f = differentiable(self.function)
+        return TAPED[self.rule](f, self.wrt, self.policy) if self.rule in TAPED else RULES[self.rule](f, self.wrt)
 
     def types(self) -> list[Type] | None:
         """The types of the results of a rule that adds no parameters; None if they depend on what is computed."""
@@ -73,12 +79,17 @@ def _block(out: Atom, parameter: Var) -> Type:
     return stacked(extents_of(out), make_type(dtype_of(out), extents_of(parameter)))
 
 
-def apply(sub: Subprogram, rule: str, arguments: Callable[[Sequence[Var]], Sequence[Atom]] | None = None) -> list[Atom]:
+def apply(
+    sub: Subprogram,
+    rule: str,
+    arguments: Callable[[Sequence[Var]], Sequence[Atom]] | None = None,
+    policy: Policy = AUTO,
+) -> list[Atom]:
     """The results of a rule applied to a subprogram, where the builder stands.
 
     `arguments` gives the atoms for the parameters that the rule adds to the function's own; without it there are none.
     """
-    derivative = Derivative(rule, sub.function, sub.active)
+    derivative = Derivative(rule, sub.function, sub.active, policy)
     types = derivative.types() if arguments is None else None
     if types is None:
         made = derivative.made

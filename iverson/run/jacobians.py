@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from iverson.core.syntax import Atom, Literal
+from iverson.diff.tape import AUTO, Policy
 from iverson.lang import state
 from iverson.lang.branch import ifexp
 from iverson.lang.calls import call
@@ -21,6 +22,7 @@ from iverson.lang.values import elementwise, generate, owned
 from iverson.run import derive
 from iverson.run.jit import Derived
 from iverson.run.leaves import Argnums, Chosen, is_inexact, require_pair
+from iverson.run.tape import Tape, policy
 from iverson.run.transforms import grad, jvp
 
 
@@ -58,30 +60,40 @@ def jacfwd(
 
 
 def jacrev(
-    f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
+    f: Callable[..., Any],
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    tape: Tape = "auto",
 ) -> Callable[..., Any]:
     """The Jacobian of f by reverse mode, one product per output: best for few outputs.  See jacfwd.
 
-    In a complex argument z = x + iy it is df/dx - i df/dy, of real results.
+    In a complex argument z = x + iy it is df/dx - i df/dy, of real results.  `tape` as in iv.value_and_grad.
     """
+    told = policy(tape)
 
     def stage(*args: Any, **kwargs: Any) -> Any:
         chosen = Chosen(args, argnums, holomorphic)
         g = _checked(f, has_aux, (lambda x: _complex(x).real) if holomorphic else _real)
-        return _jacobian(subprogram(g, args, kwargs, chosen.leaves), chosen, "jacrev", has_aux)
+        return _jacobian(subprogram(g, args, kwargs, chosen.leaves), chosen, "jacrev", has_aux, told)
 
     return Derived(stage, f, "Jacobian by reverse mode")
 
 
 def jacobian(
-    f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
+    f: Callable[..., Any],
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    tape: Tape = "auto",
 ) -> Callable[..., Any]:
     """The Jacobian of f by the mode that needs fewer products: forward unless the results are fewer than the inputs.
 
     Where that depends on the lengths of arguments, the run decides; results of lengths that f computes go by reverse
     mode.  See jacfwd.
     """
-    columns, rows = (j(f, argnums, has_aux, holomorphic) for j in (jacfwd, jacrev))
+    columns = jacfwd(f, argnums, has_aux, holomorphic)
+    rows = jacrev(f, argnums, has_aux, holomorphic, tape)
 
     def stage(*args: Any, **kwargs: Any) -> Any:
         chosen = Chosen(args, argnums, holomorphic)
@@ -100,16 +112,20 @@ def jacobian(
 
 
 def hessian(
-    f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
+    f: Callable[..., Any],
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    tape: Tape = "auto",
 ) -> Callable[..., Any]:
     """The Hessian, forward over reverse mode: [shape of the result..., shape of the argument..., the same again...].
 
     Of arguments that are pytrees, and of several, a block for each pair, as a tree of trees.  See jacfwd.
     """
-    return jacfwd(jacrev(f, argnums, has_aux, holomorphic), argnums, has_aux, holomorphic)
+    return jacfwd(jacrev(f, argnums, has_aux, holomorphic, tape), argnums, has_aux, holomorphic)
 
 
-def hvp(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+def hvp(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, tape: Tape = "auto") -> Callable[..., Any]:
     """A function of (*args, v) that gives the Hessian of f at args, times v: forward over reverse, O(1) times f's work.
 
     v is like the argument `argnums`, or a tuple of several.  With `has_aux` f returns (value, anything), and it is
@@ -118,7 +134,7 @@ def hvp(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> C
     >>> iv.hvp(lambda x, c: c * (x**3).sum())(np.array([1.0, 2.0]), 2.0, np.array([1.0, 0.0]))
     array([12.,  0.])
     """
-    gradient = grad(f, argnums, has_aux)
+    gradient = grad(f, argnums, has_aux, tape)
 
     def stage(*args: Any, **kwargs: Any) -> Any:
         if not args:
@@ -145,10 +161,10 @@ def hvp(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> C
 # --- the pieces -------------------------------------------------------------------------------------------------------
 
 
-def _jacobian(sub: Subprogram, chosen: Chosen, rule: str, has_aux: bool) -> Any:
+def _jacobian(sub: Subprogram, chosen: Chosen, rule: str, has_aux: bool, told: Policy = AUTO) -> Any:
     """The Jacobian of the first of a pair of results, and with `has_aux` the second."""
     head = sub.head(sub.result[0])
-    outs = iter(derive.apply(head, rule))
+    outs = iter(derive.apply(head, rule, policy=told))
 
     def block(k: int) -> Any:
         x = head.outs[k]

@@ -23,6 +23,7 @@ import scipy.sparse
 from iverson.core.build import dtype_of, extents_of
 from iverson.core.control import decides
 from iverson.core.syntax import Atom
+from iverson.diff.tape import AUTO, Policy
 from iverson.lang import state
 from iverson.lang.errors import error
 from iverson.lang.inner import Subprogram, numeric, subprogram, value_of
@@ -33,6 +34,7 @@ from iverson.run.colouring import Pattern, colour_columns, colour_star
 from iverson.run.jit import Derived
 from iverson.run.leaves import Argnums, Chosen, is_inexact
 from iverson.run.pattern import find_pattern
+from iverson.run.tape import Tape, policy
 from iverson.run.transforms import grad
 from iverson.run.watch import Watch
 
@@ -45,6 +47,7 @@ def jacobian(
     has_aux: bool = False,
     holomorphic: bool = False,
     sparsity: Any = None,
+    tape: Tape = "auto",
 ) -> Callable[..., Any]:
     """The Jacobian of f.
 
@@ -60,6 +63,8 @@ def jacobian(
       unless it shares its group with another of its row; `.refresh()` forgets the pattern;
     - a sparse matrix, or (rows, columns): the pattern.  Entries outside of it are taken to be zero, unchecked.
 
+    `tape` as in iv.value_and_grad, for reverse mode.
+
     Raises ValueError for a pattern of another shape, TypeError where a sparse Jacobian is taken inside a program.
 
     >>> J = iv.jacobian(lambda x: x[1:] * x[:-1], sparsity="auto")
@@ -71,9 +76,9 @@ def jacobian(
     Method: Curtis, Powell, Reid 1974; colourings as in Gebremedhin, Manne, Pothen, SIAM Review 2005.
     """
     if sparsity is None:
-        return jacobians.jacobian(f, argnums, has_aux, holomorphic)
+        return jacobians.jacobian(f, argnums, has_aux, holomorphic, tape)
     _require_real(has_aux, holomorphic)
-    return SparseJacobian(f, argnums, sparsity)
+    return SparseJacobian(f, argnums, sparsity, told=policy(tape))
 
 
 def hessian(
@@ -82,6 +87,7 @@ def hessian(
     has_aux: bool = False,
     holomorphic: bool = False,
     sparsity: Any = None,
+    tape: Tape = "auto",
 ) -> Callable[..., Any]:
     """The Hessian of a scalar function, forward over reverse mode; with `sparsity` a `scipy.sparse.csr_array`.
 
@@ -93,9 +99,9 @@ def hessian(
     >>> H = iv.hessian(lambda x: np.sum((x[1:] - x[:-1]) ** 4), sparsity="auto")
     """
     if sparsity is None:
-        return jacobians.hessian(f, argnums, has_aux, holomorphic)
+        return jacobians.hessian(f, argnums, has_aux, holomorphic, tape)
     _require_real(has_aux, holomorphic)
-    return SparseJacobian(grad(f, argnums), argnums, sparsity, symmetric=True)
+    return SparseJacobian(grad(f, argnums, tape=tape), argnums, sparsity, symmetric=True)
 
 
 def _require_real(has_aux: bool, holomorphic: bool) -> None:
@@ -132,13 +138,15 @@ class SparseJacobian:
     `pattern(*args)` and `colours(*args)` show what it works with, `refresh()` forgets it.
     """
 
-    def __init__(self, f: Callable[..., Any], argnums: Argnums, sparsity: Any, symmetric: bool = False) -> None:
+    def __init__(
+        self, f: Callable[..., Any], argnums: Argnums, sparsity: Any, symmetric: bool = False, told: Policy = AUTO
+    ) -> None:
         self.argnums = (argnums,) if isinstance(argnums, int) else tuple(argnums)
         self.given = None if _is_auto(sparsity) else _as_pattern(sparsity)
         self.symmetric = symmetric
         self._sets = Derived(_stage_sets(f, self.argnums), f, "dependences")
         self._products = {
-            by_rows: Derived(_stage_products(f, self.argnums, by_rows), f, "compressed Jacobian")
+            by_rows: Derived(_stage_products(f, self.argnums, by_rows, told), f, "compressed Jacobian")
             for by_rows in (False, True)
         }
         self._kept: list[tuple[Any, list[np.ndarray], Compression | None]] = []
@@ -360,7 +368,7 @@ def _stage_sets(f: Callable[..., Any], argnums: Argnums) -> Callable[..., Any]:
     return stage
 
 
-def _stage_products(f: Callable[..., Any], argnums: Argnums, by_rows: bool) -> Callable[..., Any]:
+def _stage_products(f: Callable[..., Any], argnums: Argnums, by_rows: bool, told: Policy) -> Callable[..., Any]:
     """(number of colours, colours, args, kwargs) -> the products, for each leaf [colours, shape]."""
 
     def stage(count: Any, colours: Any, args: Any, kwargs: Any) -> Any:
@@ -373,7 +381,7 @@ def _stage_products(f: Callable[..., Any], argnums: Argnums, by_rows: bool) -> C
                 given += [*extents_of(atom), atom]
             return given
 
-        products = derive.apply(sub, "rows" if by_rows else "columns", more)
+        products = derive.apply(sub, "rows" if by_rows else "columns", more, told)
         return [value_of(p) for p in products]
 
     return stage

@@ -13,6 +13,7 @@ from types import FunctionType
 from typing import Any
 
 from iverson.diff.adjoints import with_extents
+from iverson.diff.tape import Policy
 from iverson.lang import state
 from iverson.lang.calls import call
 from iverson.lang.errors import error
@@ -30,12 +31,13 @@ from iverson.run.leaves import (
     tangent_tree,
     with_real_part,
 )
+from iverson.run.tape import Tape, policy
 
 # --- reverse mode -----------------------------------------------------------------------------------------------------
 
 
 def value_and_grad(
-    f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, tape: str = "auto", holomorphic: bool = False
+    f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, tape: Tape = "auto", holomorphic: bool = False
 ) -> Callable[..., Any]:
     """A function that gives (f(...), the gradient of f(...) with respect to the arguments `argnums`).
 
@@ -44,20 +46,22 @@ def value_and_grad(
     the caller's arrays.  With respect to a complex argument z = x + iy it is df/dx - i df/dy; `holomorphic` says that f
     is a complex function with a complex derivative, which it is then.
 
-    Raises TypeError for an argument or a result that isn't floating-point.
+    `tape` says what is kept from the forward sweep: "auto", "store", "recompute", or an option of `iv.tape`.
+
+    Raises TypeError for an argument or a result that isn't floating-point, ValueError for another `tape`.
 
     >>> iv.value_and_grad(lambda x: sum(v**2 for v in x))(np.array([1.0, 2.0]))
     (5.0, array([2., 4.]))
 
     Method: reverse mode without a tape of operations (Schenck et al., SC 2022), notes in iverson/diff/reverse.py.
     """
-    _require_auto(tape)
+    told = policy(tape)
 
     def stage(*args: Any, **kwargs: Any) -> Any:
         chosen = Chosen(args, argnums, holomorphic)
         sub = subprogram(with_real_part(f, has_aux) if holomorphic else f, args, kwargs, chosen.leaves)
         require_scalar(sub.result[1] if holomorphic else sub.result, f, has_aux, holomorphic)
-        outs = derive.apply(sub, "gradient")
+        outs = derive.apply(sub, "gradient", policy=told)
         count = len(sub.function.body.outs)
         value = sub.rebuild(outs[:count])
         return value[1] if holomorphic else value, chosen.cotangents(outs[count:])
@@ -66,7 +70,7 @@ def value_and_grad(
 
 
 def grad(
-    f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, tape: str = "auto", holomorphic: bool = False
+    f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, tape: Tape = "auto", holomorphic: bool = False
 ) -> Callable[..., Any]:
     """A function that gives the gradient alone, or with `has_aux` (gradient, second result); see value_and_grad.
 
@@ -82,7 +86,7 @@ def grad(
     return Derived(stage, f, "gradient")
 
 
-def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
+def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False, tape: Tape = "auto") -> tuple[Any, ...]:
     """(f(*primals), pullback): pullback(cotangent of the result) gives the cotangent of each primal, as a tuple.
 
     With `has_aux` f returns (result, anything), and it is (result, pullback, anything).  Outside of a staged program
@@ -93,15 +97,15 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[An
     (3.0, 2.0)
     """
     if active():
-        return _vjp(f, primals, has_aux)
+        return _vjp(f, primals, has_aux, policy(tape))
     held = foreign.copies(primals)
-    pull = kept(_pullback, f, has_aux)
+    pull = kept(_pullback, f, has_aux, policy(tape))
     out, *aux = kept(_value, f, has_aux)(*primals)
     return out, lambda cotangent: pull(held, cotangent), *aux
 
 
-def _pullback(f: Callable[..., Any], has_aux: bool) -> Callable[..., Any]:
-    return Derived(lambda primals, cotangent: _vjp(f, primals, has_aux)[1](cotangent), f, "pullback")
+def _pullback(f: Callable[..., Any], has_aux: bool, told: Policy) -> Callable[..., Any]:
+    return Derived(lambda primals, cotangent: _vjp(f, primals, has_aux, told)[1](cotangent), f, "pullback")
 
 
 def _value(f: Callable[..., Any], has_aux: bool) -> Callable[..., Any]:
@@ -114,7 +118,7 @@ def _value(f: Callable[..., Any], has_aux: bool) -> Callable[..., Any]:
     return Derived(stage, f, "call")
 
 
-def _vjp(f: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool = False) -> tuple[Any, ...]:
+def _vjp(f: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool, told: Policy) -> tuple[Any, ...]:
     chosen = Chosen(primals, range(len(primals)))
     sub = subprogram(f, primals, {}, chosen.leaves)
     head = sub.head(require_pair(sub.result, f)[0]) if has_aux else sub
@@ -122,7 +126,7 @@ def _vjp(f: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool = False)
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
         seeds = cotangents(cotangent, head)
-        outs = derive.apply(head, "vjp", lambda added: with_extents(added, seeds))
+        outs = derive.apply(head, "vjp", lambda added: with_extents(added, seeds), told)
         return chosen.cotangents(outs[len(head.function.body.outs) :])  # type: ignore[no-any-return]
 
     return out, pullback, *aux
@@ -246,8 +250,3 @@ def functional(f: Callable[..., Any]) -> Callable[..., Any]:
         return result, tuple(x for k, x in cells.items() if materialise(x) is not before[k])
 
     return Derived(stage, f, "functional")
-
-
-def _require_auto(tape: str) -> None:
-    if tape != "auto":
-        raise NotImplementedError(f"tape={tape!r} isn't available yet: only tape='auto' is")
