@@ -12,6 +12,7 @@ from iverson.lang.functional import (
     unroll,
     while_loop,
 )
+from iverson.lang.sketching import sketch
 from iverson.run import tape
 from iverson.run.ahead import spec
 from iverson.run.check_grads import check_grads
@@ -55,6 +56,7 @@ __all__ = [
     "scan",
     "segment_sum",
     "show",
+    "sketch",
     "spec",
     "stop_gradient",
     "tape",

@@ -8,6 +8,7 @@ enters (sweep.py).  The rules of the constructs, ȳ being the adjoint of y:
     y = Read x[e]        x̄[e] += ȳ                                                 here
     If                   the same predicate, each side swept                       here
     custom               the user's rule                                           custom.py
+    sketch               ȳ as it is; y is estimated where it is needed             sampled.py
     For                  sums, products, winners; other reductions and scans       parallel.py, monoids.py
     Loop, While          reversed, carries recorded or undone                      loops.py
     Accumulate           add, set, append, mul; what others become before          accumulate.py, ordered.py
@@ -27,6 +28,7 @@ from iverson.core.build import Builder, dtype_of, extents_of, literal
 from iverson.core.custom import custom
 from iverson.core.dce import dce
 from iverson.core.rewrite import free, rename_function
+from iverson.core.sketch import SKETCHED, sketch
 from iverson.core.syntax import (
     I64,
     Accumulate,
@@ -56,6 +58,7 @@ from iverson.diff.ordered import ordered
 from iverson.diff.parallel import for_
 from iverson.diff.recording import Planner
 from iverson.diff.residuals import BranchRecord, Plan, Step
+from iverson.diff.sampled import expanded, sampled, sketched
 from iverson.diff.sweep import Rule, Sweep
 from iverson.diff.tape import AUTO, Policy, annotated
 
@@ -100,7 +103,7 @@ def reverse(function: Function, wrt: Sequence[int], seeded: bool, policy: Policy
         if not is_float(p):
             raise TypeError(f"parameter {p.hint} of {function.name} has no derivative: it is {dtype_of(p)!r}")
     primal = annotated(dce(ordered(primal, active(primal.body, inputs))), policy)
-    primal = recorded(primal, active(primal.body, inputs), transpose)
+    primal = sampled(recorded(primal, active(primal.body, inputs), transpose))
     derivation = Derivation(primal.body)
     names = active(primal.body, inputs)
     plan = Planner(names, derivation).top(primal.body)
@@ -110,8 +113,11 @@ def reverse(function: Function, wrt: Sequence[int], seeded: bool, policy: Policy
     sweep = Sweep(b, names, derivation, RULES)
     frame = Frame({})
     for step in plan.steps:
+        sweep.estimate(frame, step)
         if isinstance(step.let.op, Read) and isinstance(step.let.vars[0].type, Array):
             sweep.view(frame, step.let.vars[0], step.let.op)
+            if frame.views[step.let.vars[0]].base in frame.env:
+                sweep.show(frame, step.let.vars[0])
     outs = primal.body.outs
     if seeded:
         more: list[Var] = []
@@ -121,7 +127,7 @@ def reverse(function: Function, wrt: Sequence[int], seeded: bool, policy: Policy
     sweep.block(frame, plan)
     adjoints = [sweep.value(frame, p) for p in inputs]
     made = b.function((*primal.params, *more), (*outs, *adjoints), f"{primal.name}_vjp")
-    return dce(replace(unrecorded(made), donated=primal.donated)), plan
+    return expanded(dce(replace(unrecorded(made), donated=primal.donated))), plan
 
 
 def _cotangents(primal: Function, sweep: Sweep, frame: Frame) -> list[Var]:
@@ -192,7 +198,8 @@ def if_(s: Sweep, frame: Frame, step: Step) -> None:
 
 
 def library_(s: Sweep, frame: Frame, step: Step) -> None:
-    (ruled if custom(step.let.op) else library)(s, frame, step)
+    rule = sketched if sketch(step.let.op, SKETCHED) else ruled if custom(step.let.op) else library
+    rule(s, frame, step)
 
 
 RULES: Mapping[type[Op], Rule] = {
