@@ -75,23 +75,23 @@ class _Uses:
 
     def let(self, b: Builder, let: Let) -> None:
         op = let.op
+        used = any(v in self.found for v in uses(let))
         if sketch(op, ESTIMATE):
             self.estimate(b, let)
-        elif not any(v in self.found for v in uses(let)):
-            b.let(let)
-        elif isinstance(op, For):
-            try:
-                made = Nest(self.found, let).lets()
-            except Unfit:
-                b.let(map_blocks(let, self.block))
-            else:
-                for new in made:
-                    b.let(new)
-        elif isinstance(op, Library) and op.name == "matmul":
-            if not self.product(b, let, op):
-                b.let(let)
-        else:
+        elif used and isinstance(op, For) and self.short(b, let):
+            pass
+        elif not (used and isinstance(op, Library) and op.name == "matmul" and self.product(b, let, op)):
             b.let(map_blocks(let, self.block))
+
+    def short(self, b: Builder, let: Let) -> bool:
+        """Emit a nest of loops as loops over what was kept; False if it has another form."""
+        try:
+            made = Nest(self.found, let).lets()
+        except Unfit:
+            return False
+        for new in made:
+            b.let(new)
+        return True
 
     def estimate(self, b: Builder, let: Let) -> None:
         of, (z,) = sketch(let.op), let.vars
@@ -193,13 +193,7 @@ class _Uses:
             return False
         with b.scope() as lets:
             b.map(extents_of(let.vars[0]), entry)
-        try:
-            made = Nest(self.found, Let(let.vars, lets[0].op, let.site)).lets()
-        except Unfit:
-            return False
-        for new in made:
-            b.let(new)
-        return True
+        return self.short(b, Let(let.vars, lets[0].op, let.site))
 
 
 def _bind(b: Builder, let: Let, made: Var) -> None:

@@ -8,7 +8,7 @@ enters (sweep.py).  The rules of the constructs, ȳ being the adjoint of y:
     y = Read x[e]        x̄[e] += ȳ                                                 here
     If                   the same predicate, each side swept                       here
     custom               the user's rule                                           custom.py
-    sketch               ȳ as it is; y is estimated where it is needed             sampled.py
+    sketch               ȳ is x̄; y is estimated where it is needed                 sampled.py
     For                  sums, products, winners; other reductions and scans       parallel.py, monoids.py
     Loop, While          reversed, carries recorded or undone                      loops.py
     Accumulate           add, set, append, mul; what others become before          accumulate.py, ordered.py
@@ -58,7 +58,7 @@ from iverson.diff.ordered import ordered
 from iverson.diff.parallel import for_
 from iverson.diff.recording import Planner
 from iverson.diff.residuals import BranchRecord, Plan, Step
-from iverson.diff.sampled import expanded, sampled, sketched
+from iverson.diff.sampled import expanded, sampled
 from iverson.diff.sweep import Rule, Sweep
 from iverson.diff.tape import AUTO, Policy, annotated
 
@@ -198,8 +198,8 @@ def if_(s: Sweep, frame: Frame, step: Step) -> None:
 
 
 def library_(s: Sweep, frame: Frame, step: Step) -> None:
-    rule = sketched if sketch(step.let.op, SKETCHED) else ruled if custom(step.let.op) else library
-    rule(s, frame, step)
+    if not sketch(step.let.op, SKETCHED):
+        (ruled if custom(step.let.op) else library)(s, frame, step)
 
 
 RULES: Mapping[type[Op], Rule] = {

@@ -1,8 +1,7 @@
 """Sketches in reverse mode: what becomes of them in the forward sweep, and in the return sweep.
 
     forward     y = sketch x key k         ->   y, kept = sketched x key k      y is x; kept is a residual, y needn't be
-    return      uses of y                  ->   uses of  z = estimate kept key k
-                ȳ                          ->   x̄ += ȳ, as it is
+    return      uses of y                  ->   uses of  z = estimate kept key k        ȳ is x̄ (sweep.py)
 
 A gradient that is linear in z has the right expectation (unbiased.py proves that it is), and a sum over the elements of
 z is one over what was kept (kept.py):  Σ_j z[j] f(j) = Σ_s kept[s] f(place(s)).  What is left of the statements is
@@ -18,11 +17,8 @@ from iverson.core.dce import dce
 from iverson.core.rewrite import lookup, map_blocks, map_op, retype, statements, with_body, with_lets
 from iverson.core.sketch import ESTIMATE, SKETCH, SKETCHED, sketch
 from iverson.core.syntax import Array, Atom, Block, Function, Let, Library, Var
-from iverson.diff.adjoints import Frame
 from iverson.diff.kept import restricted
-from iverson.diff.residuals import Step
 from iverson.diff.sampling import Draws
-from iverson.diff.sweep import Sweep
 from iverson.diff.unbiased import prove
 
 
@@ -48,12 +44,6 @@ def sampled(function: Function) -> Function:
 
 def _has(function: Function, *names: str) -> bool:
     return any(sketch(let.op, *names) for let in statements(function.body))
-
-
-def sketched(s: Sweep, frame: Frame, step: Step) -> None:
-    """The return sweep of a sketch: that of the identity."""
-    assert isinstance(step.let.op, Library)
-    s.add(frame, step.let.op.args[0], s.take(frame, step.let.vars[0]))
 
 
 def expanded(function: Function) -> Function:

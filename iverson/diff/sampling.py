@@ -1,29 +1,47 @@
 """Draws of a sketch: which elements are kept, or with which signs; functions of the key and of positions alone.
 
-with replacement       place s of example e is word e k + s of the key's stream, modulo d
+with replacement       place s of example e is word e k + s of the key, modulo d
 without                place s is pi(s) + r modulo d: r a word of the key, so that each element is kept with probability
                        k/d exactly, pi a keyed permutation of 0 ... d - 1 that costs O(1) an element
-signs                  bit of a hash of the key and the position
+signs                  a bit of the word of the position
 
-The permutation is a Feistel network on pairs (l, r), l < a, r < b, a b >= d: l += f(r) mod a and r += g(l) mod b in
-turns; what falls outside of 0 ... d - 1 goes through it again (Black and Rogaway, Ciphers with arbitrary finite domains,
-CT-RSA 2002).  The hash is the finaliser of splitmix64 (Steele, Lea, Flood, OOPSLA 2014).
+Words are those of splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014).  The
+permutation is a Feistel network on pairs (l, r), l < a, r < b, a b >= d: l += f(r) mod a and r += g(l) mod b in turns;
+what falls outside of 0 ... d - 1 goes through it again (Black and Rogaway: Ciphers with arbitrary finite domains, CT-RSA
+2002).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from iverson.core import philox
 from iverson.core.build import Builder, dtype_of, literal
 from iverson.core.sketch import Sketch
-from iverson.core.syntax import F64, I64, Atom, Literal, Var
+from iverson.core.syntax import BOOL, F64, I64, Atom, Literal, Var
 from iverson.diff.adjoints import flatten, product, unflatten
 
-PLACES, SHIFTS = 16, 17  # streams of a key, apart from those of iv.random
-ROUNDS = 3
+PLACES, SHIFTS, ROUNDS, PARTS = range(1, 5)  # the streams of a key
+TURNS = 3
 _GOLDEN = 0x9E3779B97F4A7C15 - 2**64
 _FIRST, _SECOND = 0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64
+
+
+def mix(b: Builder, z: Atom) -> Atom:
+    """The finaliser of splitmix64: a permutation of 64 bits."""
+    o = b.o
+    z = o.mul(o.bit_xor(z, o.lshr(z, 30)), _FIRST)
+    z = o.mul(o.bit_xor(z, o.lshr(z, 27)), _SECOND)
+    return o.bit_xor(z, o.lshr(z, 31))
+
+
+def word(b: Builder, seed: Atom, at: Atom) -> Atom:
+    """Random bits of a position."""
+    return mix(b, b.o.add(seed, b.o.mul(b.o.add(at, 1), _GOLDEN)))
+
+
+def seed(b: Builder, key: Atom, stream: int) -> Atom:
+    """Where a stream of a key begins."""
+    return word(b, mix(b, b.o.bit_xor(key, _GOLDEN)), Literal(stream, I64))
 
 
 class Draws:
@@ -36,7 +54,7 @@ class Draws:
         self.b, self.of, self.k = b, of, k
         self.examples, self.shape = tuple(extents[: of.lead]), tuple(extents[of.lead :])
         self.d = product(b, self.shape)
-        self.keys = philox.schedule(b.o, key)
+        self.key = key
 
     @property
     def several(self) -> tuple[Atom, ...]:
@@ -47,42 +65,48 @@ class Draws:
 
     def places(self) -> Var:
         """Which elements are kept: [k], or [examples, k]."""
-        draw = self._again if self.of.replace else self._once()
+        draw = self._again() if self.of.replace else self._once()
         return self.b.map((*self.several, self.k), lambda *i: draw(i[0] if self.several else Literal(0, I64), i[-1]))
 
-    def _again(self, e: Atom, s: Atom) -> Atom:
-        o = self.b.o
-        word = philox.block(o, self.keys, o.add(o.mul(e, self.k), s), PLACES)[0]
-        return o.mod(o.lshr(word, 1), self.d)
-
-    def _once(self):  # type: ignore[no-untyped-def]
-        b, o, d = self.b, self.b.o, self.d
-        wide = o.int64(o.ceil(o.sqrt(b.cast(d, F64))))
-        wide = o.max(wide, 1)
-        deep = o.floordiv(o.add(d, o.sub(wide, 1)), wide)
+    def _again(self) -> Callable[[Atom, Atom], Atom]:
+        b, o = self.b, self.b.o
+        start = seed(b, self.key, PLACES)
 
         def draw(e: Atom, s: Atom) -> Atom:
-            shift, key = philox.block(o, self.keys, e, SHIFTS)
-
-            def step(x: Atom) -> Atom:
-                left, right = o.floordiv(x, deep), o.mod(x, deep)
-                for k in range(ROUNDS):
-                    left = self._added(left, _hash(o, key, right, 2 * k), wide)
-                    right = self._added(right, _hash(o, key, left, 2 * k + 1), deep)
-                return o.add(o.mul(left, deep), right)
-
-            (x,) = b.while_([step(s)], lambda x: o.ge(x, d), step)
-            return self._added(x, None, d, o.mod(o.lshr(shift, 1), d))
+            return o.mod(o.lshr(word(b, start, o.add(o.mul(e, self.k), s)), 1), self.d)
 
         return draw
 
-    def _added(self, x: Atom, word: Atom | None, n: Atom, more: Atom | None = None) -> Atom:
-        """x + more modulo n, where `more` is a word's high half, as a fraction of n."""
-        o = self.b.o
-        if word is not None:
-            more = o.lshr(o.mul(o.lshr(word, 32), n), 32)
-        total = o.add(x, more)
-        return o.select(o.ge(total, n), o.sub(total, n), total)
+    def _once(self) -> Callable[[Atom, Atom], Atom]:
+        b, o, d = self.b, self.b.o, self.d
+        wide = o.max(o.int64(o.ceil(o.sqrt(b.cast(d, F64)))), 1)
+        deep = o.floordiv(o.add(d, o.sub(wide, 1)), wide)
+        shifts, rounds = seed(b, self.key, SHIFTS), seed(b, self.key, ROUNDS)
+
+        def added(x: Atom, more: Atom, n: Atom) -> Atom:
+            total = o.add(x, more)
+            return o.select(o.ge(total, n), o.sub(total, n), total)
+
+        def draw(e: Atom, s: Atom) -> Atom:
+            own = word(b, rounds, e)
+
+            def turn(r: Atom, left: Atom, right: Atom) -> list[Atom]:
+                """The high half of a word, as a fraction of the length."""
+                first = o.lshr(o.mul(o.lshr(word(b, own, o.add(o.mul(right, 2 * TURNS), r)), 32), wide), 32)
+                left = added(left, first, wide)
+                at = o.add(o.mul(left, 2 * TURNS), o.add(r, TURNS))
+                second = o.lshr(o.mul(o.lshr(word(b, own, at), 32), deep), 32)
+                return [left, added(right, second, deep)]
+
+            def step(x: Atom, _: Atom) -> list[Atom]:
+                left, right = b.loop(TURNS, [o.floordiv(x, deep), o.mod(x, deep)], turn)
+                x = o.add(o.mul(left, deep), right)
+                return [x, o.ge(x, d)]
+
+            x, _ = b.while_([s, Literal(True, BOOL)], lambda _, outside: outside, step)
+            return added(x, o.mod(o.lshr(word(b, shifts, e), 1), d), d)
+
+        return draw
 
     def scale(self, like: Atom) -> Atom:
         """d/k."""
@@ -96,14 +120,13 @@ class Draws:
     def signs(self, like: Atom) -> Var:
         """R: [d, k], or [examples, d, k]."""
         b, o, dtype = self.b, self.b.o, dtype_of(like)
-        word = philox.block(o, self.keys, Literal(0, I64), SHIFTS)[0]
+        start = seed(b, self.key, PLACES)
         root = o.sqrt(b.cast(self.k, F64)) if self.of.scale is None else o.sqrt(b.cast(self.d, F64))
         size = b.cast(o.div(1.0, root), dtype)
         extents = (*self.several, self.d, self.k)
 
         def sign(*i: Atom) -> Atom:
-            z = _hash(o, word, flatten(b, i, extents), 0)
-            return o.select(o.lt(z, 0), o.neg(size), size)
+            return o.select(o.lt(word(b, start, flatten(b, i, extents)), 0), o.neg(size), size)
 
         return b.map(extents, sign)
 
@@ -166,11 +189,3 @@ class Draws:
             return ()
 
         return b.accumulate([("add", [b.zeros(extents, dtype_of(kept))])], scatter)[0]
-
-
-def _hash(o, key: Atom, x: Atom, turn: int) -> Atom:  # type: ignore[no-untyped-def]
-    z = o.add(o.bit_xor(key, turn), o.mul(x, _GOLDEN))
-    z = o.mul(o.bit_xor(z, o.lshr(z, 30)), _FIRST)
-    z = o.mul(o.bit_xor(z, o.lshr(z, 27)), _SECOND)
-    return o.bit_xor(z, o.lshr(z, 31))  # type: ignore[no-any-return]
-

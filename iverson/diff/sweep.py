@@ -30,6 +30,7 @@ class Sweep(Adjoints):
         super().__init__(builder, active)
         self.derivation = derivation
         self.rules = rules
+        self.estimated: set[Var] = set()
 
     # --- scopes -------------------------------------------------------------------------------------------------------
 
@@ -55,7 +56,7 @@ class Sweep(Adjoints):
                     self.show(frame, step.let.vars[0])
 
     def estimate(self, frame: Frame, step: Step) -> None:
-        """Where it is multiplied by something, a sketched array is what its sample says of it."""
+        """Where its value is needed, a sketched array is what its sample says; what its adjoint gets is its array's."""
         op = step.let.op
         if isinstance(op, Library) and sketch(op, SKETCHED):
             y, kept = step.let.vars
@@ -63,6 +64,8 @@ class Sweep(Adjoints):
             args = (frame.at(kept), *map(frame.at, op.args[1:]))
             self.b.let(Let((made,), Library(ESTIMATE, args, op.params), step.let.site))
             frame.env[y] = made
+            frame.views[y] = frame.view(op.args[0])  # type: ignore[arg-type]
+            self.estimated.add(y)
 
     def view(self, frame: Frame, row: Var, op: Read) -> None:
         base, prefix, safe = frame.view(op.array)
@@ -106,7 +109,7 @@ class Sweep(Adjoints):
         """x was overwritten; from here back it is `atom`, and its rows are rows of that."""
         frame.env[x] = atom
         for row, view in frame.views.items():
-            if view.base is x:
+            if view.base is x and row not in self.estimated:
                 self.show(frame, row)
 
     def undone(self, frame: Frame, log: Log, buffer: Atom) -> Atom:

@@ -16,11 +16,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from iverson.core import philox
 from iverson.core.build import dtype_of
 from iverson.core.prims import NumpyOps
 from iverson.core.syntax import I64
-from iverson.lang import shapes, staging
+from iverson.lang import philox, shapes, staging
 from iverson.lang.errors import error
 from iverson.lang.num import Num, atom_of, cast, is_scalar, kind_of
 from iverson.lang.shapes import shape_of

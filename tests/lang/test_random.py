@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from iverson.core import philox
 from iverson.core.prims import NumpyOps
+from iverson.lang import philox
 from iverson.lang import random as R
 from tests.lang.staging_oracle import run
 
