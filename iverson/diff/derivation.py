@@ -5,6 +5,8 @@
     x' = If p {... a} {... b}            takes what its sides take or hand on, for what may come of it
     x' an out of an Accumulate's block   the same, with one side
 
+But a loop of whose states some are kept (Loop.tape) works on copies: it takes nothing.
+
 A statement takes an array that is owned where it stands and not used again (see core/ownership.py).  By which way a
 buffer goes may depend on run-time values: two arrays that are swapped under a condition, or by a Loop of some number of
 turns, may each live in either's.  Nothing here asks which: the return sweep of a statement has the values of its
@@ -24,6 +26,7 @@ from iverson.core.syntax import (
     Array,
     Atom,
     Block,
+    Checkpoint,
     For,
     If,
     Let,
@@ -43,12 +46,17 @@ class Derivation:
     """What is taken, and for what, by every statement of a block, nested ones included."""
 
     def __init__(self, body: Block, owned: Iterable[Var] = ()) -> None:
-        self._body = body  # keeps alive what is named by identity
+        self._more = [body]  # keeps alive what is named by identity
         self._taken: dict[int, dict[Var, None]] = {}
         self._sources: dict[Var, Names] = {}
         self._passed: dict[int, dict[int, Names]] = {}
         self._view: dict[Var, Var] = {}
         self._fill: dict[Atom, Literal] = {}
+        self._block(body, owned)
+
+    def include(self, body: Block, owned: Iterable[Var]) -> None:
+        """Look through one more block."""
+        self._more.append(body)
         self._block(body, owned)
 
     def taken(self, let: Let) -> dict[Var, None]:
@@ -152,6 +160,8 @@ class Derivation:
         for binders, inner in blocks(op):
             inside |= self._roots(free(inner, binders))
             self._block(inner, [c for c in op.carry if isinstance(c.type, Array)] if inner is op.body else ())
+        if isinstance(op.tape, Checkpoint):
+            return {}
         place = {c: j for j, c in enumerate(op.carry)}
         taken: dict[Var, None] = {}
         held: dict[int, Names] = {}

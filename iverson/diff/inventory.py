@@ -4,6 +4,7 @@
     winner        the index that attained a minimum or maximum
     overwritten   elements that an in-place update replaced, put back by the return sweep
     logged        values of turns whose number, or whose extents, aren't known before they are run
+    checkpoint    states of a loop, some at a time
     re-run        a statement in a loop or branch whose results aren't stored: it runs again; no memory
 
 Read off the plan (residuals.py) and the transformed program, after dead code has gone.  Passes that run later may make
@@ -20,7 +21,9 @@ from iverson.core.syntax import Array, Function, Site, Var, While
 from iverson.diff.residuals import (
     AppendLog,
     BranchRecord,
+    CheckpointRecord,
     ForRecord,
+    Held,
     Log,
     LoopRecord,
     Plan,
@@ -91,6 +94,14 @@ class _Labels:
                 for turned in record.undo.values():
                     if turned is not None:
                         self._log(turned.updates, step.let.site)
+            case CheckpointRecord(held=Held(stack, state)):
+                of = step.let.vars[: len(state)]
+                for kept, named in zip((*stack, *state), (*of, None, None, *of), strict=True):
+                    if isinstance(kept, Var):
+                        self.how[kept] = "checkpoint"
+                        self.sites[kept] = step.let.site
+                        if named is not None:
+                            self.of.setdefault(kept, named)
             case BranchRecord():
                 for x, (_, log) in record.undo.items():
                     self._log(log, step.let.site, x)
@@ -137,6 +148,8 @@ def inner_plans(step: Step) -> Sequence[Plan]:
             return plans
         case ForRecord(plan) | LoopRecord(plan):
             return [plan]
+        case CheckpointRecord(leaf):
+            return [leaf]
         case _:
             return []
 

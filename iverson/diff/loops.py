@@ -15,13 +15,16 @@ from collections.abc import Iterator, Sequence
 from iverson.core.rewrite import contributed, free, lookup, rename_let
 from iverson.core.syntax import Atom, Loop, Var, While
 from iverson.diff.adjoints import Frame
-from iverson.diff.residuals import LoopRecord, Step, Updates
+from iverson.diff.checkpoints import checkpointed
+from iverson.diff.residuals import CheckpointRecord, LoopRecord, Step, Updates
 from iverson.diff.sweep import Sweep
 
 
 def loop(s: Sweep, frame: Frame, step: Step) -> None:
     op, record = step.let.op, step.record
     assert isinstance(op, Loop | While)
+    if isinstance(record, CheckpointRecord):
+        checkpointed(s, frame, step, op, record)
     if not isinstance(record, LoopRecord):
         return
     grads = [s.take(frame, v) for v in step.let.vars]

@@ -25,6 +25,7 @@ from iverson.core.syntax import (
     Atom,
     Block,
     Check,
+    Checkpoint,
     Contribute,
     For,
     If,
@@ -43,6 +44,7 @@ from iverson.core.syntax import (
     width,
 )
 from iverson.diff.activity import active
+from iverson.diff.checkpoints import counting, forward, leaf
 from iverson.diff.derivation import Derivation, moved
 from iverson.diff.footprint import places
 from iverson.diff.histograms import is_product
@@ -51,6 +53,7 @@ from iverson.diff.ordered import injective
 from iverson.diff.residuals import (
     AppendLog,
     BranchRecord,
+    CheckpointRecord,
     ForRecord,
     Keep,
     LoopRecord,
@@ -85,6 +88,7 @@ class Planner:
     def __init__(self, active: set[Var], derivation: Derivation) -> None:
         self.active = active
         self.derivation = derivation
+        self.shared: tuple[Let, ...] = ()  # the statements whose forward and return sweep share one scope
 
     # --- blocks -------------------------------------------------------------------------------------------------------
 
@@ -93,6 +97,7 @@ class Planner:
 
         All its names are had there, but what branches and accumulations overwrite: they undo it, lest it be copied.
         """
+        self.shared = block.lets
         looped = {x for let in block if isinstance(let.op, Loop | While) for x in self.derivation.taken(let)}
         bound = [v for let in block if not isinstance(let.op, Read) for v in let.vars if isinstance(v.type, Array)]
         plan = self.block(block, {v: Undone.WITHIN for v in bound if v not in looped})
@@ -273,7 +278,23 @@ class Planner:
 
     # --- loops --------------------------------------------------------------------------------------------------------
 
-    def loop(self, let: Let, op: Loop | While, within: set[Var]) -> tuple[tuple[Let, ...], LoopRecord]:
+    def checkpointed(self, let: Let, op: Loop | While) -> tuple[tuple[Let, ...], CheckpointRecord]:
+        inner, record = leaf(let, op)
+        block = Block((inner,), inner.vars)
+        self.derivation.include(block, record.state)
+        reached = [v for v in free(block) if v in self.active]
+        reached += [x for x, c in zip(record.state, op.carry, strict=True) if c in self.active]
+        self.active |= active(block, reached)
+        record.leaf = self.block(block, {})
+        for step in record.leaf.steps:
+            step.recorded = True
+        if isinstance(op, While):
+            return (counting(let, op, record.turns),), record
+        return (forward(let, op, record) if any(let is shared for shared in self.shared) else (let,)), record
+
+    def loop(self, let: Let, op: Loop | While, within: set[Var]) -> tuple[tuple[Let, ...], Record]:
+        if isinstance(op.tape, Checkpoint):
+            return self.checkpointed(let, op)
         turn = op.index if isinstance(op, Loop) else Var(Scalar(I64), "turn")
         undone: dict[int, Chain | None] = {k: None for k, x in enumerate(op.inits) if x in within}
         undone |= {k: self.chain(op, k, js) for k, js in self.derivation.survivors(op).items()}

@@ -203,6 +203,26 @@ class LoopRecord:
     ragged: dict[Var, Var] = field(default_factory=dict)  # the flat logs of arrays that vary, and their lengths
 
 
+@dataclass
+class CheckpointRecord:
+    """A Loop or While of whose states some are kept (checkpoints.py)."""
+
+    leaf: Plan  # one Loop over the turns of a block, recorded
+    start: Var  # what is free in it: its first turn,
+    count: Var  # how many turns it has,
+    state: tuple[Var, ...]  # and what it starts from
+    turns: Atom
+    held: Held | None = None  # what the forward sweep kept; None: nothing, the return sweep starts from the beginning
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a checkpointed loop's forward sweep leaves."""
+
+    stack: tuple[Atom, ...]
+    state: tuple[Atom, ...]  # at the start of the last block
+
+
 @dataclass(frozen=True)
 class Turned:
     """Array carry `of` becomes this one in a turn, by these updates."""
@@ -221,4 +241,4 @@ class BranchRecord:
     within: tuple[Var, ...] = ()  # arrays that the return sweeps of the blocks restore
 
 
-Record: TypeAlias = ForRecord | MonoidRecord | LoopRecord | BranchRecord
+Record: TypeAlias = ForRecord | MonoidRecord | LoopRecord | BranchRecord | CheckpointRecord

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from iverson.core.syntax import Tape
 from iverson.lang.errors import error, refusal
 from iverson.lang.num import Num, constant, is_scalar, known
 from iverson.lang.ranges import affine, high_of, low_of
@@ -16,11 +17,12 @@ from iverson.lang.values import Arr, captured, stack
 
 
 class Steps:
-    """An iterable of the program: how many items, and the item at a position."""
+    """An iterable of the program: how many items, and the item at a position; the note of a loop over it."""
 
-    def __init__(self, length: Extent, at: Callable[[Any], Any]) -> None:
+    def __init__(self, length: Extent, at: Callable[[Any], Any], tape: Tape | None = None) -> None:
         self.length = length
         self.at = at
+        self.tape = tape
 
     def __iter__(self) -> Iterator[Any]:
         if not isinstance(self.length, int):
@@ -113,7 +115,8 @@ def enumerate_(iterable: Any, start: Any = 0) -> Any:
     found = steps(iterable)
     if found is None:
         return enumerate(iterable, start)
-    return Steps(found.length, lambda k: (k if isinstance(start, int) and start == 0 else k + start, found.at(k)))
+    first = isinstance(start, int) and start == 0
+    return Steps(found.length, lambda k: (k if first else k + start, found.at(k)), found.tape)
 
 
 def zip_(*iterables: Any, strict: bool = False) -> Any:
@@ -130,7 +133,8 @@ def zip_(*iterables: Any, strict: bool = False) -> Any:
     length: Any = parts[0].length  # type: ignore[union-attr]
     for p in parts[1:]:
         length = minimum(length, p.length)  # type: ignore[union-attr]
-    return Steps(length, lambda k: tuple(p.at(k) for p in parts))  # type: ignore[union-attr]
+    note = next((p.tape for p in parts if p.tape is not None), None)  # type: ignore[union-attr]
+    return Steps(length, lambda k: tuple(p.at(k) for p in parts), note)  # type: ignore[union-attr]
 
 
 def _numbers(iterable: Any) -> bool:
@@ -156,7 +160,7 @@ def reversed_(iterable: Any) -> Any:
     if found is None:
         return reversed(iterable)
     n = found.length
-    return Steps(n, lambda k: found.at(_last(n, k)))
+    return Steps(n, lambda k: found.at(_last(n, k)), found.tape)
 
 
 def _last(n: Extent, k: Any) -> Any:

@@ -119,7 +119,7 @@ def _loop(found: Steps, body: Callable[..., Any], after: Sequence[str], head: Se
         raise
     carries = held.carries()
     block = Block(tuple(held.turn.lets), tuple(c[2] for c in carries))
-    op = Loop(index, extent_atom(n), tuple(c[0] for c in carries), tuple(c[1] for c in carries), block)
+    op = Loop(index, extent_atom(n), tuple(c[0] for c in carries), tuple(c[1] for c in carries), block, found.tape)
     let = _emit(op, carries)
     held.finish()
     if signal is NEVER and _some(n) is True:
@@ -211,7 +211,8 @@ def _while(test: Any, found: Steps | None, body: Callable[..., Any], after: Sequ
     carries = [*exit_.carries, *held.carries()]
     carry, inits = tuple(c[0] for c in carries), tuple(c[1] for c in carries)
     test_block = Block(tuple(cond), (constant(goes).atom,))
-    op = While(carry, inits, test_block, Block(tuple(turn.lets), tuple(c[2] for c in carries)))
+    note = None if found is None else found.tape
+    op = While(carry, inits, test_block, Block(tuple(turn.lets), tuple(c[2] for c in carries)), note)
     let = _emit(op, carries)
     exit_.ran = as_bool(exit_.finals["ran"]) if "ran" in exit_.finals else True
     held.finish()
