@@ -3,6 +3,8 @@
     y = sketch x key k        of=Sketch     x itself.  Reverse mode may use P x instead of it, E[P] = I
     y, kept = sketched x key k              the same in a forward sweep: with what is kept for the return sweep
     z = estimate kept key k                 P x in a return sweep, P drawn again from its key; an array as x is
+    y = sampling x key fraction             x itself, a result of a function.  Reverse mode may place sketches in the
+                                            function as it finds right, so large and with keys from this one
 
 P = R R', R being d rows and k columns, d the elements of an example:
 
@@ -22,7 +24,7 @@ from iverson.core.custom import inlined
 from iverson.core.rewrite import statements
 from iverson.core.syntax import Block, Function, Library, Op, Var
 
-SKETCH, SKETCHED, ESTIMATE = "sketch", "sketched", "estimate"
+SKETCH, SKETCHED, ESTIMATE, SAMPLING = "sketch", "sketched", "estimate", "sampling"
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Sketch:
 
 def sketch(op: Op, *names: str) -> Sketch | None:
     """What a statement of one of these forms is of."""
-    if isinstance(op, Library) and op.name in (names or (SKETCH, SKETCHED, ESTIMATE)):
+    if isinstance(op, Library) and op.name in (names or (SKETCH, SKETCHED, ESTIMATE, SAMPLING)):
         of = dict(op.params)["of"]
         assert isinstance(of, Sketch)
         return of
@@ -55,15 +57,13 @@ def sketch(op: Op, *names: str) -> Sketch | None:
 
 
 def identity(f: Function) -> Function:
-    """The function with its sketches taken as what they are without a return sweep: their argument."""
-    if not any(sketch(let.op, SKETCH) for let in statements(f.body)):
+    """The function with what is only said to reverse mode left out: sketches are their argument."""
+    if not any(sketch(let.op, SKETCH, SAMPLING) for let in statements(f.body)):
         return f
 
     def meaning(op: Library) -> Function | None:
-        if op.name != SKETCH:
+        if op.name not in (SKETCH, SAMPLING):
             return None
-        x = op.args[0]
-        assert isinstance(x, Var)
         params = tuple(Var(a.type, "x") for a in op.args)
         return Function(params, Block((), (params[0],)))
 

@@ -59,6 +59,7 @@ from iverson.diff.parallel import for_
 from iverson.diff.recording import Planner
 from iverson.diff.residuals import BranchRecord, Plan, Step
 from iverson.diff.sampled import expanded, sampled
+from iverson.diff.sampler import placed
 from iverson.diff.sweep import Rule, Sweep
 from iverson.diff.tape import AUTO, Policy, annotated
 
@@ -103,6 +104,7 @@ def reverse(function: Function, wrt: Sequence[int], seeded: bool, policy: Policy
         if not is_float(p):
             raise TypeError(f"parameter {p.hint} of {function.name} has no derivative: it is {dtype_of(p)!r}")
     primal = annotated(dce(ordered(primal, active(primal.body, inputs))), policy)
+    primal = placed(primal, inputs)
     primal = sampled(recorded(primal, active(primal.body, inputs), transpose))
     derivation = Derivation(primal.body)
     names = active(primal.body, inputs)

@@ -57,14 +57,19 @@ def check(fraction: Any, key: Any, scheme: str, ndim: int, shared: bool | None) 
     """Raise unless the arguments of a sketch fit."""
     if fraction is None or key is None:
         raise error(TypeError, "iv.sketch needs a fraction and a key: iv.sketch(x, 0.1, key)")
-    if isinstance(fraction, int | float | np.floating) and not 0 < fraction <= 1:
-        raise error(ValueError, f"the fraction of a sketch is more than 0 and at most 1, not {fraction}")
+    require_fraction(fraction)
     if scheme not in SCHEMES:
         raise error(ValueError, f"the scheme of a sketch is 'sample' or 'projection', not {scheme!r}")
     if ndim == 0:
         raise error(TypeError, "iv.sketch takes an array, not a number")
     if shared is not None and ndim < 2:
         raise error(ValueError, "shared= needs an array whose first axis counts examples; this one has a single axis")
+
+
+def require_fraction(fraction: Any) -> None:
+    """Raise unless what is known of a fraction is right."""
+    if isinstance(fraction, int | float | np.floating) and not 0 < fraction <= 1:
+        raise error(ValueError, f"the part of an array that is kept is more than 0 and at most 1, not {fraction}")
 
 
 @implements(sketch)

@@ -31,6 +31,7 @@ from iverson.run.leaves import (
     tangent_tree,
     with_real_part,
 )
+from iverson.run.sampling import sampling
 from iverson.run.tape import Tape, policy
 
 # --- reverse mode -----------------------------------------------------------------------------------------------------
@@ -55,11 +56,11 @@ def value_and_grad(
 
     Method: reverse mode without a tape of operations (Schenck et al., SC 2022), notes in iverson/diff/reverse.py.
     """
-    told = policy(tape)
+    told, g = policy(tape), sampling(tape, f)
 
     def stage(*args: Any, **kwargs: Any) -> Any:
         chosen = Chosen(args, argnums, holomorphic)
-        sub = subprogram(with_real_part(f, has_aux) if holomorphic else f, args, kwargs, chosen.leaves)
+        sub = subprogram(with_real_part(g, has_aux) if holomorphic else g, args, kwargs, chosen.leaves)
         require_scalar(sub.result[1] if holomorphic else sub.result, f, has_aux, holomorphic)
         outs = derive.apply(sub, "gradient", policy=told)
         count = len(sub.function.body.outs)
@@ -97,9 +98,9 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False, tape: Tape 
     (3.0, 2.0)
     """
     if active():
-        return _vjp(f, primals, has_aux, policy(tape))
+        return _vjp(sampling(tape, f), primals, has_aux, policy(tape))
     held = foreign.copies(primals)
-    pull = kept(_pullback, f, has_aux, policy(tape))
+    pull = kept(_pullback, sampling(tape, f), has_aux, policy(tape))
     out, *aux = kept(_value, f, has_aux)(*primals)
     return out, lambda cotangent: pull(held, cotangent), *aux
 
