@@ -18,11 +18,13 @@ form (diff/sampled.py), and `identity` replaces the first elsewhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal as OneOf
 
+from iverson.core.build import Builder
 from iverson.core.custom import inlined
 from iverson.core.rewrite import statements
-from iverson.core.syntax import Block, Function, Library, Op, Var
+from iverson.core.syntax import F64, Atom, Block, Function, Library, Literal, Op, Var
 
 SKETCH, SKETCHED, ESTIMATE, SAMPLING = "sketch", "sketched", "estimate", "sampling"
 
@@ -32,13 +34,14 @@ class Sketch:
     """How an array is sampled.
 
     `examples`: "one", all elements are one example; along the first axis examples that share a sample, or "each" with
-    its own.  `scale` is what kept values are scaled by where that isn't d/k, and then the estimate is biased: for tests.
+    its own.  `scale` is what kept values are scaled by where that isn't d/k: then the estimate is biased, for tests.
     """
 
     scheme: OneOf["sample", "projection"] = "sample"
     replace: bool = False
     examples: OneOf["one", "shared", "each"] = "one"
     scale: float | None = None
+    place: int = 0  # where it was put by reverse mode itself; 0: by the user
     unproven: bool = False  # taken as it is, whatever becomes of it in the return sweep: for tests
 
     @property
@@ -54,6 +57,19 @@ def sketch(op: Op, *names: str) -> Sketch | None:
         assert isinstance(of, Sketch)
         return of
     return None
+
+
+def portion(b: Builder, fraction: Atom, size: Atom) -> Atom:
+    """How many of so many elements a fraction is: the nearest number, at least one."""
+    o = b.o
+    if isinstance(fraction, Literal):
+        part = Fraction(fraction.value).limit_denominator(10**6)
+        half = 1 if part.denominator % 2 else 2
+        above = o.add(o.mul(size, 2 * part.numerator // half), part.denominator // half)
+        near = o.floordiv(above, 2 * part.denominator // half)
+    else:
+        near = o.int64(o.floor(o.add(o.mul(fraction, b.cast(size, F64)), 0.5)))
+    return o.min(o.max(near, 1), size)
 
 
 def identity(f: Function) -> Function:

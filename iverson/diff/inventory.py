@@ -5,6 +5,7 @@
     overwritten   elements that an in-place update replaced, put back by the return sweep
     logged        values of turns whose number, or whose extents, aren't known before they are run
     checkpoint    states of a loop, some at a time
+    sampled       a random part of what the return sweep multiplies by (core/sketch.py)
     re-run        a statement in a loop or branch whose results aren't stored: it runs again; no memory
 
 Read off the plan (residuals.py) and the transformed program, after dead code has gone.  Passes that run later may make
@@ -17,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from iverson.core.rewrite import uses
+from iverson.core.sketch import SKETCHED, sketch
 from iverson.core.syntax import Array, Function, Site, Var, While
 from iverson.diff.residuals import (
     AppendLog,
@@ -76,6 +78,8 @@ class _Labels:
             for inner in inner_plans(step):
                 self._plan(inner)
             self._record(step)
+            if sketch(step.let.op, SKETCHED):
+                self.how[step.let.vars[-1]] = "sampled"
 
     def _record(self, step: Step) -> None:
         record = step.record

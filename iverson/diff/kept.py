@@ -3,7 +3,8 @@
     z = estimate kept key k                     places p(s) of what was kept, s < k
 
     Σ_(i, j) z[j, e(i)] f(i, j)            ->   Σ_(i, s) [i in range] kept[j, s] f(i, j),   i solved of  e(i) = p(s)
-    for i, j { acc[a(i, j)] <- f z[i] + g } ->  for i, j { acc[a(i, j)] <- g };  for s, j { acc[a(p(s), j)] <- f kept[s] }
+    for i, j { acc[a(i, j)] <- f z[i] + g } ->  for i, j { acc[a(i, j)] <- g };
+                                                for s, j { acc[a(p(s), j)] <- f kept[s] }
     a' z,  z b                             ->   rows of  a' kept  at the places;  kept b[p, :]
                                                 (projections: (a' kept) R',  kept (R' b))
 
@@ -553,5 +554,3 @@ class _Short:
             return ()
 
         b.if_(pred, then, lambda: ())
-
-

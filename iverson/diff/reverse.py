@@ -62,6 +62,7 @@ from iverson.diff.sampled import expanded, sampled
 from iverson.diff.sampler import placed
 from iverson.diff.sweep import Rule, Sweep
 from iverson.diff.tape import AUTO, Policy, annotated
+from iverson.diff.unbiased import Biased
 
 
 def vjp(function: Function, wrt: Sequence[int], policy: Policy = AUTO) -> Function:
@@ -98,13 +99,26 @@ def transpose(function: Function, wrt: Sequence[int]) -> Function:
 
 def reverse(function: Function, wrt: Sequence[int], seeded: bool, policy: Policy = AUTO) -> tuple[Function, Plan]:
     """The transformed function, and the plan of what its forward sweep records."""
+    exact: set[int] = set()  # where an estimate would bias the gradient
+    while True:
+        try:
+            return _reverse(function, wrt, seeded, policy, exact)
+        except Biased as problem:
+            if not problem.places or 0 in problem.places:
+                raise
+            exact |= problem.places
+
+
+def _reverse(
+    function: Function, wrt: Sequence[int], seeded: bool, policy: Policy, exact: set[int]
+) -> tuple[Function, Plan]:
     primal = dce(rename_function(function))
     inputs = [primal.params[k] for k in wrt]
     for p in inputs:
         if not is_float(p):
             raise TypeError(f"parameter {p.hint} of {function.name} has no derivative: it is {dtype_of(p)!r}")
     primal = annotated(dce(ordered(primal, active(primal.body, inputs))), policy)
-    primal = placed(primal, inputs)
+    primal = placed(primal, inputs, exact)
     primal = sampled(recorded(primal, active(primal.body, inputs), transpose))
     derivation = Derivation(primal.body)
     names = active(primal.body, inputs)

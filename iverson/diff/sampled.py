@@ -62,12 +62,13 @@ def _written(block: Block, env: dict[Var, Atom]) -> Block:
         if of is None:
             lets.append(Let(let.vars, op, let.site))
             continue
-        assert isinstance(op, Library) and isinstance(op.args[0], Var)
+        assert isinstance(op, Library)
         what, key, k = op.args
         b = Builder()
         b.site = let.site
         with b.scope() as made:
             draws = Draws(b, of, key, k, extents_of(let.vars[0]))
+            assert isinstance(what, Var)
             draws.keep(what) if op.name == SKETCHED else draws.estimate(what)
         result = let.vars[-1]  # what is drawn keeps its name
         lets += [*made[:-1], Let((result,), made[-1].op, let.site)]

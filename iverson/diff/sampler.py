@@ -4,34 +4,37 @@
                        y = sketch a;  z = y b                     the parameter's adjoint is estimated, ā is exact
 
 So no path crosses two samples, and the relative variance of a layer's gradient doesn't grow with the depth below it.
-Statements are looked at one by one: products of matrices, and nests of loops, in which an array is sketched if all that
-is multiplied by it are parameters.  A name is a parameter's if it depends on what is differentiated, on no other float
-argument, and on no product of two such names; masks, indices and what an operation isn't linear in are never sketched.
-Each place has a key of its own, made from the key that is given, its number, and the turns of the loops around.
+Statements are looked at one by one: products of matrices, and nests of loops.  An array is sketched if all that is
+multiplied by it is nearer to the parameters: their level is 0; that of what depends on other float arguments, data, is
+1; that of products of two names that depend on parameters, the states of layers and turns, is 2 and more.  Masks,
+indices and what an operation isn't linear in are never sketched.  Where two samples meet on a path all the same, the
+one nearer to the parameters is given up (reverse.py).  Each place has a key of its own, made from the key that is
+given, its number, and the turns of the loops around.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
-from iverson.core import prims
-from iverson.core.build import Builder, dtype_of, extents_of
+from iverson.core.build import Builder, extents_of
 from iverson.core.custom import custom
 from iverson.core.flow import Flow
 from iverson.core.rewrite import free, lookup, map_blocks, rename_let, statements, type_atoms, uses, with_body
-from iverson.core.sketch import SAMPLING, SKETCH, Sketch, sketch
+from iverson.core.sketch import SAMPLING, SKETCH, Sketch, portion, sketch
 from iverson.core.syntax import (
-    F64,
     Accumulate,
     Array,
     Atom,
     Block,
+    Check,
     Contribute,
     For,
     Function,
     Let,
     Library,
     Loop,
+    Map,
     Prim,
     Read,
     Scan,
@@ -45,8 +48,8 @@ from iverson.diff.sampling import PARTS, seed, word
 _LINEAR = {"add", "sub", "neg", "float32", "float64"}
 
 
-def placed(function: Function, wrt: Sequence[Var]) -> Function:
-    """The function with the sketches that it asks for, and without asking."""
+def placed(function: Function, wrt: Sequence[Var], but: Collection[int] = ()) -> Function:
+    """The function with the sketches that it asks for, and without asking; without those at the places `but`."""
     marks = [let for let in function.body if sketch(let.op, SAMPLING)]
     if not marks:
         return function
@@ -61,16 +64,18 @@ def placed(function: Function, wrt: Sequence[Var]) -> Function:
     made = with_body(function, Block(tuple(lets), tuple(lookup(a, env) for a in function.body.outs)))
     of, op = sketch(marks[0].op), marks[0].op
     assert of is not None and isinstance(op, Library)
-    return _Placing(made, wrt, of, op.args[1], op.args[2]).function()
+    return _Placing(made, wrt, of, op.args[1], op.args[2], but).function()
 
 
 class _Placing:
-    def __init__(self, f: Function, wrt: Sequence[Var], of: Sketch, key: Atom, fraction: Atom) -> None:
-        self.f, self.of, self.key, self.fraction = f, of, key, fraction
+    def __init__(
+        self, f: Function, wrt: Sequence[Var], of: Sketch, key: Atom, fraction: Atom, but: Collection[int]
+    ) -> None:
+        self.f, self.of, self.key, self.fraction, self.but = f, of, key, fraction, but
         self.active = active(f.body, wrt)
         given = [p for p in f.params if is_float(p) and p not in wrt]
-        deep = Flow(given).run(f.body) | _Products(self.active).run(f.body)
-        self.parameters = self.active - deep
+        self.data = Flow(given).run(f.body)
+        self.products = _Products(self.active).run(f.body)
         self.places = 0
         self.before = Builder()  # what is computed before the outermost statement that is being looked at
         self.within: set[Var] = set()  # the names of that statement
@@ -85,6 +90,10 @@ class _Placing:
             lets += [*before, *made]
         return with_body(self.f, Block(tuple(lets), self.f.body.outs))
 
+    def level(self, a: Atom) -> int:
+        """How far a name is from the parameters."""
+        return 2 * (a in self.products) + (a in self.data)
+
     def let(self, let: Let, turns: tuple[Var, ...]) -> list[Let]:
         """The statement, after the sketches of what it takes."""
         op = let.op
@@ -96,18 +105,20 @@ class _Placing:
 
             return [map_blocks(let, block)]
         if isinstance(op, For):
-            found = _Multiplied(self, let).found()
+            found: Sequence[Atom] = _Multiplied(self, let).found()
         elif isinstance(op, Library) and op.name == "matmul":
-            a, b = op.args
-            found = [x for x, y in ((a, b), (b, a)) if y in self.parameters and x is not y]  # type: ignore[misc]
+            x, y = op.args
+            found = [a for a, b in ((x, y), (y, x)) if b in self.active and self.level(b) < self.level(a)]
         else:
             return [let]
-        chosen = [a for a in found if a not in self.parameters and not self.within & set(type_atoms(a.type))]
         b, env = Builder(), dict[Var, Atom]()
         b.site = let.site
         with b.scope() as lets:
-            for a in chosen:
-                env[a] = self.sketch(b, a, op, turns)
+            for a in found:
+                if isinstance(a, Var) and self.within.isdisjoint(type_atoms(a.type)):
+                    self.places += 1
+                    if self.places not in self.but:
+                        env[a] = self.sketch(b, a, op, turns)
         if not env:
             return [let]
         renamed = rename_let(let, dict(env))
@@ -123,15 +134,14 @@ class _Placing:
             transposed = bool(flags.get("transpose_b" if side else "transpose_a"))
             last = len(extents_of(a)) == 2 and (side == 1) == transposed  # features are summed over
         if not last and of.examples != "one":
-            of = Sketch(of.scheme, of.replace, "one", of.scale, of.unproven)
+            of = replace(of, examples="one")
+        of = replace(of, place=self.places)
         before, o = self.before, self.before.o
         size: Atom = before.o.int64(1)
         for n in extents_of(a)[of.lead :]:
             size = o.mul(size, n)
-        near = o.int64(o.floor(o.add(o.mul(self.fraction, before.cast(size, F64)), 0.5)))
-        count = o.min(o.max(near, 1), size)
+        count = portion(before, self.fraction, size)
         key = word(before, seed(before, self.key, PARTS), before.o.int64(self.places))
-        self.places += 1
         for i in turns:
             key = word(b, key, i)
         y = Var(a.type, a.hint)
@@ -170,78 +180,80 @@ class _Products(Flow):
 
 
 class _Multiplied:
-    """Which arrays, in a nest of loops, are multiplied by parameters alone."""
+    """Which arrays, in a nest of loops, are multiplied by parameters alone.
+
+    What the scalars of a turn are computed from is needed where the return sweep runs them again; results of inner
+    loops are kept as they were.  So a name has two sets of names from outside: `values`, what it is computed from
+    again, and `live`, what its adjoint goes to.
+    """
 
     def __init__(self, placing: _Placing, let: Let) -> None:
         self.placing, self.nest = placing, let
-        self.of: dict[Var, frozenset[Var]] = {}  # a name of the nest -> what it is made of outside
-        self.partners: dict[Var, set[Var]] = {}  # an outer array -> whose adjoints need its value
-        self.spoilt: set[Var] = set()  # arrays whose values decide something
+        self.values: dict[Var, frozenset[Var]] = {}
+        self.live: dict[Var, frozenset[Var]] = {}
+        self.partners: dict[Var, set[Var]] = {}  # an outer name -> whose adjoints need its value
+        self.spoilt: set[Var] = set()  # names whose values decide something, or are needed for their own adjoints
 
     def found(self) -> list[Var]:
         op = self.nest.op
         assert isinstance(op, For)
-        outside = free(Block((self.nest,), ()))
-        if not self.block(op.body, op):
+        if not self.block(op.body):
             return []
-        parameters = self.placing.parameters
-        arrays = [v for v in outside if isinstance(v.type, Array) and is_float(v) and v not in self.spoilt]
-        return [a for a in arrays if self.partners.get(a) and self.partners[a] <= parameters]
+        level = self.placing.level
+        arrays = [v for v in free(Block((self.nest,), ())) if isinstance(v.type, Array) and is_float(v)]
+        partners = {a: self.partners.get(a) for a in arrays if a not in self.spoilt}
+        return [a for a, those in partners.items() if those and all(level(b) < level(a) for b in those)]
 
-    def made_of(self, atoms: Sequence[Atom]) -> frozenset[Var]:
-        found: frozenset[Var] = frozenset()
-        for a in atoms:
-            if isinstance(a, Var):
-                found |= self.of.get(a, frozenset({a}) if is_float(a) else frozenset())
-        return found
+    def of(self, a: Atom, sets: dict[Var, frozenset[Var]]) -> frozenset[Var]:
+        if not isinstance(a, Var) or not is_float(a):
+            return frozenset()
+        return sets.get(a, frozenset({a}))
 
-    def block(self, block: Block, op: For) -> bool:
+    def block(self, block: Block) -> bool:
         """Look at the statements; False if there are some of a kind that isn't known here."""
         for let in block:
-            inner = let.op
-            match inner:
+            op = let.op
+            match op:
                 case Read(array):
-                    self.of[let.vars[0]] = self.made_of([array])
+                    self.bind(let.vars[0], [array], again=True)
                 case Prim():
-                    self.prim(let.vars[0], inner)
+                    self.prim(let.vars[0], op)
                 case For():
-                    if not self.block(inner.body, inner):
+                    if not self.block(op.body):
                         return False
-                    self.yields(let, inner)
-                case Contribute():
+                    self.yields(let, op)
+                case Contribute() | Check():
                     pass
                 case _:
                     if any(is_float(v) for v in uses(let)):
                         return False
         return True
 
+    def bind(self, v: Var, atoms: Sequence[Atom], again: bool) -> None:
+        active = self.placing.active
+        self.live[v] = frozenset().union(*(self.of(a, self.live) for a in atoms)) & active
+        self.values[v] = frozenset().union(*(self.of(a, self.values) for a in atoms)) if again else frozenset()
+
     def prim(self, y: Var, op: Prim) -> None:
-        sources = [self.made_of([a]) for a in op.args]
-        self.of[y] = frozenset().union(*sources)
-        if op.name in _LINEAR or op.name == "select":
-            self.spoilt |= sources[0] if op.name == "select" else frozenset()
-            return
-        names = self.placing.active
-        live = [s & names for s in sources]
+        self.bind(y, op.args, again=True)
+        values = [self.of(a, self.values) for a in op.args]
+        live = [self.of(a, self.live) & self.placing.active for a in op.args]
         if op.name == "mul":
             for k in (0, 1):
-                for a in sources[k]:
+                for a in values[k]:
                     self.partners.setdefault(a, set()).update(live[1 - k])
-        elif prims.TABLE[op.name].linear and any(prims.TABLE[op.name].linear):
-            for a in self.of[y]:
-                self.partners.setdefault(a, set()).update(*live)
-                if any(live):
-                    self.spoilt.add(a)
-        else:
-            self.spoilt |= self.of[y]
+        elif op.name == "select":
+            self.spoilt |= values[0]
+        elif op.name not in _LINEAR:
+            self.spoilt |= self.values[y]
 
     def yields(self, let: Let, op: For) -> None:
         at = 0
         for y in op.yields:
-            outs = op.body.outs[at : at + width(y)]
-            made = self.made_of(outs)
-            if hasattr(y, "monoid") and (y.monoid != "add" or isinstance(y, Scan)):
-                self.spoilt |= made
-            for v in let.vars[at : at + width(y)]:
-                self.of[v] = made
+            group = slice(at, at + width(y))
+            outs = op.body.outs[group]
+            if not isinstance(y, Map) and (y.monoid != "add" or isinstance(y, Scan)):
+                self.spoilt |= frozenset().union(*(self.of(a, self.values) for a in outs))
+            for v in let.vars[group]:
+                self.bind(v, outs, again=False)
             at += width(y)

@@ -7,8 +7,8 @@ signs                  a bit of the word of the position
 
 Words are those of splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014).  The
 permutation is a Feistel network on pairs (l, r), l < a, r < b, a b >= d: l += f(r) mod a and r += g(l) mod b in turns;
-what falls outside of 0 ... d - 1 goes through it again (Black and Rogaway: Ciphers with arbitrary finite domains, CT-RSA
-2002).
+what falls outside of 0 ... d - 1 goes through it again (Black and Rogaway: Ciphers with arbitrary finite domains,
+CT-RSA 2002).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The proof that a gradient with estimates has the right expectation.
 
 An estimate z = P x, E[P] = I, may be used as if it were x if what is made of it is linear in P, and in each of several
-independent P: then  E[f(P1 x1, P2 x2)] = f(x1, x2).  So each name of the gradient is a polynomial in the samples that it
-depends on, of degree 1 in each:
+independent P: then  E[f(P1 x1, P2 x2)] = f(x1, x2).  So each name of the gradient is a polynomial in the samples that
+it depends on, of degree 1 in each:
 
     sums, casts, reads, maps, branches     the samples of all operands
     products                               the samples of both, which must be independent
@@ -21,10 +21,10 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from iverson.core.build import Builder
-from iverson.core.rewrite import dependents, with_body
+from iverson.core.flow import finals_of
+from iverson.core.rewrite import dependents, statements, with_body
 from iverson.core.sketch import ESTIMATE, SKETCHED, sketch
 from iverson.core.syntax import (
-    BOOL,
     Accumulate,
     Accumulator,
     Atom,
@@ -38,7 +38,6 @@ from iverson.core.syntax import (
     Library,
     Loop,
     Map,
-    Op,
     Operator,
     Prim,
     Read,
@@ -48,10 +47,15 @@ from iverson.core.syntax import (
     While,
     width,
 )
-from iverson.core.flow import finals_of
 
 LINEAR = {"add", "sub", "neg", "float32", "float64"}
 LINEAR_IN = {"factored_solve": (3,), "triangular_solve": (1,), "fft": (0,)}  # of a library operation's arguments
+
+
+class Biased(ValueError):
+    """What would have another expectation; `places` are those of the sketches that are to blame."""
+
+    places: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,11 @@ class Sample:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sample) and self.let is other.let and self.before == other.before
+
+    @property
+    def place(self) -> int:
+        of = sketch(self.let.op)
+        return 0 if of is None else of.place
 
     @property
     def key(self) -> Atom:
@@ -101,7 +110,7 @@ class _Proof:
         self.fresh: set[int] = set()  # samples whose key changes from turn to turn
         self.differ: dict[tuple[Atom, Atom], None] = {}
 
-    # --- names ----------------------------------------------------------------------------------------------------------
+    # --- names --------------------------------------------------------------------------------------------------------
 
     def samples(self, a: Atom) -> Samples:
         return self.of.get(a, NONE) if isinstance(a, Var) else NONE
@@ -119,7 +128,7 @@ class _Proof:
             self.came[v] = (source, let.site)
         return True
 
-    # --- statements -----------------------------------------------------------------------------------------------------
+    # --- statements ---------------------------------------------------------------------------------------------------
 
     def block(self, block: Block) -> bool:
         changed = False
@@ -252,16 +261,18 @@ class _Proof:
             changed |= self.mark(v, self.samples(out), [out], let)
         return changed
 
-    # --- products and refusals ------------------------------------------------------------------------------------------
+    # --- products and refusals ----------------------------------------------------------------------------------------
 
     def product(self, x: Atom, y: Atom, let: Let) -> None:
         for s in self.samples(x):
             for t in self.samples(y):
                 if not self.independent(s, t):
-                    what = "the same sample" if s.let is t.let else "two samples of one key"
-                    self.refuse([x, y], let, f"a product with {what}")
+                    what = "the same sample" if s.let is t.let else "a sample of the same key"
+                    self.refuse([x, y], let, f"a product with {what}", min(s.place, t.place))
 
     def independent(self, s: Sample, t: Sample) -> bool:
+        if s.place and t.place:
+            return False  # one is enough; that nearer to the parameters came first
         if s.let is t.let or s.key is t.key or s.key == t.key:
             return s.before != t.before and {id(s.let), id(t.let)} <= self.fresh
         if {s.key, t.key} <= self.outermost:
@@ -270,7 +281,7 @@ class _Proof:
                 self.differ.setdefault(pair)
         return True
 
-    def refuse(self, atoms: Sequence[Atom], let: Let, what: str) -> None:
+    def refuse(self, atoms: Sequence[Atom], let: Let, what: str, place: int | None = None) -> None:
         start = next(a for a in atoms if self.samples(a))
         path: list[Site | None] = [let.site]
         at: Var | None = start if isinstance(start, Var) else None
@@ -280,25 +291,22 @@ class _Proof:
             at, line = self.came.get(at, (None, None))
             path.append(line)
         lines = [_at(p) for k, p in enumerate(path[::-1]) if p is not None and p not in path[::-1][:k]]
-        raise ValueError(
+        problem = Biased(
             f"a gradient with this sketch would be biased: what is sampled comes to {what}. Its path:"
             + "".join(lines)
             + "\nSketch the array only where it is multiplied by what is differentiated, each with a key of its own"
         )
+        problem.places = frozenset({place} if place is not None else (s.place for a in atoms for s in self.samples(a)))
+        raise problem
 
 
 def _estimates(block: Block) -> list[Let]:
-    from iverson.core.rewrite import statements
-
     return [let for let in statements(block) if sketch(let.op, ESTIMATE)]
 
 
 def _discrete(v: Var) -> bool:
-    return isinstance(v.type, Scalar) and not v.type.dtype.is_float or v.type is BOOL
+    return isinstance(v.type, Scalar) and not v.type.dtype.is_float
 
 
 def _at(site: Site | None) -> str:
     return f"\n  at {site.file}:{site.line}, in {site.function}" if site else ""
-
-
-_: Op

@@ -7,8 +7,8 @@ from typing import Literal as OneOf
 
 import numpy as np
 
-from iverson.core.sketch import SKETCH, Sketch
-from iverson.core.syntax import F64, Atom, Let, Library, Var
+from iverson.core.sketch import SKETCH, Sketch, portion
+from iverson.core.syntax import Atom, Let, Library, Var
 from iverson.lang import random, shapes
 from iverson.lang.errors import error, site
 from iverson.lang.inner import Inside
@@ -110,11 +110,3 @@ def _part(fraction: Any) -> Atom:
     if isinstance(fraction, Arr):
         fraction = fraction.read(())
     return atom_of(fraction, np.dtype(np.float64))
-
-
-def portion(b: Any, fraction: Atom, size: Atom) -> Atom:
-    """How many of so many elements are kept: the nearest number, at least one."""
-    o = b.o
-    near = o.int64(o.floor(o.add(o.mul(fraction, b.cast(size, F64)), 0.5)))
-    count: Atom = o.min(o.max(near, 1), size)
-    return count

@@ -21,8 +21,8 @@ from iverson.core.sums import leading
 from iverson.core.syntax import I64, Library, Scalar, Site, Var
 from iverson.diff.inventory import residuals
 from iverson.lang.stage import Staged
-from iverson.opt.pipeline import optimise, prepare
-from iverson.run.derive import NAME, Derivative, expand
+from iverson.opt.pipeline import optimise
+from iverson.run.derive import NAME, Derivative, differentiable, expand
 from iverson.run.jit import Jit
 from iverson.run.sizes import SizeNames
 from iverson.run.transforms import Argnums, value_and_grad
@@ -187,7 +187,7 @@ def _residuals(staged: Staged, names: SizeNames, whole: costs.Cost) -> list[Resi
         assert isinstance(derivative, Derivative)
         if derivative.rule != "gradient":
             continue
-        primal = prepare(expand(derivative.function))
+        primal = differentiable(derivative.function)
         made, kept = residuals(primal, derivative.wrt)
         sizes = costs.cost(made)
         actual = _same_symbols(sizes, whole)

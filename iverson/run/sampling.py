@@ -51,8 +51,8 @@ def sample(
     (False), or all elements are one example (None); other arrays are taken by their first axis unless it is None.
 
     `key` is an integer as iv.random.key gives it, a number of the program around, or the name of the argument of the
-    function that holds it: use another for each gradient.  A key of its own is made for each place and turn.  `fraction`
-    may be a number of the program, too.  In a `while` loop, whose turns aren't counted, nothing is sampled.
+    function that holds it: use another for each gradient.  A key of its own is made for each place and turn.
+    `fraction` may be a number of the program, too.  In a `while` loop, whose turns aren't counted, nothing is sampled.
 
     Raises ValueError for another scheme, or a fraction that isn't in (0, 1]; TypeError where the function has no
     argument of that name.

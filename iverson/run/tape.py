@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 
 from iverson.core.syntax import Checkpoint
 from iverson.diff.tape import AUTO, MODES, Policy, merged
-from iverson.run.sampling import Sampling, sample
+from iverson.run.sampling import Sampling
+from iverson.run.sampling import sample as sample
 
 Tape: TypeAlias = Any  # "auto", "store", "recompute", an option of this module, or a tuple of those
 
