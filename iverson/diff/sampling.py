@@ -21,7 +21,7 @@ from iverson.core.syntax import BOOL, F64, I64, Atom, Literal, Var
 from iverson.diff.adjoints import flatten, product, unflatten
 
 PLACES, SHIFTS, ROUNDS, PARTS = range(1, 5)  # the streams of a key
-TURNS = 3
+TURNS = 6  # even
 _GOLDEN = 0x9E3779B97F4A7C15 - 2**64
 _FIRST, _SECOND = 0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64
 
@@ -90,13 +90,11 @@ class Draws:
         def draw(e: Atom, s: Atom) -> Atom:
             own = word(b, rounds, e)
 
-            def turn(r: Atom, left: Atom, right: Atom) -> list[Atom]:
-                """The high half of a word, as a fraction of the length."""
-                first = o.lshr(o.mul(o.lshr(word(b, own, o.add(o.mul(right, 2 * TURNS), r)), 32), wide), 32)
-                left = added(left, first, wide)
-                at = o.add(o.mul(left, 2 * TURNS), o.add(r, TURNS))
-                second = o.lshr(o.mul(o.lshr(word(b, own, at), 32), deep), 32)
-                return [left, added(right, second, deep)]
+            def turn(r: Atom, this: Atom, other: Atom) -> list[Atom]:
+                """this += the high half of a word, as a fraction of its length; then they change places."""
+                n = o.select(o.eq(o.mod(r, 2), 0), wide, deep)
+                drawn = o.lshr(word(b, own, o.add(o.mul(other, TURNS), r)), 32)
+                return [other, added(this, o.lshr(o.mul(drawn, n), 32), n)]
 
             def step(x: Atom, _: Atom) -> list[Atom]:
                 left, right = b.loop(TURNS, [o.floordiv(x, deep), o.mod(x, deep)], turn)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 from typing import Literal as OneOf
 
 import numpy as np
@@ -12,7 +12,7 @@ from iverson.core.syntax import Atom, Let, Library, Var
 from iverson.lang import random, shapes
 from iverson.lang.errors import error, site
 from iverson.lang.inner import Inside
-from iverson.lang.num import Num, atom_of
+from iverson.lang.num import atom_of
 from iverson.lang.staging import builder, current
 from iverson.lang.table import implements
 from iverson.lang.values import Arr, lift, materialise, owned
@@ -91,10 +91,7 @@ def _staged(
     if not any(isinstance(scope, Inside) for scope in current().scopes):
         return x
     examples: OneOf["one", "shared", "each"] = "one" if shared is None else "shared" if shared else "each"
-    of = Sketch(
-        cast(OneOf["sample", "projection"], scheme), bool(replace), examples,
-        None if scale is None else float(scale), bool(unproven),
-    )  # fmt: skip
+    of = Sketch(scheme, bool(replace), examples, None if scale is None else float(scale), unproven=bool(unproven))  # type: ignore[arg-type]
     atom = materialise(array)
     assert isinstance(atom, Var)
     size = shapes.extent_atom(shapes.product(array.shape[of.lead :]))
@@ -102,7 +99,7 @@ def _staged(
     b = builder()
     part = _part(fraction)
     count = portion(b, part, size)
-    b.let(Let((y,), Library(SKETCH, (atom, cast(Num, word).atom, count), (("of", of),)), site()))
+    b.let(Let((y,), Library(SKETCH, (atom, word.atom, count), (("of", of),)), site()))
     return owned(y, array.dtype)
 
 

@@ -202,7 +202,7 @@ REFUSED = {
     square: "a product with the same sample",
     exponential: "`exp`",
     comparison: "`lt`",
-    index: "`int64`",
+    index: "isn't linear",
     same_in_every_turn: "a product with the same sample",
     condition: "`gt`",
 }
@@ -226,11 +226,9 @@ def fresh_in_every_turn(w, x, key):
 
 def test_keys_of_turns():
     x = np.linspace(-1.0, 1.0, 2000)
-    exact = iv.grad(
-        lambda w: fresh_in_every_turn(w, x, 0) if False else (np.cos(x) * np.cos(x + 1) * np.cos(x + 2) * w).sum()
-    )
+    exact = np.cos(x) * np.cos(x + 1) * np.cos(x + 2)
     mean, variance = moments(lambda key: iv.grad(fresh_in_every_turn)(x, x, key), 400)
-    z = (mean - exact(x)) / np.sqrt(variance / 400 + 1e-30)
+    z = (mean - exact) / np.sqrt(variance / 400 + 1e-30)
     assert abs(z.mean()) < 4 / np.sqrt(z.size)
 
 
@@ -321,7 +319,7 @@ def test_what_was_kept_is_enough(f, how, monkeypatch):
     assert value == iv.jit(f)(p, x, KEY)
     with monkeypatch.context() as patch:
         patch.setattr(sampled, "restricted", lambda function: function)
-        patch.setenv("IVERSON_CACHE", "0")
+        patch.setenv("IVERSON_CACHE_DIR", "off")
         whole = iv.grad(f, tape=tape)(p, x, KEY)
     exact = iv.grad(f)(p, x, KEY)
     for a, b in zip(tree_leaves(short), tree_leaves(whole), strict=True):
@@ -379,7 +377,7 @@ def test_work_falls():
         return iv.cost(g)(p, x, KEY).work(x_n0=1000, x_n1=1000, p_n0=1000, p_n1=1000)
 
     exact, primal = work(iv.value_and_grad(loss)), work(loss)
-    part = work(iv.value_and_grad(loss, tape=iv.tape.sample(0.1, "key")))
+    part = work(iv.value_and_grad(loss, tape=iv.tape.sample(0.1, "key", replace=True)))
     assert part - primal < 0.2 * (exact - primal)
 
 
@@ -397,7 +395,8 @@ def test_cost_tells_what_is_kept():
     )
 
 
-def test_variance_does_not_grow_with_depth():
+@pytest.mark.parametrize("depth", [2, pytest.param(16, marks=pytest.mark.slow)])
+def test_variance_does_not_grow_with_depth(depth):
     width, batch = 16, 10
 
     def net(ws, x, key):
@@ -405,16 +404,13 @@ def test_variance_does_not_grow_with_depth():
             x = np.maximum(x @ w, 0.0)
         return (x * x).sum()
 
-    for depth in (2, 16):
-        ws = [RNG.normal(size=(width, width)) * np.sqrt(2.0 / width) for _ in range(depth)]
-        x = RNG.normal(size=(batch, width))
-        exact = iv.grad(net)(ws, x, KEY)
-        g = iv.grad(net, tape=iv.tape.sample(0.25, "key"))
-        draws = [g(ws, x, iv.random.key(s)) for s in range(600)]
-        relative = [
-            np.mean([((d[k] - exact[k]) ** 2).sum() for d in draws]) / (exact[k] ** 2).sum() for k in range(depth)
-        ]
-        assert np.allclose(relative, (width - 4) / 4, rtol=0.15)
+    ws = [RNG.normal(size=(width, width)) * np.sqrt(2.0 / width) for _ in range(depth)]
+    x = RNG.normal(size=(batch, width))
+    exact = iv.grad(net)(ws, x, KEY)
+    g = iv.grad(net, tape=iv.tape.sample(0.25, "key"))
+    draws = [g(ws, x, iv.random.key(s)) for s in range(600)]
+    relative = [np.mean([((d[k] - exact[k]) ** 2).sum() for d in draws]) / (exact[k] ** 2).sum() for k in range(depth)]
+    assert np.allclose(relative, (width - 4) / 4, rtol=0.15)
 
 
 # --- other transforms -------------------------------------------------------------------------------------------------
