@@ -22,7 +22,7 @@ import numpy as np
 import iverson as iv
 
 SIDE, STEPS, CONTROLS = 33, 2048, 7
-DIFFUSION, GROWTH, ABSORPTION, TIME = 0.25, 6.0, 12.0, 0.5
+DIFFUSION, GROWTH, ABSORPTION, TIME = 0.25, 4.0, 8.0, 0.5
 PARTS = (1.0, 0.1, 0.01, 0.002)
 OUT = Path(__file__).parent / "out"
 
@@ -56,7 +56,7 @@ def loss(controls, key):
     return total / STEPS
 
 
-def adam(gradient, x, iterations, rate=1e-2):
+def adam(gradient, x, iterations, rate=5e-2):
     m, v, history = np.zeros_like(x), np.zeros_like(x), []
     for t in range(1, iterations + 1):
         value, g = gradient(x, iv.random.fold_in(iv.random.key(0), t))
@@ -66,7 +66,7 @@ def adam(gradient, x, iterations, rate=1e-2):
     return x, np.array(history)
 
 
-def main(iterations=300):
+def main(iterations=250):
     curves = {}
     for part in PARTS:
         tape = "auto" if part == 1.0 else iv.tape.sample(part, "key", shared=None)

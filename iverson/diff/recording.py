@@ -67,6 +67,7 @@ from iverson.diff.residuals import (
     Updates,
     varies,
 )
+from iverson.diff.sampled import is_mask
 from iverson.diff.yields import EXTREMA, Yields, monoid_of
 
 
@@ -85,9 +86,10 @@ class Chain(NamedTuple):
 
 
 class Planner:
-    def __init__(self, active: set[Var], derivation: Derivation) -> None:
+    def __init__(self, active: set[Var], derivation: Derivation, masks: bool = False) -> None:
         self.active = active
         self.derivation = derivation
+        self.masks = masks
         self.shared: tuple[Let, ...] = ()  # the statements whose forward and return sweep share one scope
 
     # --- blocks -------------------------------------------------------------------------------------------------------
@@ -124,7 +126,7 @@ class Planner:
             touches = isinstance(let.op, Read) and tracked.get(let.op.array) is Undone.WITHIN
             if touches and isinstance(let.vars[0].type, Array):
                 tracked[let.vars[0]] = Undone.WITHIN
-            return Step(let, (let,), scalar=True, touches=touches)
+            return Step(let, (let,), scalar=True, mask=self.masks and is_mask(let.op), touches=touches)
         touches = any(tracked.get(v) is Undone.WITHIN for v in uses(let))
         taken = [x for x in self.derivation.taken(let) if x in tracked]
         within = {x for x in taken if tracked[x] is Undone.WITHIN}

@@ -58,7 +58,7 @@ from iverson.diff.ordered import ordered
 from iverson.diff.parallel import for_
 from iverson.diff.recording import Planner
 from iverson.diff.residuals import BranchRecord, Plan, Step
-from iverson.diff.sampled import expanded, sampled
+from iverson.diff.sampled import expanded, sampled, samples
 from iverson.diff.sampler import placed
 from iverson.diff.sweep import Rule, Sweep
 from iverson.diff.tape import AUTO, Policy, annotated
@@ -122,7 +122,7 @@ def _reverse(
     primal = sampled(recorded(primal, active(primal.body, inputs), transpose))
     derivation = Derivation(primal.body)
     names = active(primal.body, inputs)
-    plan = Planner(names, derivation).top(primal.body)
+    plan = Planner(names, derivation, samples(primal)).top(primal.body)
     b = Builder()
     for let in plan.forward():
         b.let(let)
