@@ -3,8 +3,8 @@
 A linear reaction and diffusion of neutrons, 33 x 33 points, explicit in time.  Seven control parameters are the
 absorption in time: control rods in the middle are moved along a piecewise linear path.  The gradient through thousands
 of steps needs the field at each step, for one thing only: it multiplies the adjoint of the controls.  So a random part
-of it is enough, and `iv.tape.sample` keeps just that.  What is printed and drawn: the loss while Adam fits the controls,
-with all of the fields kept, and with .1, .01 and .002 of them.
+of it is enough, and `iv.tape.sample` keeps just that.  What is printed and drawn: the loss while Adam fits the
+controls, with all of the fields kept, and with .1, .01 and .002 of them.
 
     python examples/reactor.py [iterations]
 
