@@ -12,6 +12,7 @@ from iverson.lang.functional import (
     unroll,
     while_loop,
 )
+from iverson.lang.sketching import sketch
 from iverson.run import tape
 from iverson.run.ahead import spec
 from iverson.run.check_grads import check_grads
@@ -62,6 +63,7 @@ __all__ = [
     "segment_sum",
     "set_threads",
     "show",
+    "sketch",
     "spec",
     "stop_gradient",
     "tape",

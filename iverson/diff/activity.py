@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from iverson.core import prims
 from iverson.core.custom import Custom, custom
 from iverson.core.flow import Flow
+from iverson.core.sketch import sketch
 from iverson.core.syntax import Accumulator, Atom, Block, Let, Library, Prim, Var
 from iverson.diff.library_rules import differentiable
 
@@ -43,6 +44,9 @@ class _Activity(Flow):
         self.mark(y, any(r and self.has(a) for r, a in zip(rules, op.args, strict=True)))
 
     def library(self, let: Let, op: Library) -> None:
+        if sketch(op):
+            self.mark(let.vars[0], self.has(op.args[0]))
+            return
         c = custom(op)
         if c is None:
             for v in let.vars:

@@ -5,6 +5,7 @@
     overwritten   elements that an in-place update replaced, put back by the return sweep
     logged        values of turns whose number, or whose extents, aren't known before they are run
     checkpoint    states of a loop, some at a time
+    sampled       a random part of what the return sweep multiplies by (core/sketch.py)
     re-run        a statement in a loop or branch whose results aren't stored: it runs again; no memory
 
 Read off the plan (residuals.py) and the transformed program, after dead code has gone.  Passes that run later may make
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from iverson.core.rewrite import atoms, statements, uses
+from iverson.core.sketch import SKETCHED, sketch
 from iverson.core.syntax import Array, Atom, Block, Function, Let, Site, Var
 from iverson.diff.logs import AppendLog
 from iverson.diff.residuals import (
@@ -83,6 +85,8 @@ class _Labels:
             for inner in inner_plans(step):
                 self._plan(inner)
             self._record(step)
+            if sketch(step.let.op, SKETCHED):
+                self.how[step.let.vars[-1]] = "sampled"
 
     def _record(self, step: Step) -> None:
         record = step.record

@@ -70,6 +70,7 @@ from iverson.diff.residuals import (
     Updates,
     varies,
 )
+from iverson.diff.sampled import is_mask
 from iverson.diff.tape import Mode
 from iverson.diff.yields import EXTREMA, Yields, monoid_of
 
@@ -94,10 +95,11 @@ class Chain(NamedTuple):
 
 
 class Planner:
-    def __init__(self, active: set[Var], derivation: Derivation, mode: Mode = "auto") -> None:
+    def __init__(self, active: set[Var], derivation: Derivation, mode: Mode = "auto", masks: bool = False) -> None:
         self.active = active
         self.derivation = derivation
         self.mode: Mode = mode
+        self.masks = masks
         self.shared: tuple[Let, ...] = ()  # the statements whose forward and return sweep share one scope
         self.turn: frozenset[Var] = frozenset()  # what the turns of surrounding loops bind, back to the nearest For
 
@@ -136,7 +138,7 @@ class Planner:
             touches = isinstance(let.op, Read) and tracked.get(let.op.array) in KEEPING
             if touches and isinstance(let.vars[0].type, Array):
                 tracked[let.vars[0]] = Undone.WITHIN
-            return Step(let, (let,), scalar=True, touches=touches)
+            return Step(let, (let,), scalar=True, mask=self.masks and is_mask(let.op), touches=touches)
         touches = any(tracked.get(v) in KEEPING for v in uses(let))
         taken = [x for x in self.derivation.taken(let) if x in tracked]
         if any(tracked[x] is Undone.NEVER for x in taken):

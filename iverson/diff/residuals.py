@@ -104,6 +104,7 @@ class Step:
     again: tuple[Let, ...]
     record: Record | None = None
     scalar: bool = False  # a Prim or Read: runs again
+    mask: bool = False  # but for a comparison where arrays are sampled: it is kept as it was
     chained: frozenset[Var] = frozenset()  # results that live in arrays of the scope's owner
     within: bool = False  # its return sweep undoes what it did to them
     touches: bool = False  # it uses an array that is undone so: it can't run again
@@ -146,7 +147,7 @@ class Plan:
         names: list[Var] = []
         for step in self.steps:
             must = step.within or step.touches
-            if not must and not self._worth(step, said):
+            if not must and not step.mask and not self._worth(step, said):
                 continue
             closed = step.again
             if step.logs and what is not Keep.STACKED:

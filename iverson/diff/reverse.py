@@ -8,6 +8,7 @@ enters (sweep.py).  The rules of the constructs, ȳ being the adjoint of y:
     y = Read x[e]        x̄[e] += ȳ                                                 here
     If                   the same predicate, each side swept                       here
     custom               the user's rule                                           custom.py
+    sketch               ȳ is x̄; y is estimated where it is needed                 sampled.py
     For                  sums, products, winners; other reductions and scans       parallel.py, monoids.py
     Loop, While          reversed, carries recorded or undone                      loops.py
     Accumulate           add, set, append, mul; what others become before          accumulate.py, ordered.py
@@ -27,6 +28,7 @@ from iverson.core.build import Builder, dtype_of, extents_of, literal
 from iverson.core.custom import custom
 from iverson.core.dce import dce
 from iverson.core.rewrite import free, rename_function
+from iverson.core.sketch import SKETCHED, sketch
 from iverson.core.syntax import (
     I64,
     Accumulate,
@@ -56,8 +58,11 @@ from iverson.diff.ordered import ordered
 from iverson.diff.parallel import for_
 from iverson.diff.recording import Planner
 from iverson.diff.residuals import BranchRecord, Plan, Step
+from iverson.diff.sampled import expanded, sampled, samples
+from iverson.diff.sampler import placed
 from iverson.diff.sweep import Rule, Sweep
 from iverson.diff.tape import AUTO, Policy, annotated
+from iverson.diff.unbiased import Biased
 
 
 def vjp(function: Function, wrt: Sequence[int], policy: Policy = AUTO) -> Function:
@@ -94,20 +99,37 @@ def transpose(function: Function, wrt: Sequence[int]) -> Function:
 
 def reverse(function: Function, wrt: Sequence[int], seeded: bool, policy: Policy = AUTO) -> tuple[Function, Plan]:
     """The transformed function, and the plan of what its forward sweep records."""
+    exact: set[int] = set()  # where an estimate would bias the gradient
+    while True:
+        try:
+            return _reverse(function, wrt, seeded, policy, exact)
+        except Biased as problem:
+            if not problem.places or 0 in problem.places:
+                raise
+            exact |= problem.places
+
+
+def _reverse(
+    function: Function, wrt: Sequence[int], seeded: bool, policy: Policy, exact: set[int]
+) -> tuple[Function, Plan]:
     primal = annotated(sequential(function, wrt), policy)
     inputs = [primal.params[k] for k in wrt]
-    primal = recorded(primal, active(primal.body, inputs), transpose)
+    primal = placed(primal, inputs, exact)
+    primal = sampled(recorded(primal, active(primal.body, inputs), transpose))
     derivation = Derivation(primal.body)
     names = active(primal.body, inputs)
-    plan = Planner(names, derivation, policy.mode).top(primal.body)
+    plan = Planner(names, derivation, policy.mode, samples(primal)).top(primal.body)
     b = Builder()
     for let in plan.forward():
         b.let(let)
     sweep = Sweep(b, names, derivation, RULES)
     frame = Frame({})
     for step in plan.steps:
+        sweep.estimate(frame, step)
         if isinstance(step.let.op, Read) and isinstance(step.let.vars[0].type, Array):
             sweep.view(frame, step.let.vars[0], step.let.op)
+            if frame.views[step.let.vars[0]].base in frame.env:
+                sweep.show(frame, step.let.vars[0])
     outs = primal.body.outs
     if seeded:
         more: list[Var] = []
@@ -117,7 +139,7 @@ def reverse(function: Function, wrt: Sequence[int], seeded: bool, policy: Policy
     sweep.block(frame, plan)
     adjoints = [sweep.value(frame, p) for p in inputs]
     made = b.function((*primal.params, *more), (*outs, *adjoints), f"{primal.name}_vjp")
-    return dce(replace(unrecorded(made), donated=primal.donated)), plan
+    return expanded(dce(replace(unrecorded(made), donated=primal.donated))), plan
 
 
 def sequential(function: Function, wrt: Sequence[int]) -> Function:
@@ -198,7 +220,8 @@ def if_(s: Sweep, frame: Frame, step: Step) -> None:
 
 
 def library_(s: Sweep, frame: Frame, step: Step) -> None:
-    (ruled if custom(step.let.op) else library)(s, frame, step)
+    if not sketch(step.let.op, SKETCHED):
+        (ruled if custom(step.let.op) else library)(s, frame, step)
 
 
 RULES: Mapping[type[Op], Rule] = {

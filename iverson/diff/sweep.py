@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from iverson.core.build import Builder
-from iverson.core.rewrite import contributed, rename_let
-from iverson.core.syntax import Array, Atom, Block, Check, Contribute, If, Op, Read, Var
+from iverson.core.rewrite import contributed, rename_let, rename_type
+from iverson.core.sketch import ESTIMATE, SKETCHED, sketch
+from iverson.core.syntax import Array, Atom, Block, Check, Contribute, If, Let, Library, Op, Read, Var
 from iverson.diff.adjoints import Adjoints, Frame, View
 from iverson.diff.contributions import strip
 from iverson.diff.derivation import Derivation
@@ -29,6 +30,7 @@ class Sweep(Adjoints):
         super().__init__(builder, active)
         self.derivation = derivation
         self.rules = rules
+        self.estimated: set[Var] = set()
 
     # --- scopes -------------------------------------------------------------------------------------------------------
 
@@ -47,10 +49,23 @@ class Sweep(Adjoints):
             else:
                 for let in step.again:
                     self.b.let(rename_let(strip(let), frame.env))
+            self.estimate(frame, step)
             if isinstance(step.let.op, Read) and isinstance(step.let.vars[0].type, Array):
                 self.view(frame, step.let.vars[0], step.let.op)
                 if step.kept and frame.views[step.let.vars[0]].base in frame.env:
                     self.show(frame, step.let.vars[0])
+
+    def estimate(self, frame: Frame, step: Step) -> None:
+        """Where its value is needed, a sketched array is what its sample says; what its adjoint gets is its array's."""
+        op = step.let.op
+        if isinstance(op, Library) and sketch(op, SKETCHED):
+            y, kept = step.let.vars
+            made = Var(rename_type(y.type, frame.env), y.hint)
+            args = (frame.at(kept), *map(frame.at, op.args[1:]))
+            self.b.let(Let((made,), Library(ESTIMATE, args, op.params), step.let.site))
+            frame.env[y] = made
+            frame.views[y] = frame.view(op.args[0])  # type: ignore[arg-type]
+            self.estimated.add(y)
 
     def view(self, frame: Frame, row: Var, op: Read) -> None:
         base, prefix, safe = frame.view(op.array)
@@ -97,7 +112,7 @@ class Sweep(Adjoints):
         """x was overwritten; from here back it is `atom`, and its rows are rows of that."""
         frame.env[x] = atom
         for row, view in frame.views.items():
-            if view.base is x:
+            if view.base is x and row not in self.estimated:
                 self.show(frame, row)
 
     def undone(self, frame: Frame, log: Log, buffer: Atom) -> Atom:

@@ -44,6 +44,7 @@ _MODULES = (
     "operators",
     "raising",
     "random",
+    "sketching",
 )
 
 

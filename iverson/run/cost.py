@@ -22,9 +22,9 @@ from iverson.core.syntax import I64, Block, Function, Library, Scalar, Site, Var
 from iverson.diff import inventory
 from iverson.diff.inventory import residuals
 from iverson.lang.stage import Staged
-from iverson.opt.pipeline import optimise, prepare
+from iverson.opt.pipeline import optimise
 from iverson.run.budget import Budgeted
-from iverson.run.derive import NAME, Derivative, expand, inlined_customs
+from iverson.run.derive import NAME, Derivative, differentiable, expand
 from iverson.run.jit import Jit
 from iverson.run.sizes import SizeNames
 from iverson.run.transforms import Argnums, value_and_grad
@@ -193,7 +193,7 @@ def _residuals(staged: Staged, names: SizeNames, whole: costs.Cost) -> list[Resi
         assert isinstance(derivative, Derivative)
         if derivative.rule != "gradient":
             continue
-        primal = prepare(inlined_customs(derivative.function))
+        primal = differentiable(derivative.function)
         made, kept = residuals(primal, derivative.wrt, policy=derivative.policy)
         sizes = costs.cost(made)
         actual = _same_symbols(sizes, whole)

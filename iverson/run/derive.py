@@ -17,6 +17,7 @@ from iverson.core.build import dtype_of, extents_of, make_type, stacked
 from iverson.core.custom import CUSTOM, Custom, inlined, mapped
 from iverson.core.rewrite import rename_type, statements
 from iverson.core.show import show
+from iverson.core.sketch import identity
 from iverson.core.syntax import I64, Array, Atom, Function, Let, Library, Literal, Scalar, Type, Var
 from iverson.diff import compressed, dependence, forward, jacobian, reverse
 from iverson.diff.tape import AUTO, Policy, plain
@@ -31,6 +32,7 @@ TAPED: dict[str, Callable[[Function, Sequence[int], Policy], Function]] = {
     "jacrev": jacobian.jacrev,
     "rows": compressed.rows,
 }
+SAMPLED = ("gradient", "vjp")  # those in which sketches are taken; others are exact
 RULES: dict[str, Callable[[Function, Sequence[int]], Function]] = {
     "jvp": forward.jvp,
     "jacfwd": jacobian.jacfwd,
@@ -57,6 +59,8 @@ class Derivative:
     def made(self) -> Function:
         """The rule applied."""
         f = differentiable(self.function)
+        if self.rule not in SAMPLED:
+            f = identity(f)
         return TAPED[self.rule](f, self.wrt, self.policy) if self.rule in TAPED else RULES[self.rule](f, self.wrt)
 
     def types(self) -> list[Type] | None:
@@ -109,18 +113,13 @@ def apply(
 
 def jet(sub: Subprogram, order: int, coefficients: Sequence[Atom]) -> list[Atom]:
     """The results of Taylor mode, made at once."""
-    made = forward.jet(differentiable(sub.function), sub.active, order)
+    made = forward.jet(identity(differentiable(sub.function)), sub.active, order)
     return list(sub.apply(made, coefficients))
 
 
 def expand(f: Function) -> Function:
     """The function with its derivatives made, and functions with derivatives of their own as what they compute."""
-    return plain(inlined_customs(f))
-
-
-def inlined_customs(f: Function) -> Function:
-    """The same with the notes on its values."""
-    return _replaced(f, (NAME, CUSTOM))
+    return plain(identity(_replaced(f, (NAME, CUSTOM))))
 
 
 def differentiable(f: Function) -> Function:
@@ -128,7 +127,8 @@ def differentiable(f: Function) -> Function:
 
     def ready(let: Let, c: Custom) -> Let:
         assert isinstance(let.op, Library)
-        return Let(let.vars, Library(CUSTOM, let.op.args, (("of", c.map(differentiable)),)), let.site)
+        exact = c.map(lambda rule: identity(differentiable(rule)))
+        return Let(let.vars, Library(CUSTOM, let.op.args, (("of", exact),)), let.site)
 
     f = _replaced(f, (NAME,))
     return prepare(replace(f, body=mapped(f.body, ready)) if _has(f, CUSTOM) else f)

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from iverson.core.syntax import Checkpoint
-from iverson.diff.tape import MODES, Policy, merged
+from iverson.diff.tape import AUTO, MODES, Policy, merged
+from iverson.run.sampling import Sampling
+from iverson.run.sampling import sample as sample
 
 Tape: TypeAlias = Any  # "auto", "store", "recompute", an option of this module, or a tuple of those
 
@@ -20,6 +22,8 @@ def policy(tape: Tape) -> Policy:
     """What the argument `tape` of a derivative says."""
     if isinstance(tape, Policy):
         return tape
+    if isinstance(tape, Sampling):
+        return AUTO  # the program itself says it (run/sampling.py)
     if isinstance(tape, str) and tape in MODES:
         return Policy(mode=tape)
     if isinstance(tape, tuple | list):

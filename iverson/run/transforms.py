@@ -32,6 +32,7 @@ from iverson.run.leaves import (
     tangent_tree,
     with_real_part,
 )
+from iverson.run.sampling import sampling
 from iverson.run.tape import Tape, policy, unplanned
 
 # --- reverse mode -----------------------------------------------------------------------------------------------------
@@ -56,7 +57,9 @@ def value_and_grad(
 
     Method: reverse mode without a tape of operations (Schenck et al., SC 2022), notes in iverson/diff/reverse.py.
     """
-    return _reverse("value and gradient", lambda pair: pair, f, argnums, has_aux, policy(tape), holomorphic)
+    return _reverse(
+        "value and gradient", lambda pair: pair, sampling(tape, f), argnums, has_aux, policy(tape), holomorphic
+    )
 
 
 def grad(
@@ -72,7 +75,7 @@ def grad(
         value, gradient = pair
         return (gradient, value[1]) if has_aux else gradient
 
-    return _reverse("gradient", alone, f, argnums, has_aux, policy(tape), holomorphic)
+    return _reverse("gradient", alone, sampling(tape, f), argnums, has_aux, policy(tape), holomorphic)
 
 
 def _reverse(
@@ -115,9 +118,9 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False, tape: Tape 
     (3.0, 2.0)
     """
     if active():
-        return _vjp(f, primals, has_aux, unplanned(tape))
+        return _vjp(sampling(tape, f), primals, has_aux, unplanned(tape))
     held = foreign.copies(primals)
-    pull = kept(_pullback, f, has_aux, unplanned(tape))
+    pull = kept(_pullback, sampling(tape, f), has_aux, unplanned(tape))
     out, *aux = kept(_value, f, has_aux)(*primals)
     return out, lambda cotangent: pull(held, cotangent), *aux
 

@@ -1,0 +1,159 @@
+"""Train networks on handwritten digits by gradients that keep half of the activations.
+
+At the same memory for the return sweep a gradient that samples its activations may have a batch more than twice as
+large as an exact one.  Two networks, fully connected and a small convolution written as loops, are trained by Adam,
+exactly with the small batch and sampled with the large one; what is printed and drawn is the loss on all training
+images, the mean of five runs.
+
+    python examples/sampled_digits.py [iterations]
+
+After the first experiment of Oktay et al., Randomized automatic differentiation, ICLR 2021.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+import iverson as iv
+
+PART, LARGE, SEEDS, RATE = 0.5, 128, 5, 2e-3
+OUT = Path(__file__).parent / "out"
+
+
+def cross_entropy(scores, labels):
+    top = scores.max(1)
+    log_sums = np.log(np.exp(scores - top[:, None]).sum(1)) + top
+    return (log_sums - scores[np.arange(len(labels)), labels]).mean()
+
+
+def connected(weights, images, labels, key):
+    h = images.reshape(len(images), 64)
+    for w, b in weights[:-1]:
+        h = np.maximum(h @ w + b, 0.0)
+    w, b = weights[-1]
+    return cross_entropy(h @ w + b, labels)
+
+
+def convolution(weights, images, labels, key):
+    """3 x 3, a mask of what is positive, and one layer on it."""
+    (kernel, offset), (w, b) = weights
+    n, rows, columns = images.shape
+    size, _, channels = kernel.shape
+    h = np.array(
+        [
+            [
+                [
+                    [
+                        sum(images[k, i + di, j + dj] * kernel[di, dj, c] for di in range(size) for dj in range(size))
+                        + offset[c]
+                        for c in range(channels)
+                    ]
+                    for j in range(columns - size + 1)
+                ]
+                for i in range(rows - size + 1)
+            ]
+            for k in range(n)
+        ]
+    )
+    h = np.maximum(h, 0.0).reshape(n, (rows - size + 1) * (columns - size + 1) * channels)
+    return cross_entropy(h @ w + b, labels)
+
+
+def layers(rng, *shapes):
+    return [
+        ((rng.normal(size=s) * np.sqrt(2.0 / np.prod(s[:-1]))).astype(np.float32), np.zeros(s[-1], np.float32))
+        for s in shapes
+    ]
+
+
+NETWORKS = {
+    "fully connected": (connected, ((64, 128), (128, 128), (128, 10))),
+    "convolution": (convolution, ((3, 3, 16), (576, 10))),
+}
+
+
+def adam(gradient, x, batches, watch):
+    m, v = ([(0.0 * w, 0.0 * b) for w, b in x] for _ in range(2))
+    for t, batch in enumerate(batches, 1):
+        g = gradient(x, *batch)
+        m = [tuple(0.9 * a + 0.1 * d for a, d in zip(p, q, strict=False)) for p, q in zip(m, g, strict=False)]
+        v = [tuple(0.999 * a + 0.001 * d * d for a, d in zip(p, q, strict=False)) for p, q in zip(v, g, strict=False)]
+        rate = np.float32(RATE * np.sqrt(1 - 0.999**t) / (1 - 0.9**t))
+        x = [
+            tuple(w - rate * a / (np.sqrt(s) + np.float32(1e-8)) for w, a, s in zip(*parts, strict=False))
+            for parts in zip(x, m, v, strict=False)
+        ]
+        watch(t, x)
+    return x
+
+
+def bytes_kept(gradient, weights, images, labels):
+    """Of one image more, for the return sweep."""
+    kept = iv.cost(gradient)
+    sizes = [sum(r.bytes.value for r in kept(weights, images[:n], labels[:n], 0).residuals) for n in (64, 128)]
+    return (sizes[1] - sizes[0]) / 64
+
+
+def main(iterations=300):
+    digits = load_digits()
+    images, labels = (digits.images / 16.0).astype(np.float32), digits.target
+    curves = {}
+    for name, (network, shapes) in NETWORKS.items():
+        exact, sampled = iv.grad(network), iv.grad(network, tape=iv.tape.sample(PART, "key", shared=False))
+        weights = layers(np.random.default_rng(0), *shapes)
+        each = [bytes_kept(g, weights, images, labels) for g in (exact, sampled)]
+        small = max(1, int(LARGE * each[1] / each[0]))
+        print(f"{name}: {each[0]:.0f} bytes an image, {each[1]:.0f} sampled: batches of {small} and {LARGE}")
+        loss = iv.jit(network)
+        for how, gradient, size in (("exact", exact, small), ("sampled", sampled, LARGE)):
+            runs, begin = [], time.thread_time()
+            for seed in range(SEEDS):
+                rng, history = np.random.default_rng(seed), []
+                batches = (
+                    (images[k], labels[k], iv.random.fold_in(iv.random.key(seed), t))
+                    for t, k in enumerate(rng.integers(0, len(images), (iterations, size)))
+                )
+                start = layers(np.random.default_rng(seed), *shapes)
+                adam(gradient, start, batches, lambda t, x: t % 10 or history.append(loss(x, images, labels, 0)))  # noqa: B023
+                runs.append(history)
+            curves[name, how] = np.array(runs)
+            last = curves[name, how][:, -1]
+            print(
+                f"  {how:8} batch {size:4}   loss {last.mean():.4f} +- {last.std(ddof=1) / np.sqrt(SEEDS):.4f}"
+                f"   {time.thread_time() - begin:.1f} s"
+            )
+        reached = curves[name, "sampled"].mean(0) <= curves[name, "exact"][:, -1].mean()
+        when = f"after {10 * (np.argmax(reached) + 1)} of" if reached.any() else "not in"
+        print(f"  the sampled runs have the exact runs' last loss {when} {iterations} iterations")
+    picture(curves, iterations)
+
+
+def picture(curves, iterations):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, len(NETWORKS), figsize=(9, 3.4), sharey=True)
+    for axis, name in zip(axes, NETWORKS, strict=False):
+        for how in ("exact", "sampled"):
+            runs = curves[name, how]
+            t = 10 * np.arange(1, runs.shape[1] + 1)
+            axis.semilogy(t, runs.mean(0), label=f"{how} gradient")
+            axis.fill_between(t, runs.min(0), runs.max(0), alpha=0.2)
+        axis.set_title(name, fontsize=10)
+        axis.set_xlabel("iterations of Adam")
+    axes[0].set_ylabel("loss on all training images")
+    axes[0].legend(title="equal memory")
+    OUT.mkdir(exist_ok=True)
+    figure.savefig(OUT / "sampled_digits.png", dpi=120, bbox_inches="tight")
+    print("picture of the losses      examples/out/sampled_digits.png")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
