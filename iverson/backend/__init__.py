@@ -21,6 +21,7 @@ from iverson.backend import (
     cpu,
     elements,
     expand,
+    fills,
     interrupt,
     linear,
     loopir,
@@ -28,6 +29,7 @@ from iverson.backend import (
     merge,
     relax,
     residuals,
+    reuse,
     scans,
     schedule,
     special,
@@ -140,6 +142,7 @@ def compile(
         program.exact = not checks.run(program) and tells
         scans.run(program)
         copies.run(program)
+        fills.run(program)
         merge.run(program)
         elements.run(program)
         if reassociate:
@@ -150,6 +153,7 @@ def compile(
         if reassociate:
             trees.run(program)
         wraps.run(program)
+        reuse.run(program)
     memory.run(program)
     interrupt.run(program)
     text, imports = emit(program, symbol=SYMBOL, reassociate=reassociate)

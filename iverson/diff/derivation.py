@@ -49,6 +49,7 @@ class Derivation:
         self._passed: dict[int, dict[int, Names]] = {}
         self._view: dict[Var, Var] = {}
         self._fill: dict[Atom, Literal] = {}
+        self._passing: set[Atom] = set()
         self._block(body, owned)
 
     def taken(self, let: Let) -> dict[Var, None]:
@@ -62,6 +63,10 @@ class Derivation:
     def fill(self, a: Atom) -> Literal | None:
         """The constant that an array was made of."""
         return self._fill.get(a)
+
+    def passes(self, a: Atom) -> bool:
+        """Is an array made by a For, and used by one statement of its block alone?"""
+        return a in self._passing
 
     def survivors(self, op: Loop | While) -> dict[int, frozenset[int]]:
         """For each array carry k: the carries whose buffers may be k's in the next turn, of those that can go on so
@@ -93,6 +98,9 @@ class Derivation:
                 self._fill.update((v, x) for v, x in made if isinstance(x, Literal))
         outs = self._roots(a for a in block.outs if isinstance(a, Var))
         last = {v: k for k, used in enumerate([*uses, outs]) for v in used}
+        first = {v: k for k, used in reversed([*enumerate([*uses, outs])]) for v in used}
+        fresh = (v for let in block if isinstance(let.op, For) for v in let.vars)
+        self._passing.update(v for v in fresh if v not in outs and first.get(v) == last.get(v))
         origin = {x: frozenset((x,)) for x in entry}
         owned, gone = set(origin), dict[Var, None]()
         for k, let in enumerate(block):

@@ -1,7 +1,8 @@
 """Return sweeps of Loop and While: a Loop over the recorded turns, from the last.
 
     turn i:   start of the turn    recorded carries are read, derived ones undone: their buffers are carried back
-                                   (where its statements undo them themselves, the buffer is what the turn ended with)
+                                   (where its statements undo them themselves, the buffer is what the turn ended with);
+                                   those of which all that is read was kept are left out
               enter and sweep      seeded with the adjoints of the next carries and of what the turn emitted
               leave                the adjoints of the carries at the start, and the restored buffers
 
@@ -99,6 +100,8 @@ class _Reversed:
                 turn.env[op.carry[turned.of]] = self._undone(turn, i, turned.updates, buffer)
             elif k in record.plan.ends:
                 turn.env[record.plan.ends[k]] = buffer
+        for k, names in record.forgotten.items():  # of these only the extents matter
+            turn.env.update(dict.fromkeys(names, turn.at(self.step.let.vars[k])))
 
     def _undone(self, turn: Frame, i: Atom, log: Updates, buffer: Atom) -> Atom:
         """The buffer before the updates of turn i."""

@@ -48,6 +48,7 @@ from iverson.diff.footprint import places
 from iverson.diff.histograms import is_product
 from iverson.diff.logs import OpenLog, log_before, wrap
 from iverson.diff.ordered import injective
+from iverson.diff.reads import kept
 from iverson.diff.residuals import (
     AppendLog,
     BranchRecord,
@@ -72,6 +73,10 @@ class Undone(Enum):
 
     TURN = "single updates: undone together, before the scope's statements run again"
     WITHIN = "each statement by its own return sweep"
+    NEVER = "what the scope reads of it is kept (see reads.py)"
+
+
+KEEPING = (Undone.WITHIN, Undone.NEVER)  # what the scope itself reads is kept
 
 
 class Chain(NamedTuple):
@@ -116,14 +121,17 @@ class Planner:
 
     def step(self, let: Let, tracked: dict[Var, Undone]) -> Step:
         if isinstance(let.op, Prim | Read | Check | Contribute):
-            touches = isinstance(let.op, Read) and tracked.get(let.op.array) is Undone.WITHIN
+            touches = isinstance(let.op, Read) and tracked.get(let.op.array) in KEEPING
             if touches and isinstance(let.vars[0].type, Array):
                 tracked[let.vars[0]] = Undone.WITHIN
             return Step(let, (let,), scalar=True, touches=touches)
-        touches = any(tracked.get(v) is Undone.WITHIN for v in uses(let))
+        touches = any(tracked.get(v) in KEEPING for v in uses(let))
         taken = [x for x in self.derivation.taken(let) if x in tracked]
+        if any(tracked[x] is Undone.NEVER for x in taken):
+            tracked.update(dict.fromkeys(let.vars, Undone.NEVER))
+            return self.forgotten(let)
         within = {x for x in taken if tracked[x] is Undone.WITHIN}
-        again, record = self.augment(let, within)
+        again, record = self.augment(let, within, [v for v in uses(let) if tracked.get(v) is Undone.NEVER])
         chained = [v for v in let.vars if not self.derivation.sources(v).isdisjoint(taken)]
         tracked.update(dict.fromkeys(chained, Undone.WITHIN if within else Undone.TURN))
         return Step(
@@ -136,12 +144,21 @@ class Planner:
             recorded=bool(chained),
         )
 
+    def forgotten(self, let: Let) -> Step:
+        """A single update that isn't undone, nor made again."""
+        assert isinstance(let.op, Accumulate)
+        record = BranchRecord((self.block(let.op.body, {}),), ({},))
+        return Step(let, (let,), record, chained=frozenset(let.vars), within=True, recorded=True)
+
     def matters(self, let: Let) -> bool:
         """Does any derivative pass through a statement?"""
         return any(v in self.active for v in (*let.vars, *contributed(let.op)))
 
-    def augment(self, let: Let, within: set[Var]) -> tuple[tuple[Let, ...], Record | None]:
-        """The statement with its residuals; it takes the arrays `within`, and is to undo what it does to them."""
+    def augment(self, let: Let, within: set[Var], never: Sequence[Var]) -> tuple[tuple[Let, ...], Record | None]:
+        """The statement with its residuals; it takes the arrays `within`, and is to undo what it does to them.
+
+        What it reads of the arrays `never`, which are not undone, is kept.
+        """
         update = single_update(let.op)
         if update is not None and isinstance(let.op, Accumulate):
             return self.update(let, let.op, update)
@@ -153,7 +170,7 @@ class Planner:
             case Loop() | While():
                 return self.loop(let, let.op, within)
             case If():
-                return self.if_(let, let.op, within)
+                return self.if_(let, let.op, within, never)
             case Accumulate():
                 return ((let,), None) if is_product(let.op, self.active) else self.accumulate(let, let.op, within)
             case Library():
@@ -224,9 +241,10 @@ class Planner:
 
     # --- blocks that run at most once ---------------------------------------------------------------------------------
 
-    def if_(self, let: Let, op: If, within: set[Var]) -> tuple[tuple[Let, ...], BranchRecord]:
+    def if_(self, let: Let, op: If, within: set[Var], never: Sequence[Var]) -> tuple[tuple[Let, ...], BranchRecord]:
         sides = op.then, op.orelse
-        plans = [self.block(side, dict.fromkeys(within, Undone.WITHIN)) for side in sides]
+        arrays = dict.fromkeys(within, Undone.WITHIN) | dict.fromkeys(never, Undone.NEVER)
+        plans = [self.block(side, arrays) for side in sides]
         names = [plan.keep((), Keep.SCALARS) for plan in plans]
         logs, tails = _flat([v for side in names for v in side if isinstance(v.type, Array)])
         lets = [
@@ -277,10 +295,14 @@ class Planner:
         turn = op.index if isinstance(op, Loop) else Var(Scalar(I64), "turn")
         undone: dict[int, Chain | None] = {k: None for k, x in enumerate(op.inits) if x in within}
         undone |= {k: self.chain(op, k, js) for k, js in self.derivation.survivors(op).items()}
+        never = {k: c for k, c in undone.items() if c is not None and self.read_alone(let, op, k, c)}
         carries = {op.carry[k]: Undone.WITHIN for k in undone}
         carries |= {op.carry[c.of]: Undone.TURN for c in undone.values() if c is not None}
+        carries |= {op.carry[k]: Undone.NEVER for k in never}
+        undone = {k: c for k, c in undone.items() if k not in never}
         plan = self.block(op.body, carries, [k for k, c in undone.items() if c is None])
         record = LoopRecord(plan, {}, Literal(0, I64), {})
+        record.forgotten = {k: (op.carry[k], *(v for let in c.lets for v in let.vars)) for k, c in never.items()}
         names = [c for c in op.carry if c not in carries]
         names += plan.keep((turn, *op.carry), Keep.ALL)
         local = {v for step in plan.steps for v in step.results}
@@ -316,15 +338,28 @@ class Planner:
                 lets.append(let)
         return Chain(j, lets) if at is op.body.outs[k] else None
 
+    def read_alone(self, let: Let, op: Loop | While, k: int, chain: Chain) -> bool:
+        """Is what the turns read of an array kept, so that nothing of it is undone, its initial value neither?"""
+        versions = [op.carry[k], *(v for let in chain.lets for v in let.vars)]
+        alone = chain.of == k and [a for a in op.body.outs if a in versions] == [versions[-1]]
+        x = op.inits[k]
+        mine = x not in self.derivation.taken(let) or self.derivation.passes(x)
+        return alone and mine and kept(op.body, versions, chain.lets, self.blank(op, k, chain) is not None)
+
     def updates(self, op: Loop | While, k: int, chain: Chain, plan: Plan) -> Updates:
-        """The log of a turn's updates.  An array that was one constant is that still where no turn has been before."""
+        """The log of a turn's updates."""
         updates = _updates(plan, chain.lets)
+        fill = self.blank(op, k, chain)
+        return updates if fill is None else replace(updates, entries=((updates.entries[0][0], fill),))
+
+    def blank(self, op: Loop | While, k: int, chain: Chain) -> Literal | None:
+        """What an array holds where a turn updates it: where it was one constant, and no turn has been before, that."""
         fill = self.derivation.fill(op.inits[k])
-        if not isinstance(op, Loop) or chain.of != k or fill is None or len(updates.entries) != 1:
-            return updates
-        ((index, _),) = updates.entries
+        if not isinstance(op, Loop) or chain.of != k or fill is None or len(chain.lets) != 1:
+            return None
+        c = single_update(chain.lets[0].op)
         prims = {let.vars[0]: let.op for let in op.body if isinstance(let.op, Prim)}
-        return replace(updates, entries=((index, fill),)) if injective((op.index,), index, prims) else updates
+        return fill if c is not None and injective((op.index,), c.index, prims) else None
 
     def emitting(self, let: Let, op: Loop, names: Sequence[Var], record: LoopRecord, tail: Sequence[Let]) -> Let:
         """The Loop that also emits the named values of each turn."""

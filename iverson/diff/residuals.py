@@ -11,13 +11,14 @@ result of the statement that holds the block: a Map, an emit, a column of a log;
 from turn to turn are laid end to end in a flat log.  Where that can't be (an array in a branch, ragged ones in a For)
 the statement runs again.
 
-A scope that updates arrays in place, the carries of a loop, has two ways to have their versions again:
+A scope that updates arrays in place, the carries of a loop, has ways to have their versions again:
 
     again       where a turn makes single updates alone, they are undone, and then run again
     within      else each statement that takes such an array (see derivation.py) undoes by its own return sweep what it
                 did.  It does not run again: the return sweep starts from what the block ended with, and what the scope
                 itself reads of the array is kept.  A version that ends here (an array that is given up for another) is
                 kept whole: that another took its place was paid for.
+    never       where keeping what is read is less, the versions are not had again (reads.py)
 """
 
 from __future__ import annotations
@@ -201,6 +202,7 @@ class LoopRecord:
     turns: Atom
     undo: dict[int, Turned | None]  # array carries whose buffers are handed back; None: the turn's statements undo them
     ragged: dict[Var, Var] = field(default_factory=dict)  # the flat logs of arrays that vary, and their lengths
+    forgotten: dict[int, tuple[Var, ...]] = field(default_factory=dict)  # versions of array carries that nothing undoes
 
 
 @dataclass(frozen=True)
