@@ -27,6 +27,7 @@ from iverson.backend import (
     loopir,
     memory,
     merge,
+    peel,
     relax,
     residuals,
     reuse,
@@ -144,6 +145,7 @@ def compile(
         copies.run(program)
         fills.run(program)
         merge.run(program)
+        peel.run(program)
         elements.run(program)
         if reassociate:
             relax.run(program)

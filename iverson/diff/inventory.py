@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from iverson.core.rewrite import uses
-from iverson.core.syntax import Array, Function, Site, Var, While
+from iverson.core.rewrite import statements, uses
+from iverson.core.syntax import Array, Block, Function, Site, Var, While
 from iverson.diff.residuals import (
     AppendLog,
     BranchRecord,
@@ -44,7 +44,7 @@ class Residual:
 def residuals(function: Function, wrt: Sequence[int], seeded: bool = True) -> tuple[Function, list[Residual]]:
     """The gradient (not `seeded`: the vjp) of a function as reverse.py makes it, and its residuals."""
     made, plan = reverse(function, wrt, seeded)
-    forward = {v for let in plan.forward() for v in let.vars}
+    forward = {v for let in statements(Block(plan.forward(), ())) for v in let.vars}
     held = {v for let in made.body if forward.isdisjoint(let.vars) for v in uses(let)} & forward
     arrays = [v for let in made.body for v in let.vars if v in held and isinstance(v.type, Array)]
     labels = _Labels(plan)

@@ -4,7 +4,8 @@
         ->   For [i < n] { B'; acc[e] <- u };  For [i < n] { B''; acc[f] <- v }
 
 B' and B'' are what u and v need of B.  A loop with one such update is a loop over lanes; with two, one turn's place may
-be the other's of the next turn, and it isn't.  Of several indices the last one's loop is split.
+be the other's of the next turn, and it isn't.  Of several indices the last one's loop is split.  Updates under a
+condition on the indices, as at the edges of a stencil, go together: If p { .. acc[f] <- v }.
 
 Invariant: the count rises by at most the reads and cheap scalars of B once more for each place (other sites of B are
 not repeated: a For whose places share anything dear is left alone).
@@ -12,11 +13,11 @@ not repeated: a For whose places share anything dear is left alone).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from iverson.core.dce import dce
-from iverson.core.rewrite import atoms, map_blocks, rename, with_body, with_lets
-from iverson.core.syntax import Accumulator, Array, Atom, Block, Contribute, For, Function, Let, Prim, Read, Var
+from iverson.core.rewrite import blocks, map_blocks, rename, uses, with_body, with_lets
+from iverson.core.syntax import Accumulator, Array, Atom, Block, Contribute, For, Function, If, Let, Prim, Read, Var
 
 CHEAP = frozenset({"add", "sub", "mul", "neg", "abs", "min", "max", "select", "float64", "int64", "and", "or", "not"})
 COMPARISONS = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
@@ -37,11 +38,12 @@ def _block(block: Block) -> Block:
 def _split(let: Let, op: For) -> list[Let]:
     """The Fors that a For becomes; itself, if it isn't to be split."""
     body = op.body.lets
-    if not all(isinstance(i.op, Prim | Read | Contribute) and not _is_row(i) for i in body):
+    conditions = _regular(body)
+    if not all(_is_flat(i) or (isinstance(i.op, If) and _is_edge(i.op, conditions)) for i in body):
         return [let]
     if len(op.index) > 1 and op.yields:
         return [let]
-    groups = _groups([i for i in body if isinstance(i.op, Contribute)])
+    groups = _groups([i for i in body if isinstance(i.op, Contribute | If)])
     groups.sort(key=lambda group: not _moves(group, op.index[-1]))
     if len(groups) < 2:
         return [let]
@@ -85,13 +87,39 @@ def _groups(sites: list[Let]) -> list[list[Let]]:
 
 def _moves(group: list[Let], index: Var) -> bool:
     """Does every turn of an index have places of its own?  (Such loops come first: they may be one again, in lanes.)"""
-    return all(isinstance(site.op, Contribute) and index in site.op.index for site in group)
+    return all(index in c.index for site in group for c in _contributions(site))
 
 
 def _conflict(a: Let, b: Let) -> bool:
-    x, y = a.op, b.op
-    assert isinstance(x, Contribute) and isinstance(y, Contribute) and isinstance(x.acc.type, Accumulator)
+    return any(_elsewhere(x, y) for x in _contributions(a) for y in _contributions(b))
+
+
+def _elsewhere(x: Contribute, y: Contribute) -> bool:
+    assert isinstance(x.acc.type, Accumulator)
     return x.acc is y.acc and x.acc.type.monoid == "add" and x.index != y.index
+
+
+def _contributions(site: Let) -> list[Contribute]:
+    lets = [site, *(i for _, inner in blocks(site.op) for i in inner)]
+    return [i.op for i in lets if isinstance(i.op, Contribute)]
+
+
+def _regular(body: Iterable[Let]) -> set[Atom]:
+    """The scalars that are made of indices, and of what is the same in every turn."""
+    inner: set[Atom] = {v for let in body for v in let.vars}
+    found: set[Atom] = set()
+    for let in body:
+        if isinstance(let.op, Prim) and inner.isdisjoint(let.op.args):
+            found.update(let.vars)
+            inner.difference_update(let.vars)
+    return found
+
+
+def _is_edge(op: If, conditions: Collection[Atom]) -> bool:
+    """Does a branch that is decided by the indices alone just contribute, to one place of an array?"""
+    flat = all(_is_flat(let) for _, inner in blocks(op) for let in inner)
+    whole = Let((), op)
+    return flat and op.pred in conditions and not op.then.outs and not _conflict(whole, whole)
 
 
 def _slice(body: Iterable[Let], sites: list[Let], outs: tuple[Atom, ...]) -> list[Let]:
@@ -101,7 +129,7 @@ def _slice(body: Iterable[Let], sites: list[Let], outs: tuple[Atom, ...]) -> lis
     for let in reversed(list(body)):
         if any(let is s for s in sites) or needed.intersection(let.vars):
             found.insert(0, let)
-            needed |= {a for a in atoms(let.op) if isinstance(a, Var)}
+            needed.update(uses(let))
     return found
 
 
@@ -109,5 +137,7 @@ def _is_cheap(let: Let) -> bool:
     return isinstance(let.op, Read) or (isinstance(let.op, Prim) and let.op.name in CHEAP | COMPARISONS)
 
 
-def _is_row(let: Let) -> bool:
-    return isinstance(let.op, Read) and isinstance(let.vars[0].type, Array)
+def _is_flat(let: Let) -> bool:
+    """A scalar, or a contribution."""
+    row = isinstance(let.op, Read) and isinstance(let.vars[0].type, Array)
+    return isinstance(let.op, Prim | Read | Contribute) and not row

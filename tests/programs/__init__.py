@@ -17,6 +17,7 @@ from . import (  # noqa: F401
     numpy_names,
     physics,
     pytrees,
+    recurrences,
     reductions,
     reverse_traps,
     scans,
