@@ -2,7 +2,7 @@
 
     let x... = op in b   ->   b                            no x is live and op holds no live Check or Contribute
     For, Loop, While, If, Accumulate, Operator             the same, each result with its part of the op by itself
-    set(set(x, e, v), e, x[e])   ->   x                    an update undone, where nothing else sees it
+    set(m(x, e, v), e, x[e])   ->   x                      an update by a monoid m undone, where nothing else sees it
     Accumulate [] b   ->   b                               no accumulator is live
 
 A result is live if a live statement or the block's outs mention it.  A carry is live if its final value is, or if the
@@ -105,7 +105,7 @@ def dce_block(block: Block, live: Sequence[int] | None = None) -> Block:
 
 
 def _undone(block: Block) -> dict[Var, Atom]:
-    """Results of updates that give back an earlier array: z -> x where z = set(set(x, e, v), e, x[e])."""
+    """Results of updates that give back an earlier array: z -> x where z = set(m(x, e, v), e, x[e])."""
     reads: dict[Var, Read] = {}
     updates: dict[Var, tuple[Atom, Contribute]] = {}
     _collect(block, reads, updates)
@@ -117,7 +117,7 @@ def _undone(block: Block) -> dict[Var, Atom]:
     for z, (y, second) in updates.items():
         old = reads.get(second.values[0]) if isinstance(second.values[0], Var) else None
         inner = updates.get(y) if isinstance(y, Var) else None
-        if old is None or old.index != second.index:
+        if old is None or old.index != second.index or _accumulator(second.acc).monoid != "set":
             continue
         if old.array is y:
             same[z] = y
@@ -140,7 +140,7 @@ def _collect(block: Block, reads: dict[Var, Read], updates: dict[Var, tuple[Atom
                 reads[let.vars[0]] = let.op
             continue
         match let.op:
-            case Accumulate((Var(type=Accumulator("set")),), ((init,),), Block((Let(_, Contribute() as one),), ())):
+            case Accumulate((Var(type=Accumulator(str())),), ((init,),), Block((Let(_, Contribute() as one),), ())):
                 updates[let.vars[0]] = init, one
         for _, inner in blocks(let.op):
             _collect(inner, reads, updates)
