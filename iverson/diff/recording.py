@@ -10,6 +10,7 @@ Accumulate  its block gives what it keeps; what it overwrites of arrays is kept,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
@@ -76,6 +77,7 @@ class Undone(Enum):
     NEVER = "what the scope reads of it is kept (see reads.py)"
 
 
+FEW = 4  # elements: what is recorded whole, as scalars are
 KEEPING = (Undone.WITHIN, Undone.NEVER)  # what the scope itself reads is kept
 
 
@@ -96,11 +98,12 @@ class Planner:
     def top(self, block: Block) -> Plan:
         """The plan of a block whose forward and return sweep share one scope.
 
-        All its names are had there, but what branches and accumulations overwrite: they undo it, lest it be copied.
+        All its names are had there, but what branches and accumulations overwrite: they undo it, lest it be copied
+        (which does for an array of few elements).
         """
         looped = {x for let in block if isinstance(let.op, Loop | While) for x in self.derivation.taken(let)}
         bound = [v for let in block if not isinstance(let.op, Read) for v in let.vars if isinstance(v.type, Array)]
-        plan = self.block(block, {v: Undone.WITHIN for v in bound if v not in looped})
+        plan = self.block(block, {v: Undone.WITHIN for v in bound if v not in looped and not is_few(v)})
         for step in plan.steps:
             step.recorded = True
         return plan
@@ -294,7 +297,8 @@ class Planner:
     def loop(self, let: Let, op: Loop | While, within: set[Var]) -> tuple[tuple[Let, ...], LoopRecord]:
         turn = op.index if isinstance(op, Loop) else Var(Scalar(I64), "turn")
         undone: dict[int, Chain | None] = {k: None for k, x in enumerate(op.inits) if x in within}
-        undone |= {k: self.chain(op, k, js) for k, js in self.derivation.survivors(op).items()}
+        chains = {k: self.chain(op, k, js) for k, js in self.derivation.survivors(op).items()}
+        undone |= {k: c for k, c in chains.items() if c is not None or not is_few(op.carry[k])}
         never = {k: c for k, c in undone.items() if c is not None and self.read_alone(let, op, k, c)}
         carries = {op.carry[k]: Undone.WITHIN for k in undone}
         carries |= {op.carry[c.of]: Undone.TURN for c in undone.values() if c is not None}
@@ -407,6 +411,12 @@ class Planner:
         if scalars:
             record.slots |= {v: Slot(w, stacked=True) for v, w in zip(scalars, closed[-1].columns, strict=True)}
         return whole, closed
+
+
+def is_few(v: Var) -> bool:
+    """Is an array so small that it is no worse to keep it whole than to keep an element of it?"""
+    extents = [int(e.value) for e in extents_of(v) if isinstance(e, Literal)]
+    return len(extents) == len(extents_of(v)) and math.prod(extents) <= FEW
 
 
 def _depends(m: Operator, operands: Sequence[Var], names: set[Var]) -> list[set[int]]:

@@ -170,6 +170,8 @@ def test_an_update_undone():
     z = b.set(y, [0], 7.0)
     old = b.read(z, e)
     z = b.set(b.set(z, [e], 8.0), [e], old)
+    old = b.read(z, e)
+    z = b.set(b.accumulate([("add", [z])], lambda acc: b.contribute(acc, [e], 3.0) or ())[0], [e], old)
     z = b.set(z, [0], older)
     after = dce(b.function([n, x], [z]))
     assert not ops(after, Accumulate)
