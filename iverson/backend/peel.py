@@ -10,7 +10,8 @@ which run in lanes.  If there are bounds at both ends, the loop is cut only wher
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -25,6 +26,7 @@ NEAR = 8  # turns from an end
 CUTS = 2  # places where a loop is cut
 
 _FLAT = Compute | ir.Combine | Load | Store
+_FOLDED: Mapping[str, Callable[[int, int], int]] = {"add": operator.add, "min": min, "max": max}
 _MIRRORED = {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le", "eq": "eq", "ne": "ne"}
 
 
@@ -126,12 +128,13 @@ def _edges(loop: For, cuts: Sequence[_Cut]) -> tuple[list[Stmt], list[Value]]:
 
     def edge(cut: _Cut) -> Value:
         end = loop.high if cut.from_end else loop.low
-        if isinstance(end, Reg):
-            return made("min", made("max", made("add", end, integer(cut.offset)), loop.low), loop.high)
-        at = integer(int(end.value) + cut.offset)
-        if isinstance(loop.low, Reg):
-            return made("min", made("max", at, loop.low), loop.high)
-        return made("min", integer(max(int(at.value), int(loop.low.value))), loop.high)
+        at = folded("add", end, integer(cut.offset))
+        return folded("min", folded("max", at, loop.low), loop.high)
+
+    def folded(name: str, a: Value, b: Value) -> Value:
+        if isinstance(a, Literal) and isinstance(b, Literal):
+            return integer(_FOLDED[name](int(a.value), int(b.value)))
+        return made(name, a, b)
 
     return lets, [edge(cut) for cut in cuts]
 

@@ -56,8 +56,9 @@ def _alike(a: Buffer, b: Buffer) -> bool:
 
 
 def _only(body: list[Stmt], b: Buffer, kinds: UnionType) -> bool:
-    """Is an array used by statements of some kinds alone?"""
-    return all(isinstance(s, kinds) for s in ir.walk(body) if b.pointer in ir.used(s))
+    """Is an array used by statements of some kinds alone, and under this name?"""
+    users = [s for s in ir.walk(body) if b.pointer in ir.used(s)]
+    return all(isinstance(s, kinds) and (not isinstance(s, Load | Store) or s.view.buffer is b) for s in users)
 
 
 def _in_turn(use: Stmt, a: Buffer, b: Buffer, places: Places) -> bool:

@@ -55,6 +55,7 @@ class Nest:
 
 def nest(stmt: Stmt, buffers: Iterable[Buffer], depth: int) -> Nest | None:
     """A nest of that depth that does all that a statement does with some arrays: it loads and stores elements."""
+    buffers = list(buffers)
     pointers = {b.pointer for b in buffers}
     loops: list[For] = []
     users = [stmt]
@@ -66,7 +67,8 @@ def nest(stmt: Stmt, buffers: Iterable[Buffer], depth: int) -> Nest | None:
         body = users[0].body
         users = [s for s in body if mentions(s, pointers)]
     named = [s for s in ir.walk(users) if pointers.intersection(v for v in ir.used(s) if isinstance(v, Reg))]
-    plain = all(isinstance(s, Load | Store) and len(s.view.prefix) == depth for s in named)
+    plain = all(isinstance(s, Load | Store) and s.view.buffer in buffers for s in named)
+    plain = plain and all(len(a.view.prefix) == depth for b in buffers for a in touching(users, b))
     return Nest(tuple(loops), body) if users and plain else None
 
 

@@ -65,3 +65,42 @@ def test_a_loop_for_each_place(flat: bool) -> None:
 
 def test_what_is_dear_is_not_repeated() -> None:
     assert sites(fission.run(stencil(True, True))) == [2]
+
+
+def edged(decided: str) -> Function:
+    """acc[i] += u, and where it is not the first, acc[i - 1] += u; what decides that is the index, or a number."""
+    b = Builder()
+    n = Var(Scalar(I64), "n")
+    x = Var(Array(F64, (n,)), "x")
+
+    def body(acc: Var) -> Any:
+        def one(i: Var) -> Any:
+            u = b.o.mul(b.read(x, i), 3.0)
+            inside = b.o.gt(i, 0) if decided == "index" else b.o.gt(u, 4.0)
+            left = b.o.sub(i, 1)
+
+            def to_the_left() -> Any:
+                b.contribute(acc, [b.o.max(left, 0)], u)
+                return ()
+
+            b.if_(inside, to_the_left, lambda: ())
+            b.contribute(acc, [i], u)
+            return ()
+
+        b.for_([n], one, ())
+        return ()
+
+    return b.function([n, x], b.accumulate([("add", [b.zeros([n], F64)])], body))
+
+
+@pytest.mark.parametrize(("decided", "loops"), [("index", [1, 1]), ("number", [2])])
+def test_updates_under_a_condition_on_the_index(decided: str, loops: list[int]) -> None:
+    f = edged(decided)
+    g = fission.run(f)
+    check(g)
+    fors = [let.op.body for let in statements(g.body) if isinstance(let.op, For) and not let.vars]
+    assert [sum(isinstance(i.op, Contribute) for i in statements(block)) for block in fors] == loops
+    for n in (0, 1, 2, 5):
+        args = [n, np.arange(1.0, n + 1)]
+        for a, b in zip(evaluate(f, args).values, evaluate(g, args).values, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-14)
