@@ -71,6 +71,9 @@ SLOW: dict[str, float] = {
     # what an inner loop logs is copied to the outer loop's log
     "partial_rows_and_columns": 10.0,
     "else_of_loops_and_last_values": 7.5,
+    # two or three states are kept at a time, as these programs say: of thousands of turns each runs 40 times
+    "steps_with_checkpoints": 55.0,
+    "updates_in_place_with_checkpoints": 110.0,
     # the cause isn't known yet
     "row_views_in_branches": 7.5,
     "solve_by_a_factor": 8.0,

@@ -202,8 +202,7 @@ class Planner:
         bound = 1 << 62
         while (plan := self.best(bound)) is not None and len(found) < points:
             found.append(plan)
-            assert self.least is not None or plan.bytes
-            least = self.least or plan.bytes
+            least = self.least or 1
             bound = min(plan.bytes - 1, max(int(plan.bytes * (least / found[0].bytes) ** (1 / points)), least))
         return found
 

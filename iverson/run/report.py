@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from iverson.backend.peak import Event
@@ -11,7 +11,7 @@ from iverson.run.budget import Budgeted
 from iverson.run.cost import Residual, cost
 from iverson.run.leaves import Argnums
 from iverson.run.planner import Footprint, LoopInfo, Plan
-from iverson.run.tape import Tape, budget, policy
+from iverson.run.tape import Tape, policy
 from iverson.run.transforms import value_and_grad
 
 _ROWS, _WIDTH = 16, 40
@@ -89,8 +89,8 @@ def _where(e: Event) -> str:
 def report(f: Callable[..., Any], argnums: Argnums, has_aux: bool, tape: Tape) -> Callable[..., Report]:
     """See `iv.tape.report`."""
     told = policy(tape)
-    bounded = told if told.budget is not None else told | budget(1 << 62)
-    planned = value_and_grad(f, argnums, has_aux, bounded)
+    anything = replace(told, checkpoint=None, budget=1 << 62)
+    planned = value_and_grad(f, argnums, has_aux, anything)
     given = value_and_grad(f, argnums, has_aux, told)
     assert isinstance(planned, Budgeted)
 

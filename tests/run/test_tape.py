@@ -294,6 +294,8 @@ def test_report() -> None:
     sizes = [p.bytes for p in report.front]
     again = [report.again(p) for p in report.front]
     assert sizes == sorted(sizes, reverse=True) and again == sorted(again) and again[0] == 0.0 and len(sizes) > 4
+    other = iv.tape.report(decay, tape=iv.tape.checkpoint(slots=5))(x, 1000)
+    assert other.peak < report.peak / 5 and [p.bytes for p in other.front] == sizes
     text = str(report)
     assert "memory over time" in text and "checkpoint: " in text and "█" in text
 
