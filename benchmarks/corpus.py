@@ -68,9 +68,8 @@ SLOW: dict[str, float] = {
     "kmeans_cost": 27.0,
     # the winner of a minimum over elements that aren't all there: compared one after the other
     "guarded_minimum": 7.5,
-    # what an inner loop logs is copied to the outer loop's log
+    # what a slice's update overwrites is made an array, which is copied to the outer loop's log
     "partial_rows_and_columns": 10.0,
-    "else_of_loops_and_last_values": 7.5,
     # two or three states are kept at a time, as these programs say: of thousands of turns each runs 40 times
     "steps_with_checkpoints": 55.0,
     "updates_in_place_with_checkpoints": 110.0,

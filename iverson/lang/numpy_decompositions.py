@@ -52,6 +52,12 @@ def qr_one(a: Arr) -> tuple[Arr, Arr]:
 @implements(np.linalg.qr)
 def qr(a: Any, mode: str = "reduced") -> Any:
     """q has min(m, n) columns.  The signs are those of Householder's method, as in NumPy."""
+    if mode == "complete":
+        raise error(
+            NotImplementedError,
+            "np.linalg.qr with mode='complete' is not available in staged programs: the columns of q beyond those of a "
+            "tall matrix are not determined by it, and have no derivative (mode='reduced' has the others)",
+        )
     if mode not in ("reduced", "r"):
         raise error(NotImplementedError, f"np.linalg.qr with mode={mode!r} is not available in staged programs")
     q, r = stacked(qr_one, (matrices(a, "np.linalg.qr"), 2))

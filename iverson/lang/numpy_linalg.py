@@ -416,7 +416,8 @@ def _later(name: str) -> Callable[..., Any]:
     def refuse(*args: Any, **kwargs: Any) -> Any:
         raise error(
             NotImplementedError,
-            f"np.linalg.{name} is not available in staged programs yet: write it with loops, or call it outside",
+            f"np.linalg.{name} is not available in staged programs: use np.linalg.eigh where the matrix is symmetric "
+            "(a general one's eigenvalues are complex, and have no derivative where they meet), or call it outside",
         )
 
     return refuse

@@ -16,7 +16,7 @@ from iverson.lang.numpy_support import lazily, normal_axes, require, store
 from iverson.lang.shapes import axis_of, extent
 from iverson.lang.staging import builder
 from iverson.lang.table import FUNCTIONS, implements
-from iverson.lang.values import Arr, elementwise, generate, lift, lift_array, materialise, owned
+from iverson.lang.values import Arr, elementwise, generate, lift_array, materialise, owned
 
 
 def _order(x: Arr) -> Arr:
@@ -160,11 +160,14 @@ def unique(
     ar: Any, return_index: bool = False, return_inverse: bool = False, return_counts: bool = False, axis: Any = None,
     *, equal_nan: bool = True, sorted: bool = True,
 ) -> Any:  # fmt: skip
-    """The sorted distinct elements."""
-    if return_index or return_inverse or axis is not None:
-        raise error(NotImplementedError, "np.unique gives elements and counts only in staged programs")
-    x = sort(ravel(lift(ar)))
-    n = x.shape[0]
+    """The sorted distinct elements; where each is first, which of them each element is, how many there are of each."""
+    if axis is not None:
+        raise error(NotImplementedError, "np.unique is not available along an axis in staged programs")
+    whole = lift_array(ar)
+    flat = ravel(whole)
+    places = _order(flat)
+    n = flat.shape[0]
+    x = generate((n,), lambda i: flat.read((places.read((i,)),)), flat.dtype)
 
     def first(i: Any) -> Any:
         def differs() -> Any:
@@ -174,10 +177,18 @@ def unique(
 
         return lazily(ufunc(np.equal, i, 0), lambda: True, differs)
 
-    starts = FUNCTIONS[np.nonzero](generate((n,), first, bool))[0]
-    distinct = x[starts]
-    if not return_counts:
-        return distinct
-    ends = FUNCTIONS[np.append](starts[1:], n)
-    count = extent(starts.shape[0])
-    return distinct, generate((count,), lambda i: ends.read((i,)) - starts.read((i,)), INT64)
+    begins = generate((n,), first, bool)
+    starts = FUNCTIONS[np.nonzero](begins)[0]
+    found = [x[starts]]
+    if return_index:
+        found.append(places[starts])
+    if return_inverse:
+        which = FUNCTIONS[np.cumsum](begins.astype(INT64)) - 1
+        inverse = FUNCTIONS[np.zeros]((n,), INT64)
+        inverse[places] = which
+        found.append(FUNCTIONS[np.reshape](inverse, whole.shape))
+    if return_counts:
+        ends = FUNCTIONS[np.append](starts[1:], n)
+        count = extent(starts.shape[0])
+        found.append(generate((count,), lambda i: ends.read((i,)) - starts.read((i,)), INT64))
+    return tuple(found) if len(found) > 1 else found[0]

@@ -11,7 +11,9 @@ import pytest
 from iverson.core.build import Builder, extents_of
 from iverson.core.check import check
 from iverson.core.evaluate import evaluate
-from iverson.core.syntax import F32, Array, Function
+from iverson.core.library import TABLE
+from iverson.core.rewrite import statements
+from iverson.core.syntax import F32, Array, Function, Library
 from iverson.diff.forward import jvp
 from iverson.diff.reverse import vjp
 from tests.diff.oracle import array, check_jvp, check_vjp, dot, program, size
@@ -166,9 +168,7 @@ def test_matmul(ranks: tuple[int, int], left: bool, right: bool) -> None:
 @pytest.mark.parametrize("inverse", [False, True])
 @pytest.mark.parametrize("n", [0, 1, 5, 8])
 def test_fourier(n: int, inverse: bool) -> None:
-    rows = size()
-    x = array(2, rows, 2)
-    f = program([rows, x], lambda b: b.library("fft", x, inverse=inverse))
+    f = fourier(inverse)
     values = [n, np.random.default_rng(n).normal(size=(2, n, 2))]
     both(f, values)
     second(f, values)
@@ -325,13 +325,49 @@ def spd_single(b: Builder, a: Any) -> Any:
     return b.map((n, n), lambda i, j: b.o.add(b.read(p, i, j), unit(i, j)))
 
 
-def test_transpose_identity_is_tight() -> None:
-    """<Jᵀ ȳ, ẋ> = <ȳ, J ẋ> to 1e-10, with both modes' own programs."""
-    rng = np.random.default_rng(0)
-    for body in (*TALL.values(),):
-        f, a = tall(body), matrix(6, 4)
-        outs = evaluate(f, [6, 4, a]).values
-        direction, cotangents = rng.normal(size=a.shape), [rng.normal(size=np.shape(y)) for y in outs]
-        forward = evaluate(jvp(f, [2]), [6, 4, a, direction]).values[len(outs) :]
-        (back,) = evaluate(vjp(f, [2]), [6, 4, a, *cotangents]).values[len(outs) :]
-        np.testing.assert_allclose(dot(cotangents, forward), dot([back], [direction]), rtol=1e-10)
+def fourier(inverse: bool) -> Function:
+    rows = size()
+    x = array(2, rows, 2)
+    return program([rows, x], lambda b: b.library("fft", x, inverse=inverse))
+
+
+def product() -> Function:
+    n, m = size("n"), size("m")
+    x, y = array(n, m), array(m, n)
+    return program([n, m, x, y], lambda b: b.library("matmul", x, y))
+
+
+TIGHT: dict[str, tuple[Function, list[Any]]] = {
+    **{name: (square(body), [4, matrix(4)]) for name, body in SQUARE.items()},
+    **{name: (tall(body), [6, 4, matrix(6, 4)]) for name, body in TALL.items()},
+    **{name: (with_right(body, True), [4, 3, matrix(4), matrix(4, 3, seed=1)]) for name, body in RIGHT.items()},
+    "fft": (fourier(False), [5, np.random.default_rng(5).normal(size=(2, 5, 2))]),
+    "inverse fft": (fourier(True), [5, np.random.default_rng(5).normal(size=(2, 5, 2))]),
+    "matmul": (product(), [4, 3, matrix(4, 3), matrix(3, 4, seed=1)]),
+}
+WITHOUT = {"argsort", "sort_by_bin"}  # orders
+ALONG = {"gaps"}  # what derivatives of eigh and svd are made of: differentiated in their second orders
+
+
+@pytest.mark.parametrize("name", TIGHT)
+def test_transpose_identity_is_tight(name: str) -> None:
+    """<Jᵀ ȳ, ẋ> = <ȳ, J ẋ> to 1e-10, with both modes' own programs, of first and second order."""
+    f, values = TIGHT[name]
+    wrt = [k for k, v in enumerate(values) if isinstance(v, np.ndarray)]
+    given = [*values, *(np.random.default_rng(7).normal(size=values[k].shape) for k in wrt)]
+    for g, arguments in ((f, values), (jvp(f, wrt), given)):
+        rng = np.random.default_rng(0)
+        active = [k for k, v in enumerate(arguments) if isinstance(v, np.ndarray)]
+        outs = evaluate(g, arguments).values
+        floats = [k for k, y in enumerate(outs) if np.asarray(y).dtype.kind == "f"]
+        directions = [rng.normal(size=arguments[k].shape) for k in active]
+        cotangents = [rng.normal(size=np.shape(outs[k])) for k in floats]
+        forward = evaluate(jvp(g, active), [*arguments, *directions]).values[len(outs) :]
+        back = evaluate(vjp(g, active), [*arguments, *cotangents]).values[len(outs) :]
+        tangents = [forward[k] for k in floats]
+        np.testing.assert_allclose(dot(cotangents, tangents), dot(back, directions), rtol=1e-10)
+
+
+def test_every_row_is_among_them() -> None:
+    used = {let.op.name for f, _ in TIGHT.values() for let in statements(f.body) if isinstance(let.op, Library)}
+    assert used | WITHOUT | ALONG == set(TABLE)

@@ -290,7 +290,15 @@ for f, q in ((np.quantile, 0.3), (np.percentile, 30.0)):
         lambda x, f=f, q=q: f(x, [0.0, q, 1.0]),
         lambda x, f=f, q=q: f(x, q, axis=0, keepdims=True),
     )
-case(np.unique, "i j a b v n", lambda x: np.unique(x), lambda x: np.unique(x, return_counts=True))
+case(
+    np.unique,
+    "i j a b v m n",
+    lambda x: np.unique(x),
+    lambda x: np.unique(x, return_counts=True),
+    lambda x: np.unique(x, return_index=True),
+    lambda x: np.unique(x, return_inverse=True),
+    lambda x: np.unique(x, True, True, True),
+)
 case(np.round, "v m i", lambda x: np.round(x), lambda x: np.round(x, 2), lambda x: x.round(1))
 case(np.around, "v", lambda x: np.around(x * 100, -1))
 case(np.fix, "v", lambda x: np.fix(x * 3))

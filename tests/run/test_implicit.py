@@ -1,5 +1,6 @@
 """`iv.linear_solve`, `iv.root`, `iv.fixed_point`, `iv.minimize`: solutions, their derivatives, and what goes wrong."""
 
+import sys
 import warnings
 
 import numpy as np
@@ -146,6 +147,24 @@ def test_memory_does_not_depend_on_the_turns():
     costs = [evaluate(program, [c, 8, np.ones(8)]).cost for c in (0.5, 0.99)]
     assert costs[1].work > 20 * costs[0].work
     assert costs[1].peak == costs[0].peak
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the units of ru_maxrss are Linux's")
+def test_the_process_needs_no_more_memory_for_more_turns():
+    """A solve of a thousand steps over vectors of a megabyte, after one of ten: its states would be a gigabyte."""
+    resource = pytest.importorskip("resource")
+    n = 2**17
+
+    def total(b, rate):
+        return np.sum(iv.fixed_point(lambda x, b, rate: rate * x + b, np.zeros(n), (b, rate), tol=1e-9) ** 2)
+
+    slope = iv.value_and_grad(total, argnums=(0, 1))
+    peaks = []
+    for rate in (0.1, 0.98):
+        got = slope(np.ones(n), rate)[1][0]
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        np.testing.assert_allclose(got, 2.0 / (1.0 - rate) ** 2, rtol=1e-6)
+    assert peaks[1] <= 1.05 * peaks[0]
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------------
