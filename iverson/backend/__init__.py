@@ -155,8 +155,9 @@ def compile(
         if reassociate:
             trees.run(program)
         wraps.run(program)
-        if threaded:
-            threads.run(program, reassociate)
+    loops = loopir.count_loops(program.body)
+    if threaded and not exact:
+        threads.run(program, reassociate)
     memory.run(program)
     interrupt.run(program)
     text, imports = emit(program, symbol=SYMBOL, reassociate=reassociate)
@@ -169,7 +170,6 @@ def compile(
         committed=committed,
         exact=True,
     )
-    loops = loopir.count_loops(program.body)
     options = cpu.Options(level, interleave=loops < MANY, unroll=loops < HUGE)
     return Compiled(function, loopir.show(program), text, tuple(program.sites), imports, options, again)
 
