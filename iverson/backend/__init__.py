@@ -145,7 +145,9 @@ def compile(
     another run wherever a check fails, since another program may be the one for these arguments.  Unless `threaded` all
     loops run on the thread that calls.
     """
-    program = lowered(function, reassociate, layouts, committed, exact, tells, threaded)
+    program = _scheduled(function, reassociate, layouts, committed, exact, tells)
+    loops = loopir.count_loops(program.body)
+    _finish(program, reassociate, threaded and not exact)
     text, imports = emit(program, symbol=SYMBOL, reassociate=reassociate)
     again = partial(
         compile,
@@ -156,7 +158,6 @@ def compile(
         committed=committed,
         exact=True,
     )
-    loops = loopir.count_loops(program.body)
     options = cpu.Options(level, interleave=loops < MANY, unroll=loops < HUGE)
     return Compiled(function, loopir.show(program), text, tuple(program.sites), imports, options, again)
 
@@ -166,11 +167,23 @@ def lowered(
     reassociate: bool = True,
     layouts: Sequence[Layout] | None = None,
     committed: Mapping[int, int] | None = None,
-    exact: bool = False,
-    tells: bool = True,
     threaded: bool = True,
 ) -> loopir.Program:
     """The loops of a core function, as LLVM gets them."""
+    program = _scheduled(function, reassociate, layouts, committed)
+    _finish(program, reassociate, threaded)
+    return program
+
+
+def _scheduled(
+    function: Function,
+    reassociate: bool,
+    layouts: Sequence[Layout] | None,
+    committed: Mapping[int, int] | None,
+    exact: bool = False,
+    tells: bool = True,
+) -> loopir.Program:
+    """The loops of a core function, in the order in which one thread runs them."""
     program = lower(expand.run(function), layouts=layouts, committed=committed)
     if not exact:
         program.exact = not checks.run(program) and tells
@@ -191,11 +204,15 @@ def lowered(
             trees.run(program)
         wraps.run(program)
         reuse.run(program)
-        if threaded:
-            threads.run(program, reassociate)
+    return program
+
+
+def _finish(program: loopir.Program, reassociate: bool, threaded: bool) -> None:
+    """Give loops to threads, and arrays their memory."""
+    if threaded:
+        threads.run(program, reassociate)
     memory.run(program)
     interrupt.run(program)
-    return program
 
 
 __all__ = ["SYMBOL", "Code", "Compiled", "Layout", "Unsupported", "compile", "lowered"]

@@ -52,7 +52,8 @@ class _Emitter(Frame):
 
     def module(self, program: Program, symbol: str) -> tuple[str, tuple[str, ...]]:
         self.exact = program.exact
-        self._alias_scopes(program)
+        self.unlikely = self.node('!{!"branch_weights", i32 1048576, i32 1}')
+        self._alias_scopes(program.body)
         statements = list(loopir.walk(program.body))
         if any(isinstance(s, loopir.Compute) and (is_elementary(s.name) or is_vector(s)) for s in statements):
             self.attributes += f" {cpu.WIDE}"
@@ -78,13 +79,13 @@ class _Emitter(Frame):
         self.metadata.append(f"!{len(self.metadata)} = {content}")
         return f"!{len(self.metadata) - 1}"
 
-    def _alias_scopes(self, program: Program) -> None:
-        chosen = {s.buffer for s in loopir.walk(program.body) if isinstance(s, loopir.Choose)}
-        written = [b for b in _buffers(program.body) if b.stored and b.scoped and b not in chosen]
-        self.unlikely = self.node('!{!"branch_weights", i32 1048576, i32 1}')
+    def _alias_scopes(self, body: list[Stmt]) -> None:
+        """The scopes of a function; each has a domain of its own."""
+        written = [b for b in _buffers(body) if b.stored and b.scoped]
+        self.scopes, self.all_scopes = {}, ""
         if not written:
             return
-        domain = self.node(f'distinct !{{!"{program.name}"}}')
+        domain = self.node(f"distinct !{{!{len(self.metadata)}}}")
         nodes = [self.node(f"distinct !{{!{len(self.metadata)}, {domain}}}") for b in written]
         self.all_scopes = self.node(f"!{{{', '.join(nodes)}}}")
         for b, node in zip(written, nodes, strict=True):
@@ -247,9 +248,6 @@ class _Emitter(Frame):
         then, orelse = self.address(stmt.then), self.address(stmt.orelse)
         name = self.define(stmt.buffer.pointer)
         self.line(f"{name} = select i1 {self.text(stmt.pred)}, ptr {then}, ptr {orelse}")
-        # the two are never in use at once, so either's scope tells the truth
-        if stmt.orelse.buffer in self.scopes:
-            self.scopes[stmt.buffer] = self.scopes[stmt.orelse.buffer]
 
     def grow(self, stmt: loopir.Grow) -> None:
         item = ITEM_SIZE[stmt.dtype]
@@ -395,6 +393,7 @@ class _Emitter(Frame):
             self.put_slot(table[1:], k, reg)
         name = f"iv_turn.{len(self.functions)}"
         with self.elsewhere():
+            self._alias_scopes(stmt.body)
             for k, reg in enumerate(around):
                 self._read(reg, self.slot("around", k))
             self.names[stmt.index] = "%turn"
@@ -583,9 +582,12 @@ def _type(value: Value) -> Type:
 
 
 def _buffers(body: list[Stmt]) -> list[Buffer]:
-    """The buffers a program accesses, in order of appearance."""
+    """The buffers a function accesses, in order of appearance."""
     found: dict[Buffer, None] = {}
-    for stmt in loopir.walk(body):
+    for stmt in body:
+        threaded = isinstance(stmt, loopir.For) and stmt.tag == "thread"
+        for inner in [] if threaded else loopir.blocks(stmt):
+            found |= dict.fromkeys(_buffers(inner))
         match stmt:
             case loopir.Load(_, view) | loopir.Store(view, _):
                 found[view.buffer] = None

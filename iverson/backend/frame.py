@@ -13,7 +13,21 @@ from iverson.backend import abi, interrupt
 from iverson.backend.loopir import Cell, Owner, Stmt
 from iverson.backend.writer import Writer
 
-_FRAME = ("lines", "entry", "exits", "known", "names", "cells", "owners", "label", "word", "group", "vectorises")
+_FRAME = (
+    "lines",
+    "entry",
+    "exits",
+    "known",
+    "names",
+    "cells",
+    "owners",
+    "label",
+    "word",
+    "group",
+    "vectorises",
+    "scopes",
+    "all_scopes",
+)
 
 
 class Frame(Writer):

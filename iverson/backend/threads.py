@@ -2,21 +2,21 @@
 
     for i in 0..n any; s = s0:                count = 1 or 8 ... 64, by the work
         y[i] = f(x[i])                        for c in 0..count thread:
-        a[k[i]] = a[k[i]] <add> g(x[i])           own = &a if count == 1 else &copies[c], cleared
+        a[k[i]] = a[k[i]] <add> g(x[i])           own = &a if c == 0 else &copies[c - 1], cleared
         s = s <add> x[i]                ->        for i in c n / count..(c + 1) n / count any; t = 0:
                                                       y[i] = f(x[i]);  own[k[i]] = own[k[i]] <add> g(x[i])
                                                       t = t <add> x[i]
                                                   partial[c] = t
-                                              for c: s = s <add> partial[c];  if count > 1: for c: a = a + copies[c]
+                                              for c: s = s <add> partial[c];  for c > 0: a = a + copies[c - 1]
 
 The chunks, and the order in which what they leave is combined, follow from sizes alone, never from the number of
 threads: the results are the same bits for any.  With too little work there is one chunk, which is the loop as it was.
 
 Proven of each loop, or it stays: what its turns write is of their own (`Places`: they meet in equal turns only; a
 block of places for a loop that was split), or only ever combined into what is there by one monoid.  Arrays of the
-latter kind have a copy for each chunk, so there are few chunks where these are large.  Where only turns less than w
-apart have places in common, as in stencils, no copies are needed: chunks are at least w turns long, the even ones run
-first, then the odd ones.  Arrays that serve as work space for one turn at a time become the chunk's.
+latter kind have a copy for each chunk but the first, so there are few chunks where these are large.  Where only turns
+less than w apart have places in common, as in stencils, no copies are needed: chunks are at least w turns long, the
+even ones run first, then the odd ones.  Arrays that serve as work space for one turn at a time become the chunk's.
 
 Loops that call library routines stay, since these have threads of their own.  A chunk that fails a check says no more
 than that: the program is run again without threads (backend/checks.py).
@@ -40,8 +40,8 @@ from iverson.core.syntax import BOOL, F64, I64, DType, Literal
 
 GRAIN = 6000.0  # nanoseconds of work for a chunk, at least
 FEWEST, MOST = 3, 6  # binary logarithms of the number of chunks
-PART = 0.08  # of the work, what copies of arrays may cost
-CLEAR = 0.6  # nanoseconds to clear an element of a copy and to take it in
+PART = 0.05  # of the work, what copies of arrays may cost
+COPY = 3.0  # nanoseconds for an element of a copy, whose memory is cold, to be cleared and taken in
 
 # what is understood here; a library routine has threads of its own
 _KNOWN = (
@@ -419,11 +419,11 @@ class _Plan:
                 for e in b.extents:
                     product = work.times(product, work.number(e))
                 elements = work.plus(elements, product)
-            copies = work.compute("div", F64, total, work.times(elements, Literal(CLEAR / PART, F64)))
+            copies = work.compute("div", F64, total, work.times(elements, Literal(COPY / PART, F64)))
             size = work.compute("min", I64, size, work.logarithm(copies))
         if self.window:
             size = work.compute("min", I64, size, work.logarithm(self._turns(work, 1 / self.window)))
-        elif arrays:
+        elif arrays or self.loop.tag == "tile":
             size = work.compute("min", I64, size, work.logarithm(self._turns(work, 2.0)))
         few = work.compute("min", I64, size, ir.integer(MOST))
         return work.compute("select", I64, enough, few, ir.integer(0))
@@ -494,14 +494,17 @@ class _Chunk:
 
     def array(self, buffer: Buffer, monoid: str, body: list[Stmt]) -> None:
         dtype, extents = buffer.dtype, buffer.extents
-        copies = Buffer(
-            dtype, (self.count, *extents), Reg(ir.POINTER, "copies"), hint="copies", stored=True, slot=Owner()
-        )
-        own = Buffer(dtype, extents, Reg(ir.POINTER, "own"), hint="own", stored=True, scoped=buffer.scoped)
-        self.around.append(ir.Alloc(copies, when=self.many))
-        self.before.append(ir.Choose(own, self.many, View(copies, (self.turn,)), View(buffer)))
+        others, copied, before = Reg(I64, "others"), Reg(BOOL, "copied"), Reg(I64, "t")
+        copies = Buffer(dtype, (others, *extents), Reg(ir.POINTER, "copies"), hint="copies", stored=True, slot=Owner())
+        own = Buffer(dtype, extents, Reg(ir.POINTER, "own"), hint="own", stored=True)
+        self.around += [ir.Compute(others, "sub", (self.count, ir.integer(1))), ir.Alloc(copies, when=self.many)]
+        self.before += [
+            ir.Compute(copied, "gt", (self.turn, ir.integer(0))),
+            ir.Compute(before, "sub", (self.turn, ir.integer(1))),
+            ir.Choose(own, copied, View(copies, (before,)), View(buffer)),
+        ]
         clear = _each(extents, lambda at: [Store(View(own, at), identity(monoid, dtype))])
-        self.before.append(If(self.many, clear, []))
+        self.before.append(If(copied, clear, []))
         for s in ir.walk(body):
             if isinstance(s, Load | Store) and s.view.buffer is buffer:
                 s.view = View(own, s.view.prefix)
@@ -512,7 +515,7 @@ class _Chunk:
             parts: list[Stmt] = [Load(old, View(buffer, at)), Load(part, View(copies, (c, *at)))]
             return [*parts, _combine(monoid, new, old, part), Store(View(buffer, at), new)]
 
-        taken: list[Stmt] = [For(c, ir.integer(0), self.count, _each(extents, take_in), [], "seq")]
+        taken: list[Stmt] = [For(c, ir.integer(0), others, _each(extents, take_in), [], "seq")]
         self.behind += [If(self.many, taken, []), ir.Free(copies)]
 
 

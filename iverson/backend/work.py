@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from iverson.backend import loopir as ir
@@ -15,10 +16,37 @@ from iverson.backend.loopir import For, Reg, Stmt, Type, Value
 from iverson.core.prims import TABLE
 from iverson.core.syntax import F64, I64, Literal
 
-OPERATION, FUNCTION = 0.25, 1.0  # nanoseconds, in vectors of four
-ACCESS = 0.3
-ALLOCATION = 50.0
 TURNS = 16.0  # of a loop of which nothing is known
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What statements cost, in nanoseconds."""
+
+    operation: float
+    integer: float  # an operation on integers: mostly indices
+    function: float  # an elementary function
+    access: float
+    allocation: float = 50.0
+
+    def of(self, stmt: Stmt) -> float:
+        match stmt:
+            case ir.Compute(out, name):
+                if TABLE[name].recipe.startswith("call:"):
+                    return self.function
+                return self.integer if out.type is I64 else self.operation
+            case ir.Combine():
+                return self.operation
+            case ir.Load() | ir.Store():
+                return self.access
+            case ir.Alloc(stack=False) | ir.Grow():
+                return self.allocation
+            case _:
+                return 0.0
+
+
+VECTORS = Rates(operation=0.02, integer=0.0, function=0.5, access=0.04)
+SCALARS = Rates(operation=0.4, integer=0.2, function=6.0, access=0.4)
 
 _EXACT: dict[str, Callable[..., Any]] = {"add": operator.add, "sub": operator.sub, "mul": operator.mul}
 
@@ -42,7 +70,7 @@ class Work:
         return float(total.value) if isinstance(total, Literal) else None
 
     def total(self) -> Value:
-        return self.times(self.number(self.trip), self._cost(self.loop.body))
+        return self.times(self.number(self.trip), self._cost(self.loop, self.loop.body))
 
     def logarithm(self, x: Value) -> Value:
         """Of a number, to base 2, rounded down; at least 0."""
@@ -76,18 +104,11 @@ class Work:
 
     # --- the estimate -------------------------------------------------------------------------------------------------
 
-    def _cost(self, body: list[Stmt]) -> Value:
+    def _cost(self, loop: For | ir.While | ir.If, body: list[Stmt]) -> Value:
+        rates = VECTORS if isinstance(loop, For) and _in_vectors(loop) else SCALARS
         flat, total = 0.0, None
         for stmt in body:
-            match stmt:
-                case ir.Compute(_, name):
-                    flat += FUNCTION if TABLE[name].recipe.startswith("call:") else OPERATION
-                case ir.Combine():
-                    flat += OPERATION
-                case ir.Load() | ir.Store():
-                    flat += ACCESS
-                case ir.Alloc(stack=False) | ir.Grow():
-                    flat += ALLOCATION
+            flat += rates.of(stmt)
             part = self._inner(stmt)
             if part is not None:
                 total = part if total is None else self.plus(total, part)
@@ -100,14 +121,13 @@ class Work:
                 low, high = self._lift(stmt.low), self._lift(stmt.high)
                 trip = None if low is None or high is None else self.compute("sub", I64, high, low)
                 turns = Literal(TURNS, F64) if trip is None else self.number(trip)
-                return self.times(turns, self._cost(stmt.body))
+                return self.times(turns, self._cost(stmt, stmt.body))
             case ir.While():
-                self._cost(stmt.cond)
-                return self.times(self._cost(stmt.body), Literal(TURNS, F64))
+                return self.times(self._cost(stmt, stmt.body), Literal(TURNS, F64))
             case ir.If():
-                return self.plus(self._cost(stmt.then), self._cost(stmt.orelse))
+                return self.plus(self._cost(stmt, stmt.then), self._cost(stmt, stmt.orelse))
             case ir.Copy(target):
-                total: Value = Literal(ACCESS, F64)
+                total: Value = Literal(VECTORS.access, F64)
                 for e in target.extents:
                     lifted = self._lift(e)
                     total = self.times(total, Literal(TURNS, F64) if lifted is None else self.number(lifted))
@@ -134,3 +154,9 @@ class Work:
             whole = made is not None and len(known) == len(made.args)
             self._lifted[value] = self.compute(made.name, value.type, *known) if made and whole else None
         return self._lifted[value]
+
+
+def _in_vectors(loop: For) -> bool:
+    """Is it a loop that LLVM will most probably vectorise?"""
+    plain = ir.Compute | ir.Combine | ir.Load | ir.Store
+    return loop.tag not in ("seq", "cold") and all(isinstance(s, plain) for s in loop.body)

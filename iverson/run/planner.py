@@ -94,7 +94,9 @@ class Footprint:
         given = args if numbers is None else (*args, tuple(numbers))
         program, leaves = jitted.program(given, kwargs)
         self.slots, self.leaves = _slots(program, leaves)
-        self.loops = backend.lowered(program.function, program.options["reassociate"], committed=program.committed)
+        self.loops = backend.lowered(
+            program.function, program.options["reassociate"], committed=program.committed, threaded=program.options["threads"]
+        )
 
     def at(self, numbers: Sequence[int] = ()) -> Peak:
         """The most bytes alive at once, with these numbers."""
