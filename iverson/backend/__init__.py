@@ -31,6 +31,7 @@ from iverson.backend import (
     scans,
     schedule,
     special,
+    tails,
     trees,
     warning,
     wraps,
@@ -150,6 +151,7 @@ def compile(
         if reassociate:
             trees.run(program)
         wraps.run(program)
+        tails.run(program)
     memory.run(program)
     interrupt.run(program)
     text, imports = emit(program, symbol=SYMBOL, reassociate=reassociate)
