@@ -36,6 +36,7 @@ from iverson.backend import (
     schedule,
     special,
     split,
+    tails,
     threads,
     trees,
     vectors,
@@ -203,6 +204,7 @@ def _scheduled(
         if reassociate:
             trees.run(program)
         wraps.run(program)
+        tails.run(program)
         reuse.run(program)
     return program
 

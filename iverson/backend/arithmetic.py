@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from iverson.backend import loopir, recipes
+from iverson.backend import elementary, loopir, recipes
 from iverson.backend.loopir import Reg
 from iverson.core import prims
 from iverson.core.syntax import DType
@@ -20,6 +20,14 @@ def is_elementary(name: str) -> bool:
     """Is this a function of many instructions, for which wide vectors pay?"""
     row = prims.TABLE.get(name)
     return row is not None and row.recipe.startswith("call:")
+
+
+def vectorises(stmt: loopir.Stmt) -> bool:
+    """Has a statement surely a form for vectors?"""
+    if not isinstance(stmt, loopir.Compute):
+        return isinstance(stmt, loopir.Combine | loopir.Load | loopir.Store)
+    recipe = prims.TABLE[stmt.name].recipe
+    return stmt.name in elementary.UNARY or not (recipe.startswith("call:") or stmt.name in ("floordiv", "mod"))
 
 
 class Arithmetic:

@@ -15,11 +15,10 @@ a table of live allocations; whatever way the program leaves, what is still in i
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 
 from iverson.backend import abi, cpu, interrupt, lanes, loopir, pool, recipes, runtime
 from iverson.backend.abi import ITEM_SIZE, MEMORY_TYPE
-from iverson.backend.arithmetic import Arithmetic, is_elementary
+from iverson.backend.arithmetic import Arithmetic, is_elementary, vectorises
 from iverson.backend.frame import Frame
 from iverson.backend.instructions import Instructions, is_vector
 from iverson.backend.loopir import Buffer, Carry, Cell, Owner, Program, Reg, Stmt, Type, Value, Vector, View
@@ -442,8 +441,8 @@ class _Emitter(Frame):
         self.lines.append("")
         holes = self._phis(stmt.carries, before)
         outside, self.vectorises = self.vectorises, stmt.tag not in ("seq", "cold") and not _has_loops(stmt.body)
-        self.group = self.node("distinct !{}") if stmt.tag == "apart" else ""
-        notes = self._parallel(self.group) if self.group else self.cold if stmt.tag == "cold" else self._vector(stmt)
+        self.group = self.node("distinct !{}") if stmt.tag in ("apart", "vector") else ""
+        notes = self._notes(stmt)
         hints = f", !llvm.loop {notes}" if notes else ""
         with self.scope(), self.turn():
             self.block(stmt.body)
@@ -461,26 +460,24 @@ class _Emitter(Frame):
             edges = f"[ {init}, %{before} ], [ {value}, %{last} ]"
             self.line(f"{self.define(c.out)} = phi {type_text(c.out.type)} {edges}")
 
-    @cached_property
-    def cold(self) -> str:
-        """What says of a loop that it is to stay as it is."""
-        still = [self.node('!{!"llvm.loop.unroll.disable"}'), self.node('!{!"llvm.loop.vectorize.enable", i1 false}')]
-        return self.node(f"distinct !{{!{len(self.metadata)}, {still[0]}, {still[1]}}}")
-
-    def _parallel(self, group: str) -> str:
-        """What says of a loop that its accesses depend on none of another turn."""
-        accesses = self.node(f'!{{!"llvm.loop.parallel_accesses", {group}}}')
-        return self.node(f"distinct !{{!{len(self.metadata)}, {accesses}}}")
-
-    def _vector(self, stmt: loopir.For) -> str:
-        """What says of a loop over a few lanes that it is to be one vector: LLVM would write it out before."""
+    def _notes(self, stmt: loopir.For) -> str:
+        """What LLVM is told of a loop: that its turns are apart; that they are one vector, or too few for one; that it stays as it is."""
+        notes: list[str] = []
+        if self.group:
+            notes.append(f'!{{!"llvm.loop.parallel_accesses", {self.group}}}')
         few = stmt.tag == "simd" and isinstance(stmt.high, Literal) and stmt.high.value < lanes.LANES
-        if not few or not _side_by_side(stmt):
+        if stmt.tag == "vector" or (few and _side_by_side(stmt)):
+            assert isinstance(stmt.high, Literal)
+            notes.append(f'!{{!"llvm.loop.vectorize.width", i32 {stmt.high.value}}}')
+            notes.append('!{!"llvm.loop.unroll.disable"}')  # it would be written out before
+        elif stmt.tag == "few":
+            notes.append('!{!"llvm.loop.vectorize.width", i32 1}')
+        elif stmt.tag == "cold":
+            notes += ['!{!"llvm.loop.unroll.disable"}', '!{!"llvm.loop.vectorize.enable", i1 false}']
+        if not notes:
             return ""
-        assert isinstance(stmt.high, Literal)
-        width = self.node(f'!{{!"llvm.loop.vectorize.width", i32 {stmt.high.value}}}')
-        whole = self.node('!{!"llvm.loop.unroll.disable"}')
-        return self.node(f"distinct !{{!{len(self.metadata)}, {width}, {whole}}}")
+        nodes = ", ".join(map(self.node, notes))
+        return self.node(f"distinct !{{!{len(self.metadata)}, {nodes}}}")
 
     def while_(self, stmt: loopir.While) -> None:
         loop, body, done = self.labels("while", "body", "done")
@@ -551,14 +548,14 @@ def _string(number: int, content: bytes) -> str:
 
 
 def _side_by_side(loop: loopir.For) -> bool:
-    """Do the turns of a flat loop touch neighbouring elements, or all the same ones?"""
+    """Do the turns of a flat loop touch neighbouring elements, or all the same ones, and is the rest for vectors?"""
     moving, unit = {loop.index}, {loop.index}  # what depends on the turn, and what grows by one
     for s in loop.body:
         if isinstance(s, loopir.Load | loopir.Store):
             *outer, last = s.view.prefix or (Literal(0, I64),)
             if s.view.buffer.strides is not None or any(v in moving for v in outer) or (last in moving - unit):
                 return False
-        elif not isinstance(s, loopir.Compute | loopir.Combine):
+        if not vectorises(s):
             return False
         if any(v in moving for v in loopir.used(s)):
             moving.update(loopir.defined(s))

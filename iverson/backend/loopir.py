@@ -21,6 +21,8 @@ becoming `next` at the end of a turn, and `out` behind the loop.  A loop's tag s
     any      its turns may run in any order, combining carries with their monoids
     apart    like any; no two turns touch an element that one of them writes
     simd     like any; lanes
+    vector   like apart; so many turns, known in number, as a vector has elements
+    few      like apart; so few turns that no vector pays
     thread   turns are independent and carry nothing; on the pool (backend/pool.py), each in a function of its own
     tile     a block of a loop that was split
     cold     in order; too short to be unrolled or vectorised

@@ -3,7 +3,7 @@
 import pytest
 
 from iverson.diff.reverse import gradient
-from iverson.opt import bounds, branches, fuse, gather, hoist, parallel, promote, siblings, simplify
+from iverson.opt import bounds, branches, fuse, gather, hoist, parallel, promote, siblings, simplify, updates
 from iverson.opt.pipeline import optimise, prepare
 from tests.core.generate import random_function
 from tests.opt.support import assert_kept, outcome, same
@@ -18,6 +18,7 @@ PASSES = {
     "siblings": (siblings.run, True, 0.0),
     "hoist": (hoist.run, True, 3.0),
     "parallel": (parallel.run, False, 0.0),
+    "updates": (updates.run, True, 0.0),
     "gather": (gather.run, False, 0.5),
 }
 
