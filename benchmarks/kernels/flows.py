@@ -23,7 +23,7 @@ def pressure_source(b, dt, u, v, dx, dy):
 
 
 def pressure_sweeps(sweeps, p, dx, dy, b):
-    for q in range(sweeps):
+    for _ in range(sweeps):
         pn = p.copy()
         p[1:-1, 1:-1] = ((pn[1:-1, 2:] + pn[1:-1, 0:-2]) * dy**2 + (pn[2:, 1:-1] + pn[0:-2, 1:-1]) * dx**2) / (
             2 * (dx**2 + dy**2)
@@ -39,7 +39,7 @@ def cavity_flow(u, v, p, w, steps, sweeps):
     n = u.shape[0]
     dx = dy = 2.0 / (n - 1)
     b = np.zeros((n, n))
-    for t in range(steps):
+    for _ in range(steps):
         un = u.copy()
         vn = v.copy()
         pressure_source(b, DT, u, v, dx, dy)

@@ -13,7 +13,7 @@ from .registry import hand, jnp, kernel, lax, normal, rng, weights
 def jacobi_1d(A, w, steps):
     A = A.copy()
     B = A.copy()
-    for t in range(steps):
+    for _ in range(steps):
         B[1:-1] = 0.33333 * (A[:-2] + A[1:-1] + A[2:])
         A[1:-1] = 0.33333 * (B[:-2] + B[1:-1] + B[2:])
     return np.sum(w * A)
@@ -64,7 +64,7 @@ def jacobi_1d_jax(A, w, steps):
 def jacobi_2d(A, w, steps):
     A = A.copy()
     B = A.copy()
-    for t in range(steps):
+    for _ in range(steps):
         B[1:-1, 1:-1] = 0.2 * (A[1:-1, 1:-1] + A[1:-1, :-2] + A[1:-1, 2:] + A[2:, 1:-1] + A[:-2, 1:-1])
         A[1:-1, 1:-1] = 0.2 * (B[1:-1, 1:-1] + B[1:-1, :-2] + B[1:-1, 2:] + B[2:, 1:-1] + B[:-2, 1:-1])
     return np.sum(w * A)
@@ -135,7 +135,7 @@ def jacobi_2d_jax(A, w, steps):
 def heat_3d(A, w, steps):
     A = A.copy()
     B = A.copy()
-    for t in range(steps):
+    for _ in range(steps):
         B[1:-1, 1:-1, 1:-1] = (
             0.125 * (A[2:, 1:-1, 1:-1] - 2.0 * A[1:-1, 1:-1, 1:-1] + A[:-2, 1:-1, 1:-1])
             + 0.125 * (A[1:-1, 2:, 1:-1] - 2.0 * A[1:-1, 1:-1, 1:-1] + A[1:-1, :-2, 1:-1])
@@ -312,7 +312,7 @@ def fdtd_2d_jax(hz, ex, ey, pulse, w, steps):
 def advection(u, courant, w, steps):
     u = u.copy()
     new = np.empty_like(u)
-    for t in range(steps):
+    for _ in range(steps):
         new[1:] = u[1:] - courant[1:] * (u[1:] - u[:-1])
         new[0] = u[0]
         u, new = new, u

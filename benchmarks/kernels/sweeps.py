@@ -13,7 +13,7 @@ from .registry import hand, jnp, kernel, lax, normal, weights
 def seidel_2d(A, w, steps):
     A = A.copy()
     N = A.shape[0]
-    for t in range(steps):
+    for _ in range(steps):
         for i in range(1, N - 1):
             A[i, 1:-1] += (
                 A[i - 1, :-2] + A[i - 1, 1:-1] + A[i - 1, 2:] + A[i, 2:] + A[i + 1, :-2] + A[i + 1, 1:-1] + A[i + 1, 2:]
@@ -27,7 +27,7 @@ def seidel_2d(A, w, steps):
 def seidel_2d_by_elements(A, w, steps):
     A = A.copy()
     N = A.shape[0]
-    for t in range(steps):
+    for _ in range(steps):
         for i in range(1, N - 1):
             for j in range(1, N - 1):
                 A[i, j] = (
@@ -118,7 +118,7 @@ def adi(u, w, steps):
     b = 1.0 + mul1
     d = f = -mul2 / 2.0
     e = 1.0 + mul2
-    for t in range(steps):
+    for _ in range(steps):
         v[0, 1 : N - 1] = 1.0
         p[1 : N - 1, 0] = 0.0
         q[1 : N - 1, 0] = v[0, 1 : N - 1]

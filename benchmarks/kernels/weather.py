@@ -164,7 +164,7 @@ def vadv(u_stage, utens_stage, wcon, u_pos, utens, w, dtr):
 
 @hand
 def vadv_column(u_stage, utens_stage, wcon, u_pos, utens, dtr, i, j, a, c, s):
-    """The elimination of one column: a and c below and above the diagonal, s one over the pivots; gives data in s[0]."""
+    """The elimination of one column: a and c below and above the diagonal, s one over the pivots."""
     K = u_stage.shape[2]
     before = 0.0
     for k in range(K):

@@ -262,13 +262,15 @@ class _Plan:
     def pays(self) -> bool:
         if len(self._temporaries()) > 24 or any(_too_large(b) for b in self.private):
             return False
+        better = True
         accesses = list(_with_loops(self.loop.body, []))
         deepest = max(len(around) for _, around in accesses)
         for stmt, around in accesses:
             strided = isinstance(stmt, Load | Store) and not self._smooth(stmt.view, through=isinstance(stmt, Store))
             if strided and len(around) == deepest and self._takes(stmt.view, around):
                 continue
-            if strided and around and len(around) == deepest and self._no_worse(around[-1]):
+            if strided and around and len(around) == deepest and self._strides(around[-1], least=0):
+                better = any(self._strides(f, least=1) for f in self.innermost())
                 continue
             if isinstance(stmt, Store) and strided and len(around) == deepest:
                 return False
@@ -280,16 +282,16 @@ class _Plan:
                     self.turns.append([f.high for f in around if f not in free])
                 elif len(around) == deepest:
                     return False
-        return any(map(self._innermost, self.innermost()))
+        return better and any(map(self._innermost, self.innermost()))
 
-    def _no_worse(self, f: For) -> bool:
-        """Is as much of an inner loop at strides without lanes, as with them?"""
+    def _strides(self, f: For, least: int) -> bool:
+        """Is so much less of an inner loop at strides with lanes than without them?"""
         views = [(s.view, isinstance(s, Store)) for s in f.body if isinstance(s, Load | Store)]
         with_, without = (
             (not self._smooth(v, through=w) for v, w in views),
             map(self._strided(f), (v for v, _ in views)),
         )
-        return sum(with_) <= sum(without)
+        return sum(without) - sum(with_) >= least
 
     def _takes(self, view: View, around: list[For]) -> bool:
         """Take a tile's part of an array in, if it may be and the loops around pass over all its other axes."""

@@ -94,9 +94,8 @@ class Footprint:
         given = args if numbers is None else (*args, tuple(numbers))
         program, leaves = jitted.program(given, kwargs)
         self.slots, self.leaves = _slots(program, leaves)
-        self.loops = backend.lowered(
-            program.function, program.options["reassociate"], committed=program.committed, threaded=program.options["threads"]
-        )
+        options = {k: program.options[k] for k in ("reassociate", "threaded")}
+        self.loops = backend.lowered(program.function, committed=program.committed, **options)
 
     def at(self, numbers: Sequence[int] = ()) -> Peak:
         """The most bytes alive at once, with these numbers."""
