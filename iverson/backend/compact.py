@@ -48,11 +48,12 @@ def _decision(loop: For, outer: For) -> tuple[If, list[Stmt]] | None:
     if chosen.orelse or not ends or any(end is not c.reg for end, c in zip(ends, loop.carries, strict=True)):
         return None
     inside = inner_registers(outer) - {loop.index}
-    stored = {s.view.buffer for s in ir.walk(outer.body) if isinstance(s, Store)}
+    stored = {s.view.buffer.pointer for s in ir.walk(outer.body) if isinstance(s, Store)}
+    stored |= {s.target.buffer.pointer for s in ir.walk(outer.body) if isinstance(s, ir.Copy)}
     needed, slice_ = {chosen.pred}, list[Stmt]()
     for stmt in reversed(loop.body):
         if isinstance(stmt, Compute | Load) and stmt.out in needed:
-            if isinstance(stmt, Load) and stmt.view.buffer in stored:
+            if isinstance(stmt, Load) and (stmt.view.buffer.pointer in stored or not stmt.view.buffer.scoped):
                 return None
             needed |= set(ir.used(stmt))
             slice_.insert(0, stmt)

@@ -41,13 +41,14 @@ def _jam(loop: For) -> list[Stmt] | None:
         return None
     (inner,) = loops
     inside = inner_registers(loop)
-    stored = {s.view.buffer for s in loop.body if isinstance(s, Store)}
+    stored = [s.view.buffer for s in loop.body if isinstance(s, Store)]
+    loaded = [s.view.buffer for s in ir.walk(loop.body) if isinstance(s, Load)]
     if (
         not 0 < turns * len(inner.carries) <= JAMMED
         or not all(isinstance(s, Compute | ir.Combine | Load | ir.If) for s in ir.walk(inner.body))
         or inner.low in inside
         or inner.high in inside
-        or any(isinstance(s, Load) and s.view.buffer in stored for s in ir.walk(loop.body))
+        or any(a.pointer is b.pointer or not (a.scoped or b.scoped) for a in loaded for b in stored)
     ):
         return None
     at = loop.body.index(inner)

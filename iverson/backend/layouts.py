@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from iverson.backend import loopir as ir
-from iverson.backend.loopir import Buffer, For, Load, Program, Reg, Stmt, Store, Value, View, integer
+from iverson.backend.loopir import Buffer, For, Load, Program, Reg, Stmt, Store, Value, Vector, View, integer
 
 
 def turn_last(whole: Sequence[Stmt], turned: Mapping[Buffer, int]) -> None:
@@ -28,7 +28,9 @@ def only_elements(whole: Sequence[Stmt], buffer: Buffer) -> bool:
         return False
     for s in whole:
         if isinstance(s, Load | Store) and s.view.buffer.pointer is buffer.pointer:
-            if s.view.buffer is not buffer or len(s.view.prefix) != len(buffer.extents):
+            value = s.out if isinstance(s, Load) else s.value
+            neighbours = isinstance(value, Reg) and isinstance(value.type, Vector)
+            if s.view.buffer is not buffer or len(s.view.prefix) != len(buffer.extents) or neighbours:
                 return False
         elif isinstance(s, ir.Alloc | ir.Free):
             if s.buffer.pointer is buffer.pointer and s.buffer is not buffer:

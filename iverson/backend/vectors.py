@@ -49,13 +49,13 @@ from iverson.core.syntax import BOOL, I64, DType, Literal
 def run(program: Program, reassociate: bool = True) -> None:
     """Rewrite the loops of a program for which it pays, in place."""
     turned: list[Buffer] = []
-    program.body[:] = _block(program.body, program, turned, reassociate)
+    _block(program.body, program, turned, reassociate)
     drop_copies(program, turned)
 
 
-def _block(body: list[Stmt], program: Program, turned: list[Buffer], reassociate: bool) -> list[Stmt]:
-    out: list[Stmt] = []
-    for stmt in body:
+def _block(body: list[Stmt], program: Program, turned: list[Buffer], reassociate: bool) -> None:
+    """In place, since a plan looks at all of the program."""
+    for stmt in list(body):
         if isinstance(stmt, For) and stmt.tag == "any" and not stmt.carries:
             copy = replace(stmt, body=_elementwise(stmt.body, stmt.index))
             if reassociate:
@@ -64,12 +64,11 @@ def _block(body: list[Stmt], program: Program, turned: list[Buffer], reassociate
             if plan.legal() and plan.pays():
                 turn_last(plan.whole, plan.turned)
                 turned += plan.turned
-                out += _Writer(plan).run()
+                at = body.index(stmt)
+                body[at : at + 1] = _Writer(plan).run()
                 continue
         for inner in ir.blocks(stmt):
-            inner[:] = _block(inner, program, turned, reassociate)
-        out.append(stmt)
-    return out
+            _block(inner, program, turned, reassociate)
 
 
 def _elementwise(body: list[Stmt], turn: Reg) -> list[Stmt]:
