@@ -23,7 +23,7 @@ from iverson.run.inspect import show
 from iverson.run.jacobians import hvp, jacfwd, jacrev
 from iverson.run.jet import jet
 from iverson.run.jit import jit
-from iverson.run.notes import range
+from iverson.run.notes import keep, range, recompute
 from iverson.run.sparse import hessian, jacobian
 from iverson.run.transforms import functional, grad, jvp, linear_transpose, value_and_grad, vjp
 from iverson.run.vmap import vmap
@@ -48,11 +48,13 @@ __all__ = [
     "jet",
     "jit",
     "jvp",
+    "keep",
     "linear_solve",
     "linear_transpose",
     "minimize",
     "random",
     "range",
+    "recompute",
     "reduce",
     "root",
     "scan",

@@ -135,6 +135,31 @@ def compile(
     `exact` keeps every check where the program has it (see backend/checks.py); without `tells` the kernel asks for
     another run wherever a check fails, since another program may be the one for these arguments.
     """
+    program = lowered(function, reassociate, layouts, committed, exact, tells)
+    text, imports = emit(program, symbol=SYMBOL, reassociate=reassociate)
+    again = partial(
+        compile,
+        function,
+        level=min(level, 1),
+        reassociate=reassociate,
+        layouts=layouts,
+        committed=committed,
+        exact=True,
+    )
+    loops = loopir.count_loops(program.body)
+    options = cpu.Options(level, interleave=loops < MANY, unroll=loops < HUGE)
+    return Compiled(function, loopir.show(program), text, tuple(program.sites), imports, options, again)
+
+
+def lowered(
+    function: Function,
+    reassociate: bool = True,
+    layouts: Sequence[Layout] | None = None,
+    committed: Mapping[int, int] | None = None,
+    exact: bool = False,
+    tells: bool = True,
+) -> loopir.Program:
+    """The loops of a core function, as LLVM gets them."""
     program = lower(expand.run(function), layouts=layouts, committed=committed)
     if not exact:
         program.exact = not checks.run(program) and tells
@@ -152,19 +177,7 @@ def compile(
         wraps.run(program)
     memory.run(program)
     interrupt.run(program)
-    text, imports = emit(program, symbol=SYMBOL, reassociate=reassociate)
-    again = partial(
-        compile,
-        function,
-        level=min(level, 1),
-        reassociate=reassociate,
-        layouts=layouts,
-        committed=committed,
-        exact=True,
-    )
-    loops = loopir.count_loops(program.body)
-    options = cpu.Options(level, interleave=loops < MANY, unroll=loops < HUGE)
-    return Compiled(function, loopir.show(program), text, tuple(program.sites), imports, options, again)
+    return program
 
 
-__all__ = ["SYMBOL", "Code", "Compiled", "Layout", "Unsupported", "compile"]
+__all__ = ["SYMBOL", "Code", "Compiled", "Layout", "Unsupported", "compile", "lowered"]

@@ -66,6 +66,8 @@ _OPERATIONS: dict[str, Callable[..., Value]] = {
     "div": lambda code, a, b: a / b,
     "neg": lambda code, a: -a,
     "stop": lambda code, a: a,
+    "keep": lambda code, a: a,
+    "recompute": lambda code, a: a,
     "and": lambda code, a, b: a & b,
     "or": lambda code, a, b: a | b,
     "xor": lambda code, a, b: a ^ b,

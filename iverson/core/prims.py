@@ -233,6 +233,9 @@ _ARITHMETIC = [
     _step("round", np.rint, "llvm:roundeven"),
     _step("trunc", np.trunc, "llvm:trunc"),
     _step("stop", np.positive, "op:stop"),  # x itself, taken as a constant by every derivative
+    # x itself, which reverse mode stores, or computes again
+    Row("keep", 1, "float", "same", np.positive, (lambda o, t, x, y: t,), "op:keep", (REALS,), cost=0),
+    Row("recompute", 1, "float", "same", np.positive, (lambda o, t, x, y: t,), "op:recompute", (REALS,), cost=0),
     _binary(
         "min",
         "number",

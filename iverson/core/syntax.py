@@ -229,8 +229,8 @@ class Checkpoint:
     So many turns as `block` says are recorded at once (None: by the size of the state).
     """
 
-    slots: int
-    block: int | None = None
+    slots: int | Var  # a number, or a parameter of the program
+    block: int | Var | None = None
 
 
 Tape: TypeAlias = Checkpoint | OneOf["store"]

@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from iverson.core.build import Builder, dtype_of, extents_of, literal, results
+from iverson.core.build import Builder, as_atom, dtype_of, extents_of, literal, results
 from iverson.core.rewrite import contributed, free, rename, rename_let
 from iverson.core.syntax import I64, Atom, Block, Check, Checkpoint, Contribute, Let, Loop, Scalar, Var, While
 from iverson.diff.adjoints import Frame, product
@@ -114,9 +114,9 @@ class Schedule:
         note = op.tape
         assert isinstance(note, Checkpoint)
         self.b, self.op, self.turns, self.at = b, op, turns, at
-        self.size = literal(note.block) if note.block is not None else self._at_once()
+        self.size = self._at_once() if note.block is None else as_atom(note.block)
         self.blocks = b.o.floordiv(b.o.add(turns, b.o.sub(self.size, 1)), self.size)
-        self.rows = b.o.max(b.o.min(literal(note.slots), self.blocks), 1)
+        self.rows = b.o.max(b.o.min(as_atom(note.slots), self.blocks), 1)
 
     def _at_once(self) -> Atom:
         b = self.b

@@ -14,12 +14,13 @@ a residual unnecessary: forward and return sweep of one nest become one.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from iverson.core.rewrite import uses
+from iverson.core.rewrite import atoms, statements, uses
 from iverson.core.sketch import SKETCHED, sketch
-from iverson.core.syntax import Array, Function, Site, Var, While
+from iverson.core.syntax import Array, Atom, Block, Function, Let, Site, Var, While
 from iverson.diff.residuals import (
     AppendLog,
     BranchRecord,
@@ -45,6 +46,8 @@ class Residual:
     how: str
     site: Site | None  # of the statement that made the value
     arrays: tuple[Var, ...]  # of the transformed function's outermost block
+    made: Let | None = None  # the statement that makes the value, in its scope
+    uses: int = 0  # statements of the return sweep that read it
 
 
 def residuals(
@@ -55,7 +58,8 @@ def residuals(
     forward = {v for let in plan.forward() for v in let.vars}
     held = {v for let in made.body if forward.isdisjoint(let.vars) for v in uses(let)} & forward
     arrays = [v for let in made.body for v in let.vars if v in held and isinstance(v.type, Array)]
-    labels = _Labels(plan)
+    back = Block(tuple(let for let in made.body if forward.isdisjoint(let.vars)), ())
+    labels = _Labels(plan, Counter(a for let in statements(back) for a in atoms(let.op)))
     groups: dict[tuple[object, ...], list[Var]] = {}
     for v in arrays:
         groups.setdefault(labels.group(v), []).append(v)
@@ -65,7 +69,9 @@ def residuals(
 class _Labels:
     """What each array that a plan records is."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, reads: Counter[Atom]) -> None:
+        self.reads = reads
+        self.made: dict[Var, Let] = {}
         self.how: dict[Var, str] = {}
         self.of: dict[Var, Var] = {}  # a stored value -> its name in the scope that made it
         self.logged: dict[Var, AppendLog] = {}
@@ -75,6 +81,7 @@ class _Labels:
     def _plan(self, plan: Plan) -> None:
         for step in plan.steps:
             self.sites.update((v, step.let.site) for v in step.let.vars)
+            self.made.update((v, step.let) for v in step.let.vars)
             for inner in inner_plans(step):
                 self._plan(inner)
             self._record(step)
@@ -142,7 +149,8 @@ class _Labels:
         names = [w for v in vs for w in self.chain(v)]
         how = next((self.how[w] for w in names if w in self.how), "stored")
         site = next((self.sites[w] for w in reversed(names) if self.sites.get(w)), None)
-        return Residual(self.chain(vs[0])[-1].hint, how, site, tuple(vs))
+        made = next((self.made[w] for w in reversed(names) if w in self.made), None) if how == "stored" else None
+        return Residual(self.chain(vs[0])[-1].hint, how, site, tuple(vs), made, sum(self.reads[v] for v in vs))
 
 
 def inner_plans(step: Step) -> Sequence[Plan]:

@@ -68,6 +68,7 @@ from iverson.diff.residuals import (
     varies,
 )
 from iverson.diff.sampled import is_mask
+from iverson.diff.tape import Mode
 from iverson.diff.yields import EXTREMA, Yields, monoid_of
 
 
@@ -86,9 +87,10 @@ class Chain(NamedTuple):
 
 
 class Planner:
-    def __init__(self, active: set[Var], derivation: Derivation, masks: bool = False) -> None:
+    def __init__(self, active: set[Var], derivation: Derivation, mode: Mode = "auto", masks: bool = False) -> None:
         self.active = active
         self.derivation = derivation
+        self.mode: Mode = mode
         self.masks = masks
         self.shared: tuple[Let, ...] = ()  # the statements whose forward and return sweep share one scope
 
@@ -110,7 +112,7 @@ class Planner:
     def block(self, block: Block, arrays: Mapping[Var, Undone], handed: Collection[int] | None = None) -> Plan:
         """Plan a block that updates `arrays` in place, and hands them on by the outs at these places (None: any)."""
         tracked = dict(arrays)
-        plan = Plan(block, [self.step(let, tracked) for let in block])
+        plan = Plan(block, [self.step(let, tracked) for let in block], self.mode)
         within = dict.fromkeys(v for v, how in tracked.items() if how is Undone.WITHIN)
         for let in block:
             rows = let.vars if isinstance(let.op, Read) else ()
@@ -207,7 +209,7 @@ class Planner:
         names = active(m.body, [v for v in (*m.left, *m.right) if v in self.active])
         read = {r.vars[0]: r.op.array for r in op.body if isinstance(r.op, Read)}
         elements = tuple(read[e] for e in op.body.outs if isinstance(e, Var))
-        operands = Planner(names, self.derivation).block(m.body, {})
+        operands = Planner(names, self.derivation, self.mode).block(m.body, {})
         whole, left, right = self.block(m.body, {}), _depends(m, m.left, names), _depends(m, m.right, names)
         record = MonoidRecord(m, elements, let.vars, whole, operands, names, left, right)
         if isinstance(y, Scan):

@@ -6,7 +6,8 @@ A block is planned statement by statement.  A `Step` knows two forms of its stat
     again      the same, recording for its own return sweep: as it runs when its scope is entered again, or before that,
                in the forward sweep, where what it records is stored
 
-Prim and Read run again.  The results of a nested statement, and what it recorded itself, are *kept*: stored by one more
+Prim and Read run again (with tape="store" their floats are kept).  The results of a nested statement, and what it
+recorded itself, are *kept* (with tape="recompute" it runs again): stored by one more
 result of the statement that holds the block: a Map, an emit, a column of a log; arrays of a turn whose extents vary
 from turn to turn are laid end to end in a flat log.  Where that can't be (an array in a branch, ragged ones in a For)
 the statement runs again.
@@ -22,16 +23,17 @@ A scope that updates arrays in place, the carries of a loop, has two ways to hav
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
 from iverson.core.build import Builder
 from iverson.core.rewrite import type_atoms, uses
-from iverson.core.syntax import Array, Atom, Block, Let, Operator, Scalar, Var
+from iverson.core.syntax import F32, F64, Array, Atom, Block, Let, Operator, Scalar, Var
 from iverson.diff.adjoints import Frame, flatten, product
 from iverson.diff.footprint import Places
+from iverson.diff.tape import Mode, told
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,7 @@ class Plan:
 
     block: Block
     steps: list[Step]
+    mode: Mode = "auto"
     ends: dict[int, Var] = field(default_factory=dict)  # outs by which arrays that are undone within are handed on
     given_up: dict[Var, None] = field(default_factory=dict)  # versions of such arrays that end here
 
@@ -143,17 +146,27 @@ class Plan:
 
     def keep(self, bound: Iterable[Var], what: Keep) -> list[Var]:
         """Decide what is kept outside, given what the scope binds on entry; give the names."""
-        inner = self.inner(bound)
+        inner, said = self.inner(bound), told(self.block)
         names: list[Var] = []
         for step in self.steps:
             must = step.within or step.touches
-            if not must and not step.mask and (step.scalar or step.chained or not step.results):
+            if not must and not self._worth(step, said):
                 continue
             step.kept = must or all(_storable(v, inner, what) for v in step.results)
             if step.kept:
                 step.recorded = True
                 names += step.results
         return [*names, *self.given_up]
+
+    def _worth(self, step: Step, said: Mapping[Var, str]) -> bool:
+        """Is it to be kept, if that can be?"""
+        if not step.chained and (found := next((said[v] for v in step.let.vars if v in said), None)):
+            return found == "keep" and all(isinstance(v.type, Scalar) or not step.scalar for v in step.let.vars)
+        if step.mask:
+            return True
+        if step.scalar:
+            return self.mode == "store" and any(v.type in (Scalar(F32), Scalar(F64)) for v in step.let.vars)
+        return self.mode != "recompute" and not step.chained and bool(step.results)
 
     def inner(self, bound: Iterable[Var]) -> set[Var]:
         """The names of the scope."""

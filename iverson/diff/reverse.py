@@ -112,17 +112,13 @@ def reverse(function: Function, wrt: Sequence[int], seeded: bool, policy: Policy
 def _reverse(
     function: Function, wrt: Sequence[int], seeded: bool, policy: Policy, exact: set[int]
 ) -> tuple[Function, Plan]:
-    primal = dce(rename_function(function))
+    primal = annotated(sequential(function, wrt), policy)
     inputs = [primal.params[k] for k in wrt]
-    for p in inputs:
-        if not is_float(p):
-            raise TypeError(f"parameter {p.hint} of {function.name} has no derivative: it is {dtype_of(p)!r}")
-    primal = annotated(dce(ordered(primal, active(primal.body, inputs))), policy)
     primal = placed(primal, inputs, exact)
     primal = sampled(recorded(primal, active(primal.body, inputs), transpose))
     derivation = Derivation(primal.body)
     names = active(primal.body, inputs)
-    plan = Planner(names, derivation, samples(primal)).top(primal.body)
+    plan = Planner(names, derivation, policy.mode, samples(primal)).top(primal.body)
     b = Builder()
     for let in plan.forward():
         b.let(let)
@@ -144,6 +140,16 @@ def _reverse(
     adjoints = [sweep.value(frame, p) for p in inputs]
     made = b.function((*primal.params, *more), (*outs, *adjoints), f"{primal.name}_vjp")
     return expanded(dce(replace(unrecorded(made), donated=primal.donated))), plan
+
+
+def sequential(function: Function, wrt: Sequence[int]) -> Function:
+    """A fresh copy of the function, with what depends on an order as loops."""
+    primal = dce(rename_function(function))
+    inputs = [primal.params[k] for k in wrt]
+    for p in inputs:
+        if not is_float(p):
+            raise TypeError(f"parameter {p.hint} of {function.name} has no derivative: it is {dtype_of(p)!r}")
+    return dce(ordered(primal, active(primal.body, inputs)))
 
 
 def _cotangents(primal: Function, sweep: Sweep, frame: Frame) -> list[Var]:

@@ -10,13 +10,27 @@ A `Policy` is what the user asks of a derivative; a loop's own note (`Loop.tape`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import repeat
 from typing import Literal as OneOf
 from typing import TypeAlias
 
-from iverson.core.rewrite import map_blocks, with_body, with_lets, with_op
-from iverson.core.syntax import Block, Checkpoint, Function, Let, Loop, While
+from iverson.core.rewrite import blocks, lookup, map_blocks, map_op, statements, with_body, with_lets, with_op
+from iverson.core.syntax import (
+    Atom,
+    Block,
+    Checkpoint,
+    For,
+    Function,
+    Let,
+    Loop,
+    Prim,
+    Read,
+    Tape,
+    Var,
+    While,
+)
 
 Mode: TypeAlias = OneOf["auto", "store", "recompute"]
 MODES: tuple[Mode, ...] = ("auto", "store", "recompute")
@@ -29,12 +43,15 @@ class Policy:
     mode          auto: results of nested statements are stored, a turn's own scalars run again; store: those scalars
                   are stored too; recompute: results of nested statements run again as well
     checkpoint    for the outermost loops that say nothing themselves
-    budget        the most bytes that the tape may take; None: as many as there are
+    budget        the most bytes that a call may allocate; None: as many as there are
+    planned       which of these loops are checkpointed, the others stored: slots and turns a block of each are the last
+                  parameters of the function
     """
 
     mode: Mode = "auto"
     checkpoint: Checkpoint | None = None
     budget: int | None = None
+    planned: tuple[bool, ...] = ()
 
     def __or__(self, other: Policy) -> Policy:
         """Both; raises ValueError where they say different things about one matter."""
@@ -57,20 +74,82 @@ AUTO = Policy()
 
 def annotated(function: Function, policy: Policy) -> Function:
     """The function with the policy's checkpoints as notes of its outermost loops."""
-    if policy.checkpoint is None:
+    notes: Iterator[Tape]
+    if policy.planned:
+        notes = _planned(function, policy.planned)
+    elif policy.checkpoint is not None:
+        notes = repeat(policy.checkpoint)
+    else:
         return function
-    note = policy.checkpoint
+
+    def each(block: Block) -> Block:
+        return with_lets(block, [mark(let) for let in block])
 
     def mark(let: Let) -> Let:
+        if not isinstance(let.op, Loop | While):
+            return map_blocks(let, each)
+        return with_op(let, replace(let.op, tape=next(notes, "store"))) if let.op.tape is None else let
+
+    return with_body(function, each(function.body))
+
+
+def _planned(function: Function, planned: Sequence[bool]) -> Iterator[Tape]:
+    numbers = iter(function.params[len(function.params) - 2 * sum(planned) :])
+    for chosen in planned:
+        yield Checkpoint(next(numbers), next(numbers)) if chosen else "store"
+
+
+def outermost(block: Block) -> Iterator[Let]:
+    """The outermost loops that say nothing themselves, in order."""
+    for let in block:
         if isinstance(let.op, Loop | While):
-            return let if let.op.tape is not None else with_op(let, replace(let.op, tape=note))
-        return map_blocks(let, lambda b: _each(b, mark))
+            if let.op.tape is None:
+                yield let
+        else:
+            for _, inner in blocks(let.op):
+                yield from outermost(inner)
 
-    return with_body(function, _each(function.body, mark))
+
+# --- what a program says about its values -----------------------------------------------------------------------------
+
+TOLD = ("keep", "recompute")  # primitives: their argument itself, with a note
 
 
-def _each(block: Block, change: Callable[[Let], Let]) -> Block:
-    return with_lets(block, [change(let) for let in block])
+def told(block: Block) -> dict[Var, str]:
+    """The values of a block that are to be kept, or computed again: scalars, and arrays of such elements."""
+    found: dict[Var, str] = {}
+    for let in block:
+        op = let.op
+        if isinstance(op, Prim) and op.name in TOLD:
+            found.update((a, op.name) for a in op.args if isinstance(a, Var))
+        elif isinstance(op, For):
+            read = {inner.vars[0]: inner.op.array for inner in op.body if isinstance(inner.op, Read)}
+            for inner in op.body:
+                if isinstance(inner.op, Prim) and inner.op.name in TOLD:
+                    (a,) = inner.op.args
+                    of = [read[a]] if isinstance(a, Var) and a in read else []
+                    mapped = [v for v, out in zip(let.vars, op.body.outs, strict=True) if out is inner.vars[0]]
+                    found.update((v, inner.op.name) for v in (*of, *mapped))
+    return found
+
+
+def plain(function: Function) -> Function:
+    """The function without notes on its values."""
+    if not any(isinstance(let.op, Prim) and let.op.name in TOLD for let in statements(function.body)):
+        return function
+    env: dict[Var, Atom] = {}
+
+    def block(b: Block) -> Block:
+        lets: list[Let] = []
+        for let in b:
+            op = map_op(let.op, lambda a: lookup(a, env), block)
+            if isinstance(op, Prim) and op.name in TOLD:
+                env[let.vars[0]] = op.args[0]
+            else:
+                lets.append(with_op(let, op))
+        return Block(tuple(lets), tuple(lookup(a, env) for a in b.outs))
+
+    return with_body(function, block(function.body))
 
 
 def merged(policies: Iterable[Policy]) -> Policy:

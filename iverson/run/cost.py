@@ -13,16 +13,19 @@ import numpy as np
 
 from iverson.core import costs
 from iverson.core.bounds import Sizes
-from iverson.core.build import dtype_of
+from iverson.core.build import dtype_of, extents_of
 from iverson.core.formulas import settled, written
-from iverson.core.rewrite import statements
+from iverson.core.rewrite import free, statements
 from iverson.core.sizes import Size, size, substitute
 from iverson.core.sums import leading
-from iverson.core.syntax import I64, Library, Scalar, Site, Var
+from iverson.core.syntax import I64, Block, Function, Library, Scalar, Site, Var
+from iverson.diff import inventory
 from iverson.diff.inventory import residuals
+from iverson.diff.sampled import written_out
 from iverson.lang.stage import Staged
-from iverson.opt.pipeline import optimise
-from iverson.run.derive import NAME, Derivative, differentiable, expand
+from iverson.opt.pipeline import optimise, prepare
+from iverson.run.budget import Budgeted
+from iverson.run.derive import NAME, Derivative, expand, inlined_customs
 from iverson.run.jit import Jit
 from iverson.run.sizes import SizeNames
 from iverson.run.transforms import Argnums, value_and_grad
@@ -83,10 +86,12 @@ class Residual:
     """An array that the forward sweep of a gradient keeps for its return sweep."""
 
     name: str
-    how: str  # "stored", "winner", "overwritten", "logged", or "re-run": see iverson/diff/inventory.py
+    how: str  # "stored", "winner", "overwritten", "logged", "checkpoint" or "re-run": see iverson/diff/inventory.py
     site: Site | None  # the line that makes the value
     elements: Formula
     bytes: Formula
+    uses: int = 0  # statements of the return sweep that read it
+    again: Formula | None = None  # the work of computing it once more, where that is known and it needn't be kept
 
     @property
     def line(self) -> int | None:
@@ -97,7 +102,8 @@ class Residual:
         if self.how == "re-run":
             return f"{self.name:12} {where:10} re-run"
         at = f" = {self.bytes.value:,} bytes" if self.bytes.known else ""
-        return f"{self.name:12} {where:10} {self.how}: {self.elements} elements, {self.bytes} bytes{at}"
+        again = f"; again for {self.again} operations" if self.again is not None else ""
+        return f"{self.name:12} {where:10} {self.how}: {self.elements} elements, {self.bytes} bytes{at}{again}"
 
 
 class ProgramCost:
@@ -159,9 +165,10 @@ def cost(f: Callable[..., Any], stage: str = "optimised") -> Callable[..., Progr
     """
     if stage not in STAGES:
         raise ValueError(f"stage is one of {', '.join(STAGES)}, not {stage!r}")
-    jitted = f if isinstance(f, Jit) else Jit(f)
+    whole_call = f if isinstance(f, Jit | Budgeted) else Jit(f)
 
     def of(*args: Any, **kwargs: Any) -> ProgramCost:
+        jitted, args = whole_call.planned(*args, **kwargs) if isinstance(whole_call, Budgeted) else (whole_call, args)
         staged = jitted.staged(args, kwargs, expanded=False)
         names = SizeNames(jitted, staged, args, kwargs)
         whole = expand(staged.function)
@@ -187,8 +194,8 @@ def _residuals(staged: Staged, names: SizeNames, whole: costs.Cost) -> list[Resi
         assert isinstance(derivative, Derivative)
         if derivative.rule != "gradient":
             continue
-        primal = differentiable(derivative.function)
-        made, kept = residuals(primal, derivative.wrt)
+        primal = prepare(inlined_customs(derivative.function))
+        made, kept = residuals(primal, derivative.wrt, policy=derivative.policy)
         sizes = costs.cost(made)
         actual = _same_symbols(sizes, whole)
         actual |= {p: outer.of(a) for p, a in zip(made.params, let.op.args, strict=False) if p.type == Scalar(I64)}
@@ -199,8 +206,23 @@ def _residuals(staged: Staged, names: SizeNames, whole: costs.Cost) -> list[Resi
                 for v in s.variables():
                     names.add(v)
             elements, size_in_bytes = (Formula(sum(x, size(0)), names) for x in (counts[:1], in_bytes))
-            found.append(Residual(r.name, r.how, r.site, elements, size_in_bytes))
+            again = _again(r, counts, actual, names)
+            found.append(Residual(r.name, r.how, r.site, elements, size_in_bytes, r.uses, again))
     return found
+
+
+def _again(r: inventory.Residual, counts: Sequence[Size], actual: dict[Var, Size], names: SizeNames) -> Formula | None:
+    """The work of making a stored value again: that of its statement, for each element (or array) that is kept."""
+    if r.made is None or not counts or r.how == "sampled":
+        return None
+    statement = written_out(Block((r.made,), ()))
+    once = costs.cost(Function(tuple(free(statement)), statement))
+    each = size(1)
+    for n in extents_of(r.made.vars[0]):
+        each = each * substitute(size(n) if isinstance(n, Var) else size(int(n.value)), actual)
+    entries = counts[0] // each
+    work = substitute(once.work, actual) * entries
+    return Formula(work, names) if all(v in names.of for v in work.variables()) else None
 
 
 def _same_symbols(part: costs.Cost, whole: costs.Cost) -> dict[Var, Size]:

@@ -18,9 +18,9 @@ from iverson.core.custom import CUSTOM, Custom, inlined, mapped
 from iverson.core.rewrite import rename_type, statements
 from iverson.core.show import show
 from iverson.core.sketch import identity
-from iverson.core.syntax import Array, Atom, Function, Let, Library, Literal, Type, Var
+from iverson.core.syntax import I64, Array, Atom, Function, Let, Library, Literal, Scalar, Type, Var
 from iverson.diff import compressed, dependence, forward, jacobian, reverse
-from iverson.diff.tape import AUTO, Policy
+from iverson.diff.tape import AUTO, Policy, plain
 from iverson.lang.inner import Subprogram
 from iverson.lang.staging import builder
 from iverson.opt.pipeline import prepare
@@ -88,11 +88,17 @@ def apply(
     rule: str,
     arguments: Callable[[Sequence[Var]], Sequence[Atom]] | None = None,
     policy: Policy = AUTO,
+    numbers: Sequence[Atom] = (),
 ) -> list[Atom]:
     """The results of a rule applied to a subprogram, where the builder stands.
 
     `arguments` gives the atoms for the parameters that the rule adds to the function's own; without it there are none.
+    `numbers` are those that a plan of the tape needs.
     """
+    if numbers:
+        more = tuple(Var(Scalar(I64), "plan") for _ in numbers)
+        function = replace(sub.function, params=(*sub.function.params, *more))
+        sub = replace(sub, function=function, args=(*sub.args, *numbers))
     derivative = Derivative(rule, sub.function, sub.active, policy)
     types = derivative.types() if arguments is None else None
     if types is None:
@@ -113,7 +119,12 @@ def jet(sub: Subprogram, order: int, coefficients: Sequence[Atom]) -> list[Atom]
 
 def expand(f: Function) -> Function:
     """The function with its derivatives made, and functions with derivatives of their own as what they compute."""
-    return identity(_replaced(f, (NAME, CUSTOM)))
+    return identity(plain(inlined_customs(f)))
+
+
+def inlined_customs(f: Function) -> Function:
+    """The same with what is said to reverse mode of its values."""
+    return _replaced(f, (NAME, CUSTOM))
 
 
 def differentiable(f: Function) -> Function:

@@ -8,6 +8,7 @@ from typing import Any
 
 from iverson.core import show as printer
 from iverson.opt.pipeline import optimise
+from iverson.run.budget import Budgeted
 from iverson.run.jit import Jit
 
 STAGES = ("source", "core", "optimised", "loops", "llvm", "asm")
@@ -32,9 +33,10 @@ def show(f: Callable[..., Any], stage: str = "core") -> Callable[..., Text]:
     """
     if stage not in STAGES:
         raise ValueError(f"stage is one of {', '.join(STAGES)}, not {stage!r}")
-    jitted = f if isinstance(f, Jit) else Jit(f)
+    given = f if isinstance(f, Jit | Budgeted) else Jit(f)
 
     def text(*args: Any, **kwargs: Any) -> Text:
+        jitted, args = given.planned(*args, **kwargs) if isinstance(given, Budgeted) else (given, args)
         if stage == "source":
             return Text(inspect.getsource(inspect.unwrap(jitted)))
         if stage in ("core", "optimised"):

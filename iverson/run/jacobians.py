@@ -22,7 +22,7 @@ from iverson.lang.values import elementwise, generate, owned
 from iverson.run import derive
 from iverson.run.jit import Derived
 from iverson.run.leaves import Argnums, Chosen, is_inexact, require_pair
-from iverson.run.tape import Tape, policy
+from iverson.run.tape import Tape, unplanned
 from iverson.run.transforms import grad, jvp
 
 
@@ -70,7 +70,7 @@ def jacrev(
 
     In a complex argument z = x + iy it is df/dx - i df/dy, of real results.  `tape` as in iv.value_and_grad.
     """
-    told = policy(tape)
+    told = unplanned(tape)
 
     def stage(*args: Any, **kwargs: Any) -> Any:
         chosen = Chosen(args, argnums, holomorphic)

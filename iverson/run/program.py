@@ -41,6 +41,7 @@ from iverson.opt.pipeline import optimise
 from iverson.run import call, disk
 from iverson.run.derive import expand
 from iverson.run.kernel import Kernel
+from iverson.run.limits import guarded
 
 LONGEST = 2**48 - 1  # what proofs of bounds take a length to be at most
 
@@ -114,7 +115,7 @@ class Program:
     @cached_property
     def function(self) -> Function:
         """The same, derivatives made and optimised."""
-        return optimise(expand(self.source), self.options["reassociate"])
+        return guarded(optimise(expand(self.source), self.options["reassociate"]))
 
     @property
     def kept(self) -> list[OutSpec]:

@@ -34,7 +34,7 @@ from iverson.run.colouring import Pattern, colour_columns, colour_star
 from iverson.run.jit import Derived
 from iverson.run.leaves import Argnums, Chosen, is_inexact
 from iverson.run.pattern import find_pattern
-from iverson.run.tape import Tape, policy
+from iverson.run.tape import Tape, unplanned
 from iverson.run.transforms import grad
 from iverson.run.watch import Watch
 
@@ -78,7 +78,7 @@ def jacobian(
     if sparsity is None:
         return jacobians.jacobian(f, argnums, has_aux, holomorphic, tape)
     _require_real(has_aux, holomorphic)
-    return SparseJacobian(f, argnums, sparsity, told=policy(tape))
+    return SparseJacobian(f, argnums, sparsity, told=unplanned(tape))
 
 
 def hessian(

@@ -6,6 +6,8 @@ Options are given as `tape=` to `iv.grad` and its kin, alone or several as a tup
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from iverson.core.syntax import Checkpoint
@@ -25,11 +27,54 @@ def policy(tape: Tape) -> Policy:
     if isinstance(tape, str) and tape in MODES:
         return Policy(mode=tape)
     if isinstance(tape, tuple | list):
-        return merged(map(policy, tape))
+        whole = merged(map(policy, tape))
+        if whole.budget is not None and whole.checkpoint is not None:
+            raise ValueError("a budget decides on checkpoints itself: say those of single loops by iv.range")
+        return whole
     raise ValueError(
         f"tape={tape!r}: it is 'auto', 'store', 'recompute', an option such as iv.tape.checkpoint(slots=20), "
         "or a tuple of those"
     )
+
+
+def unplanned(tape: Tape) -> Policy:
+    """The same, where no call can be planned."""
+    told = policy(tape)
+    if told.budget is not None:
+        raise ValueError("a budget is for iv.grad and iv.value_and_grad; else say iv.tape.checkpoint(slots=...)")
+    return told
+
+
+def budget(size: int | str) -> Policy:
+    """Allocate at most so many bytes in a call: a number, or "200MB", "1.5 GiB".
+
+    What counts is all that the call has allocated at once, its results included, its arguments not.  At the sizes of a
+    call it is decided which loops are stored and which checkpointed, with how many slots, such that the least work is
+    done again (iverson/run/planner.py); calls of the same sizes have the same plan, `iv.grad(f, tape=...).plan(*args)`.
+
+    A budget is planned where a call has sizes: for iv.grad and iv.value_and_grad, outside of compiled functions (else
+    TypeError).  The call raises MemoryError where the bound can't be kept, and says what the least is.  Raises
+    ValueError for a size that isn't one.
+
+    >>> iv.grad(f, tape=iv.tape.budget("200MB"))
+    """
+    return Policy(budget=_bytes(size))
+
+
+_UNITS = {"": 1, "B": 1} | {f"{p}B": 1000**k for k, p in enumerate("kMGT", 1)}
+_UNITS |= {f"{p}iB": 1024**k for k, p in enumerate("KMGT", 1)}
+
+
+def _bytes(size: Any) -> int:
+    if isinstance(size, str):
+        found = re.fullmatch(r"\s*([0-9.]+)\s*([a-zA-Z]*)\s*", size)
+        unit = _UNITS.get(found[2]) if found else None
+        if found is None or unit is None or found[1].count(".") > 1 or found[1] == ".":
+            raise ValueError(f"iv.tape.budget: {size!r} is no size: write a number of bytes, or '200MB', '1.5 GiB'")
+        size = int(float(found[1]) * unit)
+    if isinstance(size, bool) or not hasattr(size, "__index__") or size.__index__() < 1:
+        raise ValueError(f"iv.tape.budget: a positive number of bytes, not {size!r}")
+    return size.__index__()  # type: ignore[no-any-return]
 
 
 def checkpoint(slots: int, block: int | None = None) -> Policy:
@@ -61,3 +106,16 @@ def _positive(n: Any, name: str) -> int:
     if n.__index__() < 1:
         raise ValueError(f"iv.tape.checkpoint: {name} is a positive integer, not {n}")
     return n.__index__()  # type: ignore[no-any-return]
+
+
+def report(f: Callable[..., Any], argnums: Any = 0, has_aux: bool = False, tape: Tape = "auto") -> Callable[..., Any]:
+    """A function of f's arguments that gives the `Report` of f's gradient there, without running it.
+
+    It prints what is kept, memory over time, and the Pareto front of time against memory that `iv.tape.budget` plans
+    on; `.plot()` draws both.
+
+    >>> print(iv.tape.report(f)(x, 1000))
+    """
+    from iverson.run.report import report as made  # which takes derivatives, and these take options
+
+    return made(f, argnums, has_aux, tape)

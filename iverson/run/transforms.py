@@ -21,6 +21,7 @@ from iverson.lang.inner import numeric, require_like, subprogram, value_of
 from iverson.lang.staging import active
 from iverson.lang.values import Arr, materialise
 from iverson.run import derive, foreign
+from iverson.run.budget import Budgeted
 from iverson.run.jit import Derived, Jit
 from iverson.run.leaves import (
     Argnums,
@@ -32,7 +33,7 @@ from iverson.run.leaves import (
     with_real_part,
 )
 from iverson.run.sampling import sampling
-from iverson.run.tape import Tape, policy
+from iverson.run.tape import Tape, policy, unplanned
 
 # --- reverse mode -----------------------------------------------------------------------------------------------------
 
@@ -56,18 +57,7 @@ def value_and_grad(
 
     Method: reverse mode without a tape of operations (Schenck et al., SC 2022), notes in iverson/diff/reverse.py.
     """
-    told, g = policy(tape), sampling(tape, f)
-
-    def stage(*args: Any, **kwargs: Any) -> Any:
-        chosen = Chosen(args, argnums, holomorphic)
-        sub = subprogram(with_real_part(g, has_aux) if holomorphic else g, args, kwargs, chosen.leaves)
-        require_scalar(sub.result[1] if holomorphic else sub.result, f, has_aux, holomorphic)
-        outs = derive.apply(sub, "gradient", policy=told)
-        count = len(sub.function.body.outs)
-        value = sub.rebuild(outs[:count])
-        return value[1] if holomorphic else value, chosen.cotangents(outs[count:])
-
-    return Derived(stage, f, "value and gradient")
+    return _reverse("value and gradient", lambda pair: pair, f, argnums, has_aux, tape, holomorphic)
 
 
 def grad(
@@ -78,13 +68,42 @@ def grad(
     >>> iv.grad(lambda x: x**3)(2.0)
     12.0
     """
-    both = value_and_grad(f, argnums, has_aux, tape, holomorphic)
 
-    def stage(*args: Any, **kwargs: Any) -> Any:
-        value, gradient = both(*args, **kwargs)
+    def alone(pair: tuple[Any, Any]) -> Any:
+        value, gradient = pair
         return (gradient, value[1]) if has_aux else gradient
 
-    return Derived(stage, f, "gradient")
+    return _reverse("gradient", alone, f, argnums, has_aux, tape, holomorphic)
+
+
+def _reverse(
+    what: str,
+    result: Callable[[tuple[Any, Any]], Any],
+    f: Callable[..., Any],
+    argnums: Argnums,
+    has_aux: bool,
+    tape: Tape,
+    holomorphic: bool,
+) -> Callable[..., Any]:
+    """A function that gives a part of (value, gradient)."""
+    told, g = policy(tape), sampling(tape, f)
+
+    def stage(told: Policy, numbers: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        chosen = Chosen(args, argnums, holomorphic)
+        sub = subprogram(with_real_part(g, has_aux) if holomorphic else g, args, kwargs, chosen.leaves)
+        require_scalar(sub.result[1] if holomorphic else sub.result, f, has_aux, holomorphic)
+        outs = derive.apply(sub, "gradient", policy=told, numbers=[materialise(numeric(n)) for n in numbers])
+        count = len(sub.function.body.outs)
+        value = sub.rebuild(outs[:count])
+        return result((value[1] if holomorphic else value, chosen.cotangents(outs[count:])))
+
+    if told.budget is None:
+        return Derived(lambda *args, **kwargs: stage(told, (), args, kwargs), f, what)
+
+    def make(planned: Policy) -> Jit:
+        return Derived(lambda *args, **kwargs: stage(planned, args[-1], args[:-1], kwargs), f, what)
+
+    return Budgeted(make, told, f, what)
 
 
 def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False, tape: Tape = "auto") -> tuple[Any, ...]:
@@ -98,9 +117,9 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False, tape: Tape 
     (3.0, 2.0)
     """
     if active():
-        return _vjp(sampling(tape, f), primals, has_aux, policy(tape))
+        return _vjp(sampling(tape, f), primals, has_aux, unplanned(tape))
     held = foreign.copies(primals)
-    pull = kept(_pullback, sampling(tape, f), has_aux, policy(tape))
+    pull = kept(_pullback, sampling(tape, f), has_aux, unplanned(tape))
     out, *aux = kept(_value, f, has_aux)(*primals)
     return out, lambda cotangent: pull(held, cotangent), *aux
 

@@ -67,3 +67,8 @@ def test_chain_hangs_as_statics_says():
     misfit, step, along = iv.jit(chain.misfit), 1e-5, np.linspace(1.0, -0.5, chain.LINKS - 1)
     slope = (misfit(other + step * along, wanted) - misfit(other - step * along, wanted)) / (2.0 * step)
     assert np.isclose(gradient @ along, slope, rtol=1e-5)
+
+
+def test_checkpoints_take_less_memory_for_the_same_gradient():
+    rows = load("checkpoints").main(cells=20, steps=300)
+    assert len(rows) > 5 and min(size for size, _ in rows) < 0.1 * rows[0][0]

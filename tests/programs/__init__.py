@@ -25,6 +25,7 @@ from . import (  # noqa: F401
     statistics,
     stencils,
     swaps,
+    tapes,
     unreached,
     whiles,
 )
