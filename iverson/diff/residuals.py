@@ -147,7 +147,7 @@ class Plan:
         names: list[Var] = []
         for step in self.steps:
             must = step.within or step.touches
-            if not must and not step.mask and not self._worth(step, said):
+            if not must and not self._worth(step, said):
                 continue
             closed = step.again
             if step.logs and what is not Keep.STACKED:
@@ -165,6 +165,8 @@ class Plan:
         """Is it to be kept, if that can be?"""
         if not step.chained and (found := next((said[v] for v in step.let.vars if v in said), None)):
             return found == "keep" and all(isinstance(v.type, Scalar) or not step.scalar for v in step.let.vars)
+        if step.mask:
+            return True
         if step.scalar:
             return self.mode == "store" and any(v.type in (Scalar(F32), Scalar(F64)) for v in step.let.vars)
         return self.mode != "recompute" and not step.chained and bool(step.results)

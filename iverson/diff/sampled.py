@@ -88,7 +88,12 @@ def expanded(function: Function) -> Function:
     if not _has(function, SKETCHED, ESTIMATE):
         return function
     function = dce(restricted(prove(function)))
-    return dce(replace(function, body=_written(function.body, {})))
+    return dce(replace(function, body=written_out(function.body)))
+
+
+def written_out(block: Block) -> Block:
+    """A block with what draws, gathers and scatters in the place of its statements about samples."""
+    return _written(block, {})
 
 
 def _written(block: Block, env: dict[Var, Atom]) -> Block:

@@ -21,10 +21,11 @@ from iverson.core.sums import leading
 from iverson.core.syntax import I64, Block, Function, Library, Scalar, Site, Var
 from iverson.diff import inventory
 from iverson.diff.inventory import residuals
+from iverson.diff.sampled import written_out
 from iverson.lang.stage import Staged
-from iverson.opt.pipeline import optimise
+from iverson.opt.pipeline import optimise, prepare
 from iverson.run.budget import Budgeted
-from iverson.run.derive import NAME, Derivative, differentiable, expand
+from iverson.run.derive import NAME, Derivative, expand, inlined_customs
 from iverson.run.jit import Jit
 from iverson.run.sizes import SizeNames
 from iverson.run.transforms import Argnums, value_and_grad
@@ -193,7 +194,7 @@ def _residuals(staged: Staged, names: SizeNames, whole: costs.Cost) -> list[Resi
         assert isinstance(derivative, Derivative)
         if derivative.rule != "gradient":
             continue
-        primal = differentiable(derivative.function)
+        primal = prepare(inlined_customs(derivative.function))
         made, kept = residuals(primal, derivative.wrt, policy=derivative.policy)
         sizes = costs.cost(made)
         actual = _same_symbols(sizes, whole)
@@ -212,9 +213,9 @@ def _residuals(staged: Staged, names: SizeNames, whole: costs.Cost) -> list[Resi
 
 def _again(r: inventory.Residual, counts: Sequence[Size], actual: dict[Var, Size], names: SizeNames) -> Formula | None:
     """The work of making a stored value again: that of its statement, for each element (or array) that is kept."""
-    if r.made is None or not counts:
+    if r.made is None or not counts or r.how == "sampled":
         return None
-    statement = Block((r.made,), ())
+    statement = written_out(Block((r.made,), ()))
     once = costs.cost(Function(tuple(free(statement)), statement))
     each = size(1)
     for n in extents_of(r.made.vars[0]):

@@ -119,7 +119,12 @@ def jet(sub: Subprogram, order: int, coefficients: Sequence[Atom]) -> list[Atom]
 
 def expand(f: Function) -> Function:
     """The function with its derivatives made, and functions with derivatives of their own as what they compute."""
-    return plain(identity(_replaced(f, (NAME, CUSTOM))))
+    return identity(plain(inlined_customs(f)))
+
+
+def inlined_customs(f: Function) -> Function:
+    """The same with what is said to reverse mode of its values."""
+    return _replaced(f, (NAME, CUSTOM))
 
 
 def differentiable(f: Function) -> Function:

@@ -57,9 +57,7 @@ def value_and_grad(
 
     Method: reverse mode without a tape of operations (Schenck et al., SC 2022), notes in iverson/diff/reverse.py.
     """
-    return _reverse(
-        "value and gradient", lambda pair: pair, sampling(tape, f), argnums, has_aux, policy(tape), holomorphic
-    )
+    return _reverse("value and gradient", lambda pair: pair, f, argnums, has_aux, tape, holomorphic)
 
 
 def grad(
@@ -75,7 +73,7 @@ def grad(
         value, gradient = pair
         return (gradient, value[1]) if has_aux else gradient
 
-    return _reverse("gradient", alone, sampling(tape, f), argnums, has_aux, policy(tape), holomorphic)
+    return _reverse("gradient", alone, f, argnums, has_aux, tape, holomorphic)
 
 
 def _reverse(
@@ -84,14 +82,15 @@ def _reverse(
     f: Callable[..., Any],
     argnums: Argnums,
     has_aux: bool,
-    told: Policy,
+    tape: Tape,
     holomorphic: bool,
 ) -> Callable[..., Any]:
     """A function that gives a part of (value, gradient)."""
+    told, g = policy(tape), sampling(tape, f)
 
     def stage(told: Policy, numbers: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         chosen = Chosen(args, argnums, holomorphic)
-        sub = subprogram(with_real_part(f, has_aux) if holomorphic else f, args, kwargs, chosen.leaves)
+        sub = subprogram(with_real_part(g, has_aux) if holomorphic else g, args, kwargs, chosen.leaves)
         require_scalar(sub.result[1] if holomorphic else sub.result, f, has_aux, holomorphic)
         outs = derive.apply(sub, "gradient", policy=told, numbers=[materialise(numeric(n)) for n in numbers])
         count = len(sub.function.body.outs)
