@@ -26,7 +26,10 @@ def vectorises(stmt: loopir.Stmt) -> bool:
     """Has a statement surely a form for vectors?"""
     if not isinstance(stmt, loopir.Compute):
         return isinstance(stmt, loopir.Combine | loopir.Load | loopir.Store)
-    recipe = prims.TABLE[stmt.name].recipe
+    row = prims.TABLE.get(stmt.name)
+    if row is None:  # of vectors already
+        return False
+    recipe = row.recipe
     return stmt.name in elementary.UNARY or not (recipe.startswith("call:") or stmt.name in ("floordiv", "mod"))
 
 

@@ -269,19 +269,17 @@ class _Plan:
             strided = isinstance(stmt, Load | Store) and not self._smooth(stmt.view, through=isinstance(stmt, Store))
             if strided and len(around) == deepest and self._takes(stmt.view, around):
                 continue
-            if strided and around and len(around) == deepest and self._strides(around[-1], least=0):
-                better = any(self._strides(f, least=1) for f in self.innermost())
+            if not strided or not around:
                 continue
-            if isinstance(stmt, Store) and strided and len(around) == deepest:
+            free = [f for f in around if f.index in stmt.view.prefix]
+            if isinstance(stmt, Load) and len(free) < len(around) and self._can_pack(stmt.view, free):
+                indices = [f.index for f in free]
+                self.packed[id(stmt)] = [a for a, v in enumerate(stmt.view.prefix) if v in indices]
+                self.turns.append([f.high for f in around if f not in free])
+            elif len(around) == deepest and self._strides(around[-1], least=0):
+                better = any(self._strides(f, least=1) for f in self.innermost())
+            elif len(around) == deepest:
                 return False
-            if isinstance(stmt, Load) and strided and around:
-                free = [f for f in around if f.index in stmt.view.prefix]
-                if len(free) < len(around) and self._can_pack(stmt.view, free):
-                    indices = [f.index for f in free]
-                    self.packed[id(stmt)] = [a for a, v in enumerate(stmt.view.prefix) if v in indices]
-                    self.turns.append([f.high for f in around if f not in free])
-                elif len(around) == deepest:
-                    return False
         return better and any(map(self._innermost, self.innermost()))
 
     def _strides(self, f: For, least: int) -> bool:

@@ -28,10 +28,14 @@ def run(program: Program) -> None:
 def _block(body: list[Stmt], inside: bool) -> None:
     out: list[Stmt] = []
     for stmt in body:
-        for inner in ir.blocks(stmt):
+        for inner in ir.blocks(stmt) if not _is_wide(stmt) else ():
             _block(inner, inside or isinstance(stmt, For | ir.While))
         out += _split(stmt) if inside and isinstance(stmt, For) and _pays(stmt) else [stmt]
     body[:] = out
+
+
+def _is_wide(stmt: Stmt) -> bool:
+    return isinstance(stmt, For) and stmt.tag == "wide"
 
 
 def _pays(loop: For) -> bool:

@@ -18,7 +18,7 @@ latter kind have a copy for each chunk but the first, so there are few chunks wh
 less than w apart have places in common, as in stencils, no copies are needed: chunks are at least w turns long, the
 even ones run first, then the odd ones.  Arrays that serve as work space for one turn at a time become the chunk's.
 
-Loops that call library routines stay, since these have threads of their own.  A chunk that fails a check says no more
+Loops that call library routines stay, since these have threads of their own, and so do those in vector mode (vectors.py).  A chunk that fails a check says no more
 than that: the program is run again without threads (backend/checks.py).
 """
 
@@ -82,13 +82,18 @@ class _Threads:
 
     def _candidate(self, loop: For, around: Sequence[Stmt]) -> bool:
         """May it run in parallel, and is what a dispatch costs sure to be small beside it?"""
-        if loop.tag not in ("any", "apart", "tile"):
+        if loop.tag not in ("any", "apart", "tile") or any(map(_in_vectors, [*around, *ir.walk(loop.body)])):
             return False
         flat = not any(isinstance(s, For | ir.While) for s in ir.walk(loop.body))
         if around and flat and (len(around) > 1 or loop.carries):
             return False
         known = Work(loop).known
         return known is None or known >= GRAIN * 2**FEWEST
+
+
+def _in_vectors(stmt: Stmt) -> bool:
+    """Does a loop run in vector registers, which a function of its own isn't given?"""
+    return isinstance(stmt, For) and stmt.tag == "wide"
 
 
 def _touched(stmt: Stmt) -> list[Buffer | Cell]:

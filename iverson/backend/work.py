@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from iverson.backend import loopir as ir
+from iverson.backend.arithmetic import is_elementary
 from iverson.backend.invariance import PURE, inner_registers
 from iverson.backend.loopir import For, Reg, Stmt, Type, Value
-from iverson.core.prims import TABLE
 from iverson.core.syntax import F64, I64, Literal
 
 TURNS = 16.0  # of a loop of which nothing is known
@@ -32,7 +32,7 @@ class Rates:
     def of(self, stmt: Stmt) -> float:
         match stmt:
             case ir.Compute(out, name):
-                if TABLE[name].recipe.startswith("call:"):
+                if is_elementary(name):
                     return self.function
                 return self.integer if out.type is I64 else self.operation
             case ir.Combine():

@@ -150,6 +150,8 @@ EDGES = {  # at inf, -inf, 0.0, -0.0
     "round": (math.inf, -math.inf, 0.0, -0.0),
     "trunc": (math.inf, -math.inf, 0.0, -0.0),
     "stop": (math.inf, -math.inf, 0.0, -0.0),
+    "keep": (math.inf, -math.inf, 0.0, -0.0),
+    "recompute": (math.inf, -math.inf, 0.0, -0.0),
 }
 
 

@@ -106,7 +106,7 @@ def test_powers_at_zero_are_polynomials() -> None:
 
 def test_which_slopes_are_constant() -> None:
     assert {n for n in SMOOTH if has_constant_slopes(n)} == {
-        *["add", "sub", "mod", "neg", "abs", "min", "max", "copysign"]
+        *["add", "sub", "mod", "neg", "abs", "min", "max", "copysign", "keep", "recompute"]
     }
     assert has_constant_slopes("select") and has_constant_slopes("float32")
 
