@@ -461,7 +461,7 @@ class _Emitter(Frame):
             self.line(f"{self.define(c.out)} = phi {type_text(c.out.type)} {edges}")
 
     def _notes(self, stmt: loopir.For) -> str:
-        """What LLVM is told of a loop: turns that are apart, that are one vector or too few for one, to leave it as it is."""
+        """What LLVM is told of a loop: that its turns are apart, one vector or too few for one, that it is to stay."""
         notes: list[str] = []
         if self.group:
             notes.append(f'!{{!"llvm.loop.parallel_accesses", {self.group}}}')

@@ -18,8 +18,8 @@ latter kind have a copy for each chunk but the first, so there are few chunks wh
 less than w apart have places in common, as in stencils, no copies are needed: chunks are at least w turns long, the
 even ones run first, then the odd ones.  Arrays that serve as work space for one turn at a time become the chunk's.
 
-Loops that call library routines stay, since these have threads of their own, and so do those in vector mode (vectors.py).  A chunk that fails a check says no more
-than that: the program is run again without threads (backend/checks.py).
+Loops that call library routines stay, since these have threads of their own, and so do those in vector mode
+(vectors.py).  A chunk that fails a check says no more than that: the program is run again without threads (checks.py).
 """
 
 from __future__ import annotations

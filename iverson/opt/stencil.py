@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from iverson.core.build import literal
-from iverson.core.rewrite import atoms, lookup, map_blocks, needed, rename_let, uses, with_body, with_lets
+from iverson.core.rewrite import atoms, lookup, map_blocks, needed, rename, rename_let, uses, with_body, with_lets
 from iverson.core.syntax import (
     BOOL,
     I64,
@@ -274,8 +274,8 @@ class _Gathering:
         points = self.stencil.points
         self.within, self.acc = within, acc or self.stencil.acc
         if otherwise is None:
-            scattered = tuple(_part(self.op.body.lets, [p.let for p in points]))
-            otherwise = For(self.op.index, self.op.extent, Block(scattered, ()), ())
+            body = tuple(_part(self.op.body.lets, [p.let for p in points]))
+            otherwise = For(self.op.index, self.op.extent, Block(body, ()), ())
         spans = [max(column) - min(column) for column in zip(*(p.offset for p in points), strict=True)]
         lets: list[Let] = []
         wide: Atom = literal(True, BOOL)
@@ -283,7 +283,8 @@ class _Gathering:
             enough = self.prim(lets, "ge", n, literal(span, I64), BOOL)
             wide = self.prim(lets, "and", wide, enough, BOOL)
         gathered = Block(tuple(self.nest(_Place(points, dict.fromkeys(points, ()), (), True))), ())
-        return [*lets, Let((), If(wide, gathered, Block((Let((), otherwise, self.site),), ())), self.site)]
+        scattered = rename(Block((Let((), otherwise, self.site),), ()), {})  # one For may be several stencils
+        return [*lets, Let((), If(wide, gathered, scattered), self.site)]
 
     def prim(self, lets: list[Let], name: str, a: Atom, b: Atom, dtype: DType = I64) -> Var:
         out = Var(Scalar(dtype))
