@@ -5,8 +5,8 @@
     such that   what the call allocates at once, results included, is at most so many bytes
 
 Work is the cost model's (core/costs.py) at the sizes of the call.  Memory is walked through in the very loops that are
-compiled (backend/peak.py), not estimated.  Slots and turns a block are arguments of the program, so a new size needs no
-new program unless other loops are checkpointed.  The choices of loops are few, and all are tried (of more than three
+compiled (backend/peak.py), for one thread.  Slots and turns a block are arguments of the program, so a new size needs
+no new program unless other loops are checkpointed.  The choices of loops are few, and all are tried (of more than three
 loops: all, none, each alone, all but each); for each the best slots and blocks, memory shared out in eighths.
 """
 
@@ -94,8 +94,8 @@ class Footprint:
         given = args if numbers is None else (*args, tuple(numbers))
         program, leaves = jitted.program(given, kwargs)
         self.slots, self.leaves = _slots(program, leaves)
-        options = {k: program.options[k] for k in ("reassociate", "threaded")}
-        self.loops = backend.lowered(program.function, committed=program.committed, **options)
+        reassociate = program.options["reassociate"]
+        self.loops = backend.lowered(program.function, reassociate, committed=program.committed, threaded=False)
 
     def at(self, numbers: Sequence[int] = ()) -> Peak:
         """The most bytes alive at once, with these numbers."""

@@ -70,5 +70,5 @@ def test_chain_hangs_as_statics_says():
 
 
 def test_checkpoints_take_less_memory_for_the_same_gradient():
-    rows = load("checkpoints").main(cells=20, steps=3000)
+    rows = load("checkpoints").main(cells=20, steps=300)
     assert len(rows) > 5 and min(size for size, _ in rows) < 0.1 * rows[0][0]
