@@ -7,9 +7,9 @@
                                                    s = s <add> g(v)
                                                b[k] += s
 
-`lanes` tags innermost loops whose accesses are proven to meet in equal turns only as `apart`: LLVM need not find out,
-and can't for rows of one array.  A sum in a place of memory is reassociated like any other.  Loops of a few turns are
-written out where that makes the loop around them such a loop.
+`lanes` tags innermost loops whose accesses are proven to meet in equal turns only, and there at known places, as
+`apart`: LLVM need not find out, and can't for rows of one array.  A sum in a place of memory is reassociated like any
+other.  Loops of a few turns are written out where that makes the loop around them such a loop.
 """
 
 from __future__ import annotations
@@ -43,8 +43,20 @@ def lanes(program: Program, reassociate: bool = True) -> None:
     if reassociate:
         program.body[:] = _block(program.body, places, "any")
     for stmt in ir.walk(program.body):
-        if isinstance(stmt, For) and stmt.tag == "any" and _flat(stmt) and _independent(stmt, accesses([stmt]), places):
-            stmt.tag = "apart"
+        if isinstance(stmt, For) and stmt.tag == "any" and _flat(stmt):
+            mine = accesses([stmt])
+            if _independent(stmt, mine, places) and _clear(mine, places):
+                stmt.tag = "apart"
+
+
+def _clear(among: Sequence[Access], places: Places) -> bool:
+    """Is it known which accesses of a turn meet?  What LLVM is told of other turns it takes to hold in one, too."""
+    return all(
+        places.same(a.view, b.view) or places.apart(a.view, b.view)
+        for n, a in enumerate(among)
+        for b in among[n + 1 :]
+        if isinstance(a, Store) or isinstance(b, Store)
+    )
 
 
 def _flat(loop: For) -> bool:

@@ -51,7 +51,9 @@ def test_every_name_has_a_case():
         *("iverson.lang.builtin", "iverson.lang.iterate", "iverson.lang.raising"),
         *("iverson.lang.sketching", "iverson.run.notes"),
     )
-    ours = [f for f, g in table.FUNCTIONS.items() if g.__module__ not in builtins]
+    ours = [
+        f for f, g in table.FUNCTIONS.items() if g.__module__ not in builtins and not g.__module__.startswith("tests.")
+    ]
     missing = [f for f in ours if id(f) not in tested | others and not is_refused(f)]
     assert [getattr(f, "__name__", f) for f in missing] == []
 

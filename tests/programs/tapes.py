@@ -7,14 +7,14 @@ import iverson as iv
 from .registry import program
 
 
-@program(args=lambda n, rng: (rng.uniform(0.2, 0.9, size=n + 3), 2 * n + 1), wrt=(0,), tags="for array recurrence")
+@program(args=lambda n, rng: (rng.uniform(0.2, 0.9, size=n + 3), 2 * n + 1), wrt=(0,), tags="loop recurrence")
 def steps_with_checkpoints(u, steps):
     for _ in iv.range(steps, tape=iv.tape.checkpoint(slots=2, block=1)):
         u = u + 0.1 * (np.roll(u, 1) - u) * u
     return u
 
 
-@program(args=lambda n, rng: (rng.uniform(0.2, 0.9, size=n + 3), n), wrt=(0,), tags="for mutation stencil")
+@program(args=lambda n, rng: (rng.uniform(0.2, 0.9, size=n + 3), n), wrt=(0,), tags="loop mutation")
 def updates_in_place_with_checkpoints(x, sweeps):
     x = x.copy()
     for k in iv.range(sweeps, tape=iv.tape.checkpoint(slots=3)):
@@ -26,7 +26,9 @@ def updates_in_place_with_checkpoints(x, sweeps):
     return x
 
 
-@program(args=lambda n, rng: (rng.uniform(0.5, 2.0, size=n), 3 * n), wrt=(0,), tags="for exit comprehension recurrence")
+@program(
+    args=lambda n, rng: (rng.uniform(0.5, 2.0, size=n), 3 * n), wrt=(0,), tags="loop exit comprehension recurrence"
+)
 def an_exit_with_checkpoints(starts, steps):
     def run(s):
         total = 0.0
@@ -43,7 +45,7 @@ def an_exit_with_checkpoints(starts, steps):
 @program(
     args=lambda n, rng: (rng.normal(size=(n, 3, 3)) / 2, rng.normal(size=3), rng.normal(size=n)),
     wrt=(0, 1, 2),
-    tags="for array matmul recurrence",
+    tags="loop recurrence",
 )
 def values_kept_and_computed_again(weights, h, scales):
     total = 0.0
