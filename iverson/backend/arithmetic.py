@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from iverson.backend import elementary, loopir, recipes
 from iverson.backend.loopir import Reg
 from iverson.core import prims
-from iverson.core.syntax import DType
+from iverson.core.syntax import I64, DType, Literal
 
 _CONTRACTED = frozenset({"add", "sub", "mul"})
 
@@ -31,6 +31,31 @@ def vectorises(stmt: loopir.Stmt) -> bool:
         return False
     recipe = row.recipe
     return stmt.name in elementary.UNARY or not (recipe.startswith("call:") or stmt.name in ("floordiv", "mod"))
+
+
+def side_by_side(loop: loopir.For) -> bool:
+    """Do the turns of a flat loop touch neighbouring elements, or all the same ones, and is the rest for vectors?
+
+    LLVM must see without tests at run time that turns don't meet, else it says on stderr that it couldn't obey.
+    """
+    views = [s.view for s in loop.body if isinstance(s, loopir.Load | loopir.Store)]
+    stored = {s.view.buffer: s.view.prefix for s in loop.body if isinstance(s, loopir.Store)}
+    if not all(b.scoped for b in stored) or any(stored.get(v.buffer, v.prefix) != v.prefix for v in views):
+        return False
+    moving, unit = {loop.index}, {loop.index}  # what depends on the turn, and what grows by one
+    for s in loop.body:
+        if isinstance(s, loopir.Load | loopir.Store):
+            *outer, last = s.view.prefix or (Literal(0, I64),)
+            if s.view.buffer.strides is not None or any(v in moving for v in outer) or (last in moving - unit):
+                return False
+        if not vectorises(s):
+            return False
+        if any(v in moving for v in loopir.used(s)):
+            moving.update(loopir.defined(s))
+            steps = isinstance(s, loopir.Compute) and s.name == "add" and sum(v in unit for v in s.args) == 1
+            if steps and not any(v in moving - unit for v in loopir.used(s)):
+                unit.update(loopir.defined(s))
+    return True
 
 
 class Arithmetic:

@@ -18,12 +18,12 @@ from collections.abc import Iterable, Sequence
 
 from iverson.backend import abi, cpu, interrupt, lanes, loopir, pool, recipes, runtime
 from iverson.backend.abi import ITEM_SIZE, MEMORY_TYPE
-from iverson.backend.arithmetic import Arithmetic, is_elementary, vectorises
+from iverson.backend.arithmetic import Arithmetic, is_elementary, side_by_side
 from iverson.backend.frame import Frame
 from iverson.backend.instructions import Instructions, is_vector
 from iverson.backend.loopir import Buffer, Carry, Cell, Owner, Program, Reg, Stmt, Type, Value, Vector, View
 from iverson.backend.writer import type_text
-from iverson.core.syntax import BOOL, I64, DType, Literal
+from iverson.core.syntax import BOOL, DType, Literal
 
 SCOPES = 24  # with more written buffers than this, stores carry no list of all the others
 
@@ -466,7 +466,7 @@ class _Emitter(Frame):
         if self.group:
             notes.append(f'!{{!"llvm.loop.parallel_accesses", {self.group}}}')
         few = stmt.tag == "simd" and isinstance(stmt.high, Literal) and stmt.high.value < lanes.LANES
-        if stmt.tag == "vector" or (few and _side_by_side(stmt)):
+        if stmt.tag == "vector" or (few and side_by_side(stmt)):
             assert isinstance(stmt.high, Literal)
             notes.append(f'!{{!"llvm.loop.vectorize.width", i32 {stmt.high.value}}}')
             notes.append('!{!"llvm.loop.unroll.disable"}')  # it would be written out before
@@ -545,24 +545,6 @@ def _string(number: int, content: bytes) -> str:
     """A constant of the module, with the zero that ends it."""
     text = "".join(f"\\{byte:02x}" for byte in (*content, 0))
     return f'@string.{number} = private unnamed_addr constant [{len(content) + 1} x i8] c"{text}"'
-
-
-def _side_by_side(loop: loopir.For) -> bool:
-    """Do the turns of a flat loop touch neighbouring elements, or all the same ones, and is the rest for vectors?"""
-    moving, unit = {loop.index}, {loop.index}  # what depends on the turn, and what grows by one
-    for s in loop.body:
-        if isinstance(s, loopir.Load | loopir.Store):
-            *outer, last = s.view.prefix or (Literal(0, I64),)
-            if s.view.buffer.strides is not None or any(v in moving for v in outer) or (last in moving - unit):
-                return False
-        if not vectorises(s):
-            return False
-        if any(v in moving for v in loopir.used(s)):
-            moving.update(loopir.defined(s))
-            steps = isinstance(s, loopir.Compute) and s.name == "add" and sum(v in unit for v in s.args) == 1
-            if steps and not any(v in moving - unit for v in loopir.used(s)):
-                unit.update(loopir.defined(s))
-    return True
 
 
 def _has_loops(body: list[Stmt]) -> bool:

@@ -48,6 +48,11 @@ def peak(program: Program, slots: Sequence[int | None]) -> Peak:
     return Peak(walk.most, walk.exact, tuple(events))
 
 
+def _wrapped(n: int) -> int:
+    """As a machine's integer."""
+    return (n + 2**63) % 2**64 - 2**63
+
+
 @dataclass(eq=False)
 class _Block:
     bytes: int
@@ -153,8 +158,8 @@ class _Walk:
         if None in known or name not in prims.TABLE:
             return None
         if name in _QUICK and _dtype(args[0]) is I64:
-            return int(_QUICK[name](*known))
-        values = [np.bool_(k) if _dtype(a) is BOOL else np.int64(k) for k, a in zip(known, args, strict=True)]
+            return _wrapped(int(_QUICK[name](*known)))
+        values = [np.bool_(k) if _dtype(a) is BOOL else np.int64(_wrapped(k)) for k, a in zip(known, args, strict=True)]
         try:
             found: Any = prims.TABLE[name].meaning(*values)
         except (ArithmeticError, TypeError, ValueError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from functools import update_wrapper
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,13 @@ class Budgeted:
             self.__iverson_stage__(args, kwargs)
         jitted, args = self.planned(*args, **kwargs)
         return jitted(*args, **kwargs)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """As a method: bound, as functions are."""
+        return self if instance is None else MethodType(self, instance)
+
+    def __repr__(self) -> str:
+        return f"<{self.what} of {getattr(self, '__name__', 'a function')}, within {self.told.budget:,} bytes>"
 
     def planned(self, *args: Any, **kwargs: Any) -> tuple[Jit, tuple[Any, ...]]:
         """The derivative that a call with these arguments is, and what that takes."""

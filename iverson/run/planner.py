@@ -12,6 +12,7 @@ loops: all, none, each alone, all but each); for each the best slots and blocks,
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -60,9 +61,7 @@ def advances(blocks: int, slots: int) -> int:
     """How many blocks are run again before each has been recorded: t(l, c) - (l - 1), see diff/checkpoints.py."""
     if blocks < 1:
         return 0
-    r = 0
-    while comb(slots + r, slots) < blocks:
-        r += 1
+    r = bisect_left(range(blocks), blocks, key=lambda r: comb(slots + r, slots))
     return (r * blocks - comb(slots + r, r - 1) if r else 0) - (blocks - 1)
 
 
@@ -204,7 +203,7 @@ class Planner:
         while (plan := self.best(bound)) is not None and len(found) < points:
             found.append(plan)
             least = self.least or 1
-            bound = min(plan.bytes - 1, max(int(plan.bytes * (least / found[0].bytes) ** (1 / points)), least))
+            bound = min(plan.bytes - 1, max(int(plan.bytes * (least / max(found[0].bytes, 1)) ** (1 / points)), least))
         return found
 
     @property

@@ -49,7 +49,7 @@ class Watch:
         """What a value depends on; its bindings are watched."""
         if isinstance(x, FunctionType):
             return list(self._bindings(x)) if _is_user(x) else ()
-        if isinstance(x, MethodType):
+        if isinstance(x, MethodType) or (hasattr(x, "__func__") and hasattr(x, "__self__")):
             return x.__func__, x.__self__
         if isinstance(x, functools.partial):
             return x.func, *x.args, *x.keywords.values()

@@ -227,3 +227,19 @@ def test_trees_and_keywords_go_straight_to_the_leaves() -> None:
     with pytest.raises(KeyError):
         step({"w": w})
     assert np.array_equal(step({"w": w, "b": 2.0}, 0.5)["w"], w + 0.5)
+
+
+def test_a_compiled_method_sees_its_object_change() -> None:
+    class Model:
+        def __init__(self, rate: float) -> None:
+            self.rate = rate
+
+        @iv.jit
+        def step(self, x: float) -> float:
+            return self.rate * x
+
+    model = Model(3.0)
+    step, slope = iv.jit(model.step), iv.grad(model.step)
+    assert (step(1.0), slope(1.0)) == (3.0, 3.0)
+    model.rate = 7.0
+    assert (step(1.0), slope(1.0)) == (7.0, 7.0)

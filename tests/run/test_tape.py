@@ -322,3 +322,24 @@ def test_residuals_say_what_computing_them_again_costs() -> None:
 def test_a_planned_call_has_a_cost() -> None:
     cost = iv.cost(iv.grad(decay, tape=iv.tape.budget(30_000)))(np.ones(100), 100)
     assert any(r.how == "checkpoint" for r in cost.residuals)
+
+
+def scaled_square(model, x):
+    return model.rate * x * x
+
+
+def test_a_gradient_within_a_budget_is_a_method() -> None:
+    class Model:
+        rate = 2.0
+        slope = iv.grad(scaled_square, argnums=1, tape=iv.tape.budget("1MB"))
+
+    assert Model().slope(0.5) == 2.0
+    assert "1,000,000 bytes" in repr(Model.slope)
+
+
+def test_a_gradient_that_allocates_nothing_and_integers_that_wrap_are_reported() -> None:
+    def drawn(x, seed):
+        return np.sum(np.zeros((seed * 6364136223846793005 + 1) % 5) + x)
+
+    assert "0 bytes" in str(iv.tape.report(lambda x: x * x)(2.0))
+    assert "bytes" in str(iv.tape.report(drawn)(2.0, 1234))
