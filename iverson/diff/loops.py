@@ -95,7 +95,7 @@ class _Reversed:
         if isinstance(op, Loop):
             turn.env[op.index] = i
         for c in op.carry:
-            if c in record.slots:
+            if c in record.slots and c not in record.plan.given_up:  # these are read on entering: a log gives once
                 turn.env[c] = record.slots[c].read(self.s.b, turn, (i,))
         for (k, turned), buffer in zip(record.undo.items(), buffers, strict=True):
             if turned is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.diff.evidence import FAMILIES, of_updates
+from tests.diff.evidence import FAMILIES
 
 BLOCK = 50
 BLOCKS = {"all": 240, "updates": 80, "fresh": 80}
@@ -22,6 +22,7 @@ def test_few(family: str) -> None:
     [
         ("all", 1340),  # an array that is made in a log, and read by itself in the same block: another statement went
         ("all", 1527),
+        ("fresh", 5116),  # an array that a turn of a while gives up was read from its log twice, and so one too early
     ],
 )
 def test_found(family: str, seed: int) -> None:
@@ -35,8 +36,3 @@ def test_many(family: str, block: int) -> None:
     for seed in range(block * BLOCK, (block + 1) * BLOCK):
         failures = FAMILIES[family](seed).failures
         assert not failures, f"{family} {seed}: {failures}"
-
-
-@pytest.mark.xfail(strict=True, reason="a log that is passed on is read beyond its start: IndexError in the evaluator")
-def test_a_log_passed_on_through_a_while_in_a_loop() -> None:
-    assert not of_updates(5116, fresh=True).failures
