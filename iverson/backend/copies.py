@@ -167,8 +167,7 @@ def _life(body: list[Stmt], alloc: Alloc) -> tuple[list[int], int] | None:
     if len(frees) != 1:
         return None
     users = [k for k, s in enumerate(body) if any(a.view.buffer is buffer for a in accesses([s]))]
-    others = [s for s in ir.walk(body) if not isinstance(s, Load | Store | Free) and buffer.pointer in ir.used(s)]
-    return (users, frees[0]) if users and not others else None
+    return (users, frees[0]) if users and ir.only(body, buffer, Load | Store | Free) else None
 
 
 def _room(body: list[Stmt], nest: Stmt, log: Cell) -> list[Stmt] | None:

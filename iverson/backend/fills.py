@@ -10,6 +10,8 @@ pass over memory instead of two, and nothing to load.
 
 from __future__ import annotations
 
+from itertools import islice
+
 from iverson.backend import loopir as ir
 from iverson.backend.loopir import Alloc, For, Literal, Program, Reg, Stmt, Store
 from iverson.backend.places import Places
@@ -32,11 +34,11 @@ def _block(body: list[Stmt], places: Places) -> None:
 def _moved(body: list[Stmt], alloc: Alloc, places: Places) -> None:
     """Move the fill of an array into the nest that uses it first, if it may be."""
     buffer = alloc.buffer
-    users = [s for s in body if s is not alloc and mentions(s, [buffer.pointer])]
     rank = len(buffer.extents)
-    if len(users) < 2 or rank == 0:
+    users = list(islice((s for s in body if s is not alloc and mentions(s, [buffer.pointer])), 2)) if rank else []
+    if len(users) < 2:
         return
-    fill, use = (nest(s, [buffer], rank) for s in users[:2])
+    fill, use = (nest(s, [buffer], rank) for s in users)
     if fill is None or use is None or use.loops[0].tag != "seq":
         return
     stores, used = touching(fill.body, buffer), touching(use.body, buffer)

@@ -40,6 +40,7 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
+from types import UnionType
 from typing import Any, TypeAlias
 
 from iverson.core.syntax import I64, DType, Literal, Site
@@ -333,6 +334,9 @@ def integer(value: int) -> Literal:
     return Literal(value, I64)
 
 
+_NESTING = (For, While, If)
+
+
 def blocks(stmt: Stmt) -> list[list[Stmt]]:
     """The statement lists inside a statement."""
     match stmt:
@@ -348,10 +352,15 @@ def blocks(stmt: Stmt) -> list[list[Stmt]]:
 
 def walk(body: list[Stmt]) -> Iterator[Stmt]:
     """Every statement, an outer one before what it holds."""
-    for stmt in body:
-        yield stmt
-        for inner in blocks(stmt):
-            yield from walk(inner)
+    open_ = [iter(body)]
+    while open_:
+        for stmt in open_[-1]:
+            yield stmt
+            if isinstance(stmt, _NESTING):
+                open_.extend(map(iter, reversed(blocks(stmt))))
+                break
+        else:
+            open_.pop()
 
 
 def count_loops(body: list[Stmt]) -> int:
@@ -376,19 +385,19 @@ def defined(stmt: Stmt) -> list[Reg]:
 def used(stmt: Stmt) -> list[Value]:
     """The values a statement itself reads, not those its blocks read."""
     match stmt:
-        case Result(_, value) | Put(_, value):
-            return [value]
         case Compute(_, _, args):
             return list(args)
+        case Load(_, view):
+            return _reads(view)
+        case Store(view, value):
+            return [*_reads(view), value]
+        case Result(_, value) | Put(_, value):
+            return [value]
         case Call(_, passed):
             views = [v for p in passed if isinstance(p, View) for v in _reads(p)]
             return views + [p.content for p in passed if isinstance(p, ByReference) and isinstance(p.content, Reg)]
         case Combine(_, _, left, right):
             return [left, right]
-        case Load(_, view):
-            return _reads(view)
-        case Store(view, value):
-            return [*_reads(view), value]
         case Copy(target, source):
             return [*_reads(target), *_reads(source)]
         case For(_, low, high, _, carries):
@@ -411,6 +420,11 @@ def used(stmt: Stmt) -> list[Value]:
             return [index, extent, *(() if when is None else (when,))]
         case _:
             return []
+
+
+def only(body: list[Stmt], buffer: Buffer, kinds: UnionType) -> bool:
+    """Is an array used by statements of some kinds alone, at any depth?"""
+    return all(isinstance(s, kinds) or buffer.pointer not in used(s) for s in walk(body))
 
 
 def _reads(view: View) -> list[Value]:

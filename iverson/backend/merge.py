@@ -173,11 +173,8 @@ class _Merger:
         for alloc in [s for s in body if isinstance(s, Alloc) and s.buffer in frees]:
             buffer = alloc.buffer
             users = [k for k, s in enumerate(body) if any(a.view.buffer is buffer for a in accesses([s]))]
-            others = [
-                s for s in ir.walk(body) if not isinstance(s, Load | Store | Free) and buffer.pointer in ir.used(s)
-            ]
-            loop = body[users[0]] if len(users) == 1 and not others else None
-            if isinstance(loop, For) and self._private(loop, buffer):
+            loop = body[users[0]] if len(users) == 1 else None
+            if isinstance(loop, For) and self._private(loop, buffer) and ir.only(body, buffer, Load | Store | Free):
                 body[users[0]] = _without(loop, buffer)
                 self.places.learn([body[users[0]]])
                 body[:] = [s for s in body if s is not alloc and not (isinstance(s, Free) and s.buffer is buffer)]

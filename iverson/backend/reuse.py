@@ -32,11 +32,14 @@ def run(program: Program) -> None:
 def _reused(program: Program, body: list[Stmt], alloc: Alloc, places: Places) -> None:
     """Put an array into the memory of one that ends at its first use, if there is one."""
     b = alloc.buffer
+    others = [s for s in body if isinstance(s, Alloc) and s is not alloc and _plain(s) and _alike(s.buffer, b)]
+    if not others or not _plain(alloc):
+        return
     use = next((s for s in body if s is not alloc and mentions(s, [b.pointer])), None)
-    if use is None or not _plain(alloc) or not _only(program.body, b, Load | Store | Free | ir.Result):
+    if use is None or not _only(program.body, b, Load | Store | Free | ir.Result):
         return
     for other in body[: body.index(use)]:
-        if isinstance(other, Alloc) and other is not alloc and _plain(other) and _alike(other.buffer, b):
+        if other in others:
             a = other.buffer
             users = [s for s in body if s is not other and mentions(s, [a.pointer])]
             ends = users[-2:-1] == [use] and isinstance(users[-1], Free)
@@ -57,8 +60,8 @@ def _alike(a: Buffer, b: Buffer) -> bool:
 
 def _only(body: list[Stmt], b: Buffer, kinds: UnionType) -> bool:
     """Is an array used by statements of some kinds alone, and under this name?"""
-    users = [s for s in ir.walk(body) if b.pointer in ir.used(s)]
-    return all(isinstance(s, kinds) and (not isinstance(s, Load | Store) or s.view.buffer is b) for s in users)
+    views = (s.view for s in accesses(body))
+    return all(v.buffer is b or v.buffer.pointer is not b.pointer for v in views) and ir.only(body, b, kinds)
 
 
 def _in_turn(use: Stmt, a: Buffer, b: Buffer, places: Places) -> bool:

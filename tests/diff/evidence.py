@@ -39,7 +39,7 @@ from iverson.diff.reverse import gradient
 from tests.backend import native
 from tests.core.generate import random_function
 from tests.core.generate_in_place import random_updates
-from tests.diff.oracle import check_gradient, check_jvp, check_second, check_vjp, float_params
+from tests.diff.oracle import check_gradient, check_jvp, check_second, check_vjp, derived, float_params
 
 C0 = {  # the dearest of what the programs are made of
     "updates": 5.4,  # a division
@@ -72,7 +72,7 @@ def sequential(block: Block) -> int:
 
 
 def counts(f: Function, g: Function, values: Sequence[Any], size: int) -> Counts:
-    primal = dce(f)
+    primal = derived(dce, f)
     one, both = evaluate(primal, values), evaluate(g, values)
     products = sum(
         isinstance(let.op, Accumulate) and any(acc.type.monoid == "mul" for acc in let.op.accs)
@@ -108,18 +108,21 @@ def examined(f: Function, arguments: Sequence[tuple[int, Sequence[Any]]], c0: fl
     """Every check of a program, at the first of the arguments; the counts at all of them.  `dear`: what takes longest,
     too."""
     values = arguments[0][1]
-    g = gradient(f, float_params(f))
+    wrt = float_params(f)
     checks: dict[str, Callable[[], object]] = {
-        "well formed": lambda: (check(f), check(g)),
+        "well formed": lambda: (check(f), derived(gradient, f, wrt)),
         "gradient": lambda: check_gradient(f, values, rtol=1e-7),
         "tangents": lambda: check_jvp(f, values, rtol=1e-7),
         "transpose": lambda: check_vjp(f, values, rtol=1e-7),
-        "counts": lambda: found.counts.extend(counts(f, g, v, n) for n, v in arguments),
+        "counts": lambda: found.counts.extend(counts(f, derived(gradient, f, wrt), v, n) for n, v in arguments),
         "promise": lambda: promised(found.counts, c0),
         "compiled": lambda: compiled(f, values),
     }
     if dear:
-        checks |= {"second": lambda: check_second(f, values), "compiled gradient": lambda: compiled(g, values)}
+        checks |= {
+            "second": lambda: check_second(f, values),
+            "compiled gradient": lambda: compiled(derived(gradient, f, wrt), values),
+        }
     found = Findings()
     for name, holds in checks.items():
         try:

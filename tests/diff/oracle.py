@@ -7,6 +7,7 @@ counts                 work and copied elements of value and gradient beside tho
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +53,21 @@ def float_params(f: Function) -> list[int]:
     return [k for k, p in enumerate(f.params) if is_float(p)]
 
 
+_RECENT: OrderedDict[tuple[Any, ...], tuple[Function, Function]] = OrderedDict()
+
+
+def derived(derive: Callable[..., Function], f: Function, *args: Sequence[int]) -> Function:
+    """What is derived of a program, found well formed; made once for the checks that follow one another."""
+    key = derive, id(f), *map(tuple, args)
+    if key not in _RECENT:
+        made = derive(f, *args)
+        check(made)
+        _RECENT[key] = f, made  # the program, too: its id is its own as long as it lives
+        if len(_RECENT) > 16:
+            _RECENT.popitem(last=False)
+    return _RECENT[key][1]
+
+
 def tangents(values: Sequence[Any], wrt: Sequence[int], seed: int = 0) -> dict[int, Any]:
     rng = np.random.default_rng(seed)
     return {k: rng.standard_normal(np.shape(values[k])) for k in wrt}
@@ -70,9 +86,8 @@ def dot(xs: Sequence[Any], ys: Sequence[Any]) -> float:
 def check_gradient(f: Function, values: Sequence[Any], wrt: Sequence[int] | None = None, rtol: float = 1e-9) -> Ratio:
     """Value and gradient against the program and the complex step; the ratio of their work beyond in- and outputs."""
     wrt = float_params(f) if wrt is None else wrt
-    g = gradient(f, wrt)
-    check(g)
-    primal, got = evaluate(dce(f), values), evaluate(g, values)
+    g = derived(gradient, f, wrt)
+    primal, got = evaluate(derived(dce, f), values), evaluate(g, values)
     count = len(primal.values)
     for a, b in zip(primal.values, got.values[:count], strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-10, atol=1e-12)
@@ -100,13 +115,12 @@ def cotangent_arguments(f: Function, cotangents: Sequence[Any]) -> list[Any]:
 def check_vjp(f: Function, values: Sequence[Any], rtol: float = 1e-9) -> Ratio:
     """The transpose identity, for all float inputs and outs at once; the ratio of the work beyond in- and outputs."""
     wrt = float_params(f)
-    primal = evaluate(dce(f), values)
+    primal = evaluate(derived(dce, f), values)
     outs = primal.values
     floats = [k for k, o in enumerate(f.body.outs) if is_float(o)]
     rng = np.random.default_rng(1)
     cotangents = [rng.standard_normal(np.shape(outs[k])) for k in floats]
-    pulled = vjp(f, wrt)
-    check(pulled)
+    pulled = derived(vjp, f, wrt)
     given = [*values, *cotangent_arguments(f, cotangents)]
     result = evaluate(pulled, given)
     got = result.values[len(outs) :]
@@ -124,10 +138,9 @@ def check_second(f: Function, values: Sequence[Any], rtol: float = 1e-7) -> Rati
     The ratio is to the work of value and gradient.
     """
     wrt = float_params(f)
-    g = gradient(f, wrt)
-    pulled = vjp(g, wrt)
-    check(pulled)
-    first, count = evaluate(dce(g), values), len(f.body.outs)
+    g = derived(gradient, f, wrt)
+    pulled = derived(vjp, g, wrt)
+    first, count = evaluate(derived(dce, g), values), len(f.body.outs)
     u = tangents(values, wrt, 4)
     floats = [k for k, o in enumerate(g.body.outs) if is_float(o)]
     cotangents = [np.zeros(np.shape(first.values[k])) if k < count else u[wrt[k - count]] for k in floats]
@@ -142,12 +155,11 @@ def check_second(f: Function, values: Sequence[Any], rtol: float = 1e-7) -> Rati
 def check_jvp(f: Function, values: Sequence[Any], rtol: float = 1e-9) -> float:
     """Tangents against the complex step; the ratio of the work."""
     wrt = float_params(f)
-    pushed = jvp(f, wrt)
-    check(pushed)
+    pushed = derived(jvp, f, wrt)
     direction = tangents(values, wrt, 3)
     result = evaluate(pushed, [*values, *(direction[k] for k in wrt)])
     want = along(f, values, direction)
     floats = [k for k, o in enumerate(f.body.outs) if is_float(o)]
     for k, t in zip(floats, result.values[len(f.body.outs) :], strict=True):
         np.testing.assert_allclose(t, want[k], rtol=rtol, atol=1e-10)
-    return result.cost.work / max(1, evaluate(dce(f), values).cost.work)
+    return result.cost.work / max(1, evaluate(derived(dce, f), values).cost.work)
