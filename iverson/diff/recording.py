@@ -80,6 +80,7 @@ class Undone(Enum):
 
     TURN = "single updates: undone together, before the scope's statements run again"
     WITHIN = "each statement by its own return sweep"
+    AGAIN = "an array that the scope itself begins: single updates, which run again on what is kept of it"
     NEVER = "what the scope reads of it is kept (see reads.py)"
 
 
@@ -121,7 +122,8 @@ class Planner:
 
     def block(self, block: Block, arrays: Mapping[Var, Undone], handed: Collection[int] | None = None) -> Plan:
         """Plan a block that updates `arrays` in place, and hands them on by the outs at these places (None: any)."""
-        tracked = dict(arrays)
+        begun = [v for let in block if not isinstance(let.op, Read) for v in let.vars if isinstance(v.type, Array)]
+        tracked = {v: Undone.AGAIN for v in begun if not is_few(v)} | dict(arrays)
         plan = Plan(block, [self.step(let, tracked) for let in block], self.mode)
         within = dict.fromkeys(v for v, how in tracked.items() if how is Undone.WITHIN)
         for let in block:
@@ -140,7 +142,8 @@ class Planner:
                 tracked[let.vars[0]] = Undone.WITHIN
             return Step(let, (let,), scalar=True, mask=self.masks and is_mask(let.op), touches=touches)
         touches = any(tracked.get(v) in KEEPING for v in uses(let))
-        taken = [x for x in self.derivation.taken(let) if x in tracked]
+        update = single_update(let.op) is not None
+        taken = [x for x in self.derivation.taken(let) if x in tracked and (update or tracked[x] is not Undone.AGAIN)]
         if any(tracked[x] is Undone.NEVER for x in taken):
             tracked.update(dict.fromkeys(let.vars, Undone.NEVER))
             return self.forgotten(let)
@@ -149,7 +152,7 @@ class Planner:
         logs = tuple(record.logs) if isinstance(record, LoopRecord | BranchRecord) else ()
         passed, again = again, _closed(again, logs)
         chained = [v for v in let.vars if not self.derivation.sources(v).isdisjoint(taken)]
-        tracked.update(dict.fromkeys(chained, Undone.WITHIN if within else Undone.TURN))
+        tracked.update((v, Undone.WITHIN if within else tracked[taken[0]]) for v in chained)
         return Step(
             let,
             again,
@@ -341,12 +344,14 @@ class Planner:
         carries = {op.carry[k]: Undone.WITHIN for k in undone}
         carries |= {op.carry[c.of]: Undone.TURN for c in undone.values() if c is not None}
         carries |= {op.carry[k]: Undone.NEVER for k in never}
+        own = [c for c in op.carry if isinstance(c.type, Array) and not is_few(c)]
+        carries = dict.fromkeys(own, Undone.AGAIN) | carries
         undone = {k: c for k, c in undone.items() if k not in never}
         with self.turns(op.body, (turn, *op.carry)):
             plan = self.block(op.body, carries, [k for k, c in undone.items() if c is None])
         record = LoopRecord(plan, {}, Literal(0, I64), {})
         record.forgotten = {k: (op.carry[k], *(v for let in c.lets for v in let.vars)) for k, c in never.items()}
-        names = [c for c in op.carry if c not in carries]
+        names = [c for c in op.carry if carries.get(c, Undone.AGAIN) is Undone.AGAIN]
         names += plan.keep((turn, *op.carry), Keep.ALL)
         local = {v for step in plan.steps for v in step.results}
         for k, chain in undone.items():

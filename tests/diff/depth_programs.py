@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from iverson.core.build import Builder
-from iverson.core.syntax import Atom, Function, Var
+from iverson.core.syntax import F64, Atom, Function, Var
 from tests.diff.oracle import array, program, real, size
 
 Body = Callable[["Middle", Var], Var]
@@ -108,3 +108,38 @@ def triangle(depth: int, sequential: str) -> Function:
         return level(depth, n, c)
 
     return program([n, c], body)
+
+
+def updated_anew(where: str, times: int) -> Function:
+    """An array that each turn begins anew and then updates, an element at a time, some times."""
+    n, t, c = size(), size("t"), real("c")
+    x = array(n)
+
+    def body(b: Builder) -> list[Atom]:
+        def updates(a: Var) -> Var:
+            for k in range(times):
+                at = b.o.mod(k, n)
+                v = b.read(a, at)
+                a = b.set(a, [at], b.o.sin(b.o.mul(v, b.o.mul(v, c))))
+            return a
+
+        def turn(_: Var, a: Var) -> list[Atom]:
+            m = Middle(b, n, c)
+            if where == "branch":
+                return [m.either(a, lambda m, a: updates(m.squares(a)))]
+            return [updates(m.squares(updates(a)))]
+
+        def row(i: Var) -> Atom:
+            a = updates(b.map(n, lambda j: b.o.mul(b.read(x, j), b.cast(b.o.add(i, j), F64))))
+            return b.reduce("add", n, lambda j: b.o.mul(b.read(a, j), b.read(a, j)))
+
+        if where == "for":
+            return [b.reduce("add", t, row)]
+        if where == "while":
+            step = lambda k, a: [b.o.sub(k, 1), *turn(k, a)]  # noqa: E731
+            a = b.while_([t, x], lambda k, a: b.o.gt(k, 0), step)[1]
+        else:
+            a = b.loop(t, [x], turn)[0]
+        return [b.reduce("add", n, lambda j: b.read(a, j))]
+
+    return program([n, t, c, x], body)

@@ -25,7 +25,7 @@ from iverson.core.syntax import Accumulate, Function
 from iverson.diff.reverse import gradient
 from tests.core.generate import random_function
 from tests.core.generate_in_place import random_updates
-from tests.diff.depth_programs import KINDS, nested, triangle
+from tests.diff.depth_programs import KINDS, nested, triangle, updated_anew
 from tests.diff.evidence import C0, ENDS, sequential
 from tests.diff.oracle import check_gradient, check_second, check_vjp, float_params
 
@@ -115,3 +115,15 @@ def test_recurrences_in_triangles(kind: str) -> None:
     """Of one operation a turn: it is kept, read, and swept; a level more costs nothing."""
     ratios = [check_gradient(triangle(depth, kind), [12, 0.9]).work for depth in range(1, 5)]
     assert max(ratios) <= 9.0, ratios
+
+
+@pytest.mark.parametrize("where", ["loop", "while", "branch", "for"])
+def test_an_array_begun_anew_is_kept_once_however_often_it_is_updated(where: str) -> None:
+    ratios = []
+    for times in (1, 4, 16):
+        f = updated_anew(where, times)
+        check_gradient(f, [8, 3, 0.3, np.linspace(0.1, 0.9, 8)])
+        values = [512, 3, 0.3, np.linspace(0.1, 0.9, 512)]
+        g, primal = gradient(f, float_params(f)), dce(f)
+        ratios.append(evaluate(g, values).cost.work / evaluate(primal, values).cost.work)
+    assert max(ratios) <= 1.25 * ratios[0], ratios
