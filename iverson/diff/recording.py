@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from iverson.core.build import Builder, dtype_of, extents_of, literal, stacked
 from iverson.core.flow import finals_of
-from iverson.core.rewrite import contributed, free, single_update, uses
+from iverson.core.rewrite import blocks, contributed, free, single_update, statements, uses
 from iverson.core.syntax import (
     I64,
     Accumulate,
@@ -36,6 +36,7 @@ from iverson.core.syntax import (
     Literal,
     Loop,
     Map,
+    Op,
     Operator,
     Prim,
     Read,
@@ -80,7 +81,7 @@ class Undone(Enum):
 
     TURN = "single updates: undone together, before the scope's statements run again"
     WITHIN = "each statement by its own return sweep"
-    AGAIN = "an array that the scope itself begins: single updates, which run again on what is kept of it"
+    AGAIN = "an array that the scope begins: updates of few elements, which run again on what is kept of it"
     NEVER = "what the scope reads of it is kept (see reads.py)"
 
 
@@ -142,13 +143,14 @@ class Planner:
                 tracked[let.vars[0]] = Undone.WITHIN
             return Step(let, (let,), scalar=True, mask=self.masks and is_mask(let.op), touches=touches)
         touches = any(tracked.get(v) in KEEPING for v in uses(let))
-        update = single_update(let.op) is not None
-        taken = [x for x in self.derivation.taken(let) if x in tracked and (update or tracked[x] is not Undone.AGAIN)]
+        small = _is_small(let.op)
+        taken = [x for x in self.derivation.taken(let) if x in tracked and (small or tracked[x] is not Undone.AGAIN)]
         if any(tracked[x] is Undone.NEVER for x in taken):
             tracked.update(dict.fromkeys(let.vars, Undone.NEVER))
             return self.forgotten(let)
         within = {x for x in taken if tracked[x] is Undone.WITHIN}
-        again, record = self.augment(let, within, [v for v in uses(let) if tracked.get(v) is Undone.NEVER])
+        inside = within | {x for x in taken if isinstance(let.op, If) and tracked[x] is Undone.AGAIN}
+        again, record = self.augment(let, inside, [v for v in uses(let) if tracked.get(v) is Undone.NEVER])
         logs = tuple(record.logs) if isinstance(record, LoopRecord | BranchRecord) else ()
         passed, again = again, _closed(again, logs)
         chained = [v for v in let.vars if not self.derivation.sources(v).isdisjoint(taken)]
@@ -451,6 +453,14 @@ def is_few(v: Var) -> bool:
     """Is an array so small that it is no worse to keep it whole than to keep an element of it?"""
     extents = [int(e.value) for e in extents_of(v) if isinstance(e, Literal)]
     return len(extents) == len(extents_of(v)) and math.prod(extents) <= FEW
+
+
+def _is_small(op: Op) -> bool:
+    """Does an op do no more than update an element, or several, under conditions?"""
+    if single_update(op) is not None:
+        return True
+    few = Prim | Read | Check | Contribute | Accumulate | If
+    return isinstance(op, If) and all(isinstance(let.op, few) for _, side in blocks(op) for let in statements(side))
 
 
 def _depends(m: Operator, operands: Sequence[Var], names: set[Var]) -> list[set[int]]:

@@ -110,17 +110,46 @@ def triangle(depth: int, sequential: str) -> Function:
     return program([n, c], body)
 
 
-def updated_anew(where: str, times: int) -> Function:
-    """An array that each turn begins anew and then updates, an element at a time, some times."""
+def updated_anew(where: str, how: str, times: int) -> Function:
+    """An array that each turn begins anew and then updates, a few elements at a time, some times."""
     n, t, c = size(), size("t"), real("c")
     x = array(n)
 
     def body(b: Builder) -> list[Atom]:
+        o = b.o
+
+        def element(a: Var, at: Atom) -> Var:
+            v = b.read(a, at)
+            return b.set(a, [at], o.sin(o.mul(v, o.mul(v, c))))
+
+        def some(a: Var, at: Atom) -> Var:
+            place = lambda j: o.mod(o.add(at, j), n)  # noqa: E731
+            values = b.map(2, lambda j: o.sin(o.mul(b.read(a, place(j)), c)))
+
+            def block(acc: Var) -> tuple[()]:
+                def one(j: Var) -> tuple[()]:
+                    b.contribute(acc, [place(j)], b.read(values, j))
+                    return ()
+
+                b.for_(2, one, ())
+                return ()
+
+            return b.accumulate([("set", [a])], block)[0]
+
+        def update(a: Var, at: Atom) -> Var:
+            match how:
+                case "slice":
+                    return some(a, at)
+                case "branch":
+                    return b.if_(o.lt(b.read(a, at), 0.6), lambda: element(a, at), lambda: a)[0]
+                case "loop":
+                    return b.loop(2, [a], lambda j, a: element(a, o.mod(o.add(at, j), n)))[0]
+                case _:
+                    return element(a, at)
+
         def updates(a: Var) -> Var:
             for k in range(times):
-                at = b.o.mod(k, n)
-                v = b.read(a, at)
-                a = b.set(a, [at], b.o.sin(b.o.mul(v, b.o.mul(v, c))))
+                a = update(a, o.mod(k, n))
             return a
 
         def turn(_: Var, a: Var) -> list[Atom]:

@@ -117,13 +117,14 @@ def test_recurrences_in_triangles(kind: str) -> None:
     assert max(ratios) <= 9.0, ratios
 
 
+@pytest.mark.parametrize("how", ["element", "slice", "branch", "loop"])
 @pytest.mark.parametrize("where", ["loop", "while", "branch", "for"])
-def test_an_array_begun_anew_is_kept_once_however_often_it_is_updated(where: str) -> None:
+def test_an_array_begun_anew_is_kept_once_however_often_it_is_updated(where: str, how: str) -> None:
     ratios = []
-    for times in (1, 4, 16):
-        f = updated_anew(where, times)
+    for times in (1, 8):
+        f = updated_anew(where, how, times)
         check_gradient(f, [8, 3, 0.3, np.linspace(0.1, 0.9, 8)])
         values = [512, 3, 0.3, np.linspace(0.1, 0.9, 512)]
         g, primal = gradient(f, float_params(f)), dce(f)
         ratios.append(evaluate(g, values).cost.work / evaluate(primal, values).cost.work)
-    assert max(ratios) <= 1.25 * ratios[0], ratios
+    assert ratios[1] <= 1.3 * ratios[0], ratios
