@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from iverson.core.build import Builder
 from iverson.core.rewrite import Env, contributed, lookup, rename_let, uses
@@ -20,6 +20,7 @@ from iverson.core.syntax import Accumulate, Array, Atom, Block, Check, Contribut
 from iverson.diff.contributions import strip
 
 T = TypeVar("T")
+Extents: TypeAlias = Sequence[Sequence[Atom]]  # of the Fors, by level
 HARMLESS = frozenset({"add", "sub", "mul", "neg", "min", "max"})  # of integers: they can't raise
 
 
@@ -42,45 +43,53 @@ class Places:
 
     def old(self, b: Builder, array: Var) -> Var:
         """The values there now, stacked by the indices of the levels."""
-        return self._values(b, array, 0, {})
+        env = self._enter(b, 0, {})
+        return self._values(b, array, 0, env, self._extents(b, env))
 
     def put(self, b: Builder, buffer: Atom, old: Var, env: Env) -> Var:
         """Write the values back; `env` has the program's names as they are now."""
 
         def body(acc: Var) -> tuple[Atom, ...]:
-            self._writes(b, acc, old, 0, env, ())
+            inner = self._enter(b, 0, env)
+            self._writes(b, acc, old, 0, inner, self._extents(b, inner), ())
             return ()
 
         return b.accumulate([("set", [buffer])], body)[0]
 
-    def _values(self, b: Builder, array: Var, k: int, env: Env) -> Var:
+    def _values(self, b: Builder, array: Var, k: int, env: Env, extents: Extents) -> Var:
+        """Behind the statements of level k."""
+
         def inside(_: Sequence[Var], inner: Env) -> Atom:
-            return self._values(b, array, k + 1, inner)
+            return self._values(b, array, k + 1, self._enter(b, k + 1, inner), extents)
 
-        extents, inner = self._enter(b, k, env)
-        if not extents:
-            return b.read(array, *(lookup(a, inner) for a in self.at.index), safe=self.at.safe)
-        return b.map(extents, self._bound(k, inner, inside))
+        if not extents[k]:
+            return b.read(array, *(lookup(a, env) for a in self.at.index), safe=self.at.safe)
+        return b.map(extents[k], self._bound(k, env, inside))
 
-    def _writes(self, b: Builder, acc: Var, old: Var, k: int, env: Env, above: tuple[Atom, ...]) -> None:
+    def _writes(
+        self, b: Builder, acc: Var, old: Var, k: int, env: Env, extents: Extents, above: tuple[Atom, ...]
+    ) -> None:
         def inside(index: Sequence[Var], inner: Env) -> tuple[Atom, ...]:
-            self._writes(b, acc, old, k + 1, inner, (*above, *index))
+            self._writes(b, acc, old, k + 1, self._enter(b, k + 1, inner), extents, (*above, *index))
             return ()
 
-        extents, inner = self._enter(b, k, env)
-        if extents:
-            b.for_(extents, self._bound(k, inner, inside), ())
+        if extents[k]:
+            b.for_(extents[k], self._bound(k, env, inside), ())
         else:
             value = b.read(old, *above, safe=True) if above else old
-            b.contribute(acc, [lookup(a, inner) for a in self.at.index], value, safe=self.at.safe)
+            b.contribute(acc, [lookup(a, env) for a in self.at.index], value, safe=self.at.safe)
 
-    def _enter(self, b: Builder, k: int, env: Env) -> tuple[list[Atom], dict[Var, Atom]]:
-        """Emit the statements of a level; give the extents of its For and the names from here on."""
-        level, inner = self.levels[k], dict(env)
-        for let in level.lets:
+    def _extents(self, b: Builder, env: Env) -> Extents:
+        """The extents of all levels: they are known behind the statements of the first."""
+        pairs = [[(i, lookup(n, env)) for i, n in zip(v.index, v.extent, strict=True)] for v in self.levels]
+        return [[b.o.min(n, 1) if i in v.once else n for i, n in p] for v, p in zip(self.levels, pairs, strict=True)]
+
+    def _enter(self, b: Builder, k: int, env: Env) -> Env:
+        """Emit the statements of a level; give the names from here on."""
+        inner = dict(env)
+        for let in self.levels[k].lets:
             b.let(rename_let(let, inner))
-        pairs = zip(level.index, level.extent, strict=True)
-        return [b.o.min(lookup(n, inner), 1) if i in level.once else lookup(n, inner) for i, n in pairs], inner
+        return inner
 
     def _bound(self, k: int, env: Env, body: Callable[[Sequence[Var], Env], T]) -> Callable[..., T]:
         return lambda *index: body(index, {**env, **dict(zip(self.levels[k].index, index, strict=True))})

@@ -14,6 +14,7 @@ Other reductions and scans are monoids.py's.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from iverson.core.build import dtype_of, literal
@@ -52,10 +53,11 @@ def for_(s: Sweep, frame: Frame, step: Step) -> None:
         at += width(y)
     if seeds or s.reached(frame, op):
         _everywhere(s, frame, op, record, seeds)
+    again = replace(frame, finals={})  # what the body contributes has been swept
     for k, g, winner in winners:
-        _at_winner(s, frame, op, record, k, g, winner)
+        _at_winner(s, again, op, record, k, g, winner)
     for k, value, g in products:
-        _product(s, frame, op, record, k, value, g)
+        _product(s, again, op, record, k, value, g)
 
 
 def _everywhere(s: Sweep, frame: Frame, op: For, record: ForRecord, seeds: Sequence[tuple[int, Seed]]) -> None:

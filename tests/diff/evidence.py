@@ -47,6 +47,7 @@ C0 = {  # the dearest of what the programs are made of
     "all": 7.3,  # a reduction by an operator
 }
 ENDS = 10.0
+BINS = 4  # times that: the derivative of a product in bins is 25 to 32 operations a bin (diff/histograms.py)
 SIZES = (4, 40, 400)  # of arrays that a few turns update: the promise is counted at each
 
 
@@ -55,7 +56,7 @@ class Counts:
     """What value and gradient cost beside the program."""
 
     size: int
-    ends: int  # elements of inputs and outputs, once more for each product in bins: its derivative looks at all bins
+    ends: int  # elements of inputs and outputs, and of bins of products
     work: int
     copied: int
     both: int
@@ -71,14 +72,19 @@ def sequential(block: Block) -> int:
     return max(inner, default=0)
 
 
-def counts(f: Function, g: Function, values: Sequence[Any], size: int) -> Counts:
-    primal = derived(dce, f)
-    one, both = evaluate(primal, values), evaluate(g, values)
+def ends_of(f: Function, values: Sequence[Any]) -> int:
+    """The elements of inputs and outputs, more of them for each product in bins: as many bins as they have elements."""
     products = sum(
         isinstance(let.op, Accumulate) and any(acc.type.monoid == "mul" for acc in let.op.accs)
         for let in statements(f.body)
     )
-    ends = (1 + products) * sum(np.size(v) for v in (*values, *one.values))
+    return (1 + BINS * products) * sum(np.size(v) for v in values)
+
+
+def counts(f: Function, g: Function, values: Sequence[Any], size: int) -> Counts:
+    primal = derived(dce, f)
+    one, both = evaluate(primal, values), evaluate(g, values)
+    ends = ends_of(f, [*values, *one.values])
     return Counts(size, ends, one.cost.work, one.cost.copied, both.cost.work, both.cost.copied, sequential(primal.body))
 
 

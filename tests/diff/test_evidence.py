@@ -23,6 +23,13 @@ def test_few(family: str) -> None:
         ("all", 1340),  # an array that is made in a log, and read by itself in the same block: another statement went
         ("all", 1527),
         ("fresh", 5116),  # an array that a turn of a while gives up was read from its log twice, and so one too early
+        ("fresh", 1000),  # every version of an array that a turn begins was kept whole
+        (
+            "all",
+            9166,
+        ),  # what a For contributes was swept again for each extremum and product
+        ("all", 7395),  # overwritten values were stacked by an extent of an inner scope
+        ("updates", 3914),  # a product in bins, in a branch: the price of a bin
     ],
 )
 def test_found(family: str, seed: int) -> None:

@@ -2,8 +2,8 @@
 
     W(value and gradient) <= C W(program) + c (inputs + outputs)
 
-with C at most C0 + 2 (depth of sequential nesting), and copied elements within a multiple of the inputs; c counts the
-program's products in bins, whose derivative looks at all bins (diff/histograms.py), as the inputs do.  The arrays grow
+with C at most C0 + 2 (depth of sequential nesting), and copied elements within a multiple of the inputs; c counts
+the program's products in bins, whose derivative looks at all bins (diff/histograms.py).  The arrays grow
 a hundredfold while the turns stay few, so that one copy a turn would be far out of bounds.  Their derivatives are
 right, of first and second order, and those of programs of all constructs (tests/core/generate.py) of second order.  A
 hundred programs here, twenty thousand in tests/diff/test_evidence.py; tests/diff/test_reverse.py has more of first
@@ -12,34 +12,21 @@ order.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 from iverson.core.check import check
 from iverson.core.dce import dce
 from iverson.core.evaluate import evaluate
-from iverson.core.rewrite import statements
-from iverson.core.syntax import Accumulate, Function
 from iverson.diff.reverse import gradient
 from tests.core.generate import random_function
 from tests.core.generate_in_place import random_updates
 from tests.diff.depth_programs import KINDS, nested, triangle, updated_anew
-from tests.diff.evidence import C0, ENDS, sequential
+from tests.diff.evidence import C0, ENDS, ends_of, sequential
 from tests.diff.oracle import check_gradient, check_second, check_vjp, float_params
 
 COPIED = 4.0
 SECOND, SECOND_ENDS, SECOND_COPIED = 8.0, 10.0, 16.0
-
-
-def ends_of(f: Function, values: list[Any]) -> int:
-    """The elements of inputs and outputs, once more for each product in bins."""
-    products = sum(
-        isinstance(let.op, Accumulate) and any(acc.type.monoid == "mul" for acc in let.op.accs)
-        for let in statements(f.body)
-    )
-    return (1 + products) * sum(np.size(v) for v in values)
 
 
 def keeps_its_promise(seed: int, depth: int, length: int) -> None:

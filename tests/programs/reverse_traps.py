@@ -249,3 +249,35 @@ def whole_array_recurrence_with_history_dependent_turns(x, rate):
         y[:1] *= 0.9
         turns += 1
     return y, turns
+
+
+@program(
+    args=lambda n, rng: (rng.normal(size=n),), wrt=(0,), sizes=(1, 2, 5, 11), tags="loop inplace accumulate reduction"
+)
+def bins_a_maximum_and_a_product_in_one_loop(x):
+    """What goes to bins is swept once, whatever else the turns combine."""
+    bins = np.zeros(3)
+    high, product = -10.0, 1.0
+    for i in range(len(x)):
+        bins[i % 3] += np.sin(x[i])
+        high = max(high, np.cos(x[i]))
+        product *= x[i]
+    return bins[0] + 2.0 * bins[1] * bins[2] + high + product
+
+
+@program(args=lambda n, rng: (rng.normal(size=n),), wrt=(0,), sizes=(1, 2, 5, 11), tags="loop inplace branch")
+def arrays_begun_in_turns_and_updated_often(x):
+    """Every turn begins an array anew and updates a few of its elements, some under conditions."""
+    a, total = x.copy(), 0.0
+    for t in range(4):
+        b = np.sin(a) + 0.1 * t
+        b[0] = b[0] * b[-1]
+        if b[0] > 0.1:
+            b[-1] = np.cos(b[0] * b[-1])
+        b[0] += 0.5 * b[-1] ** 2
+        b[len(b) // 2] *= 1.5
+        total += b[0] * b[-1]
+        a = np.cos(b) * x
+        a[t % len(a)] *= total
+        a[0] -= a[-1]
+    return total, a
