@@ -10,10 +10,10 @@ import numpy as np
 
 from benchmarks.kernels.registry import hand
 
-DX = np.array([0, 1, 0, -1, 0, 1, -1, -1, 1])
-DY = np.array([0, 0, 1, 0, -1, 1, 1, -1, -1])
-SHARES = np.array([4 / 9] + 4 * [1 / 9] + 4 * [1 / 36])
-BACK = np.array([0, 3, 4, 1, 2, 7, 8, 5, 6])
+DX = (0, 1, 0, -1, 0, 1, -1, -1, 1)
+DY = (0, 0, 1, 0, -1, 1, 1, -1, -1)
+SHARES = (4 / 9, 1 / 9, 1 / 9, 1 / 9, 1 / 9, 1 / 36, 1 / 36, 1 / 36, 1 / 36)
+BACK = (0, 3, 4, 1, 2, 7, 8, 5, 6)
 
 
 def program(f, solid, rate, steps):
@@ -53,16 +53,21 @@ def energy(f):
     return total
 
 
+def planes():
+    """DX, DY and SHARES, to be multiplied with the distributions."""
+    return tuple(np.array(x)[:, None, None] for x in (DX, DY, SHARES))
+
+
 def vectorised(f, solid, rate, steps):
     """In whole arrays."""
-    dx, dy, shares = DX[:, None, None], DY[:, None, None], SHARES[:, None, None]
+    dx, dy, shares = planes()
     for _ in range(steps):
         came = np.stack([np.roll(f[k], (DX[k], DY[k]), (0, 1)) for k in range(9)])
         density = np.sum(came, axis=0)
         u, v = np.sum(dx * came, axis=0) / density, np.sum(dy * came, axis=0) / density
         along = 3.0 * (dx * u + dy * v)
         even = shares * density * (1.0 + along + 0.5 * along * along - 1.5 * (u * u + v * v))
-        f = np.where(solid, came[BACK], came + rate * (even - came))
+        f = np.where(solid, came[list(BACK)], came + rate * (even - came))
     density = np.sum(f, axis=0)
     return np.sum(0.5 * (np.sum(dx * f, axis=0) ** 2 + np.sum(dy * f, axis=0) ** 2) / density)
 
@@ -191,16 +196,16 @@ def jax_program():
     import jax.numpy as jnp
     from jax import lax
 
-    dx, dy, shares = DX[:, None, None], DY[:, None, None], SHARES[:, None, None]
+    dx, dy, shares = planes()
 
     def program(f, solid, rate, steps):
         def turn(_, f):
-            came = jnp.stack([jnp.roll(f[k], (int(DX[k]), int(DY[k])), (0, 1)) for k in range(9)])
+            came = jnp.stack([jnp.roll(f[k], (DX[k], DY[k]), (0, 1)) for k in range(9)])
             density = jnp.sum(came, axis=0)
             u, v = jnp.sum(dx * came, axis=0) / density, jnp.sum(dy * came, axis=0) / density
             along = 3.0 * (dx * u + dy * v)
             even = shares * density * (1.0 + along + 0.5 * along * along - 1.5 * (u * u + v * v))
-            return jnp.where(solid, came[BACK], came + rate * (even - came))
+            return jnp.where(solid, came[np.array(BACK)], came + rate * (even - came))
 
         f = lax.fori_loop(0, steps, turn, f)
         density = jnp.sum(f, axis=0)
@@ -211,6 +216,7 @@ def jax_program():
 
 def arguments(size: int, steps: int = 20):
     rng = np.random.default_rng(23)
-    f = SHARES[:, None, None] * (1.0 + 0.05 * rng.uniform(size=(9, size, size)) + 0.1 * DX[:, None, None])
+    dx, _, shares = planes()
+    f = shares * (1.0 + 0.05 * rng.uniform(size=(9, size, size)) + 0.1 * dx)
     i, j = np.arange(size)[:, None] - size / 3, np.arange(size) - size / 2
     return f, i * i + j * j < (size / 8) ** 2, 0.6, steps
