@@ -10,10 +10,12 @@ import numpy as np
 
 from benchmarks.kernels.registry import hand
 
-DX = (0, 1, 0, -1, 0, 1, -1, -1, 1)
-DY = (0, 0, 1, 0, -1, 1, 1, -1, -1)
-SHARES = (4 / 9, 1 / 9, 1 / 9, 1 / 9, 1 / 9, 1 / 36, 1 / 36, 1 / 36, 1 / 36)
-BACK = (0, 3, 4, 1, 2, 7, 8, 5, 6)
+# lists of Python numbers: what indexes them is written out
+DX = [0, 1, 0, -1, 0, 1, -1, -1, 1]
+DY = [0, 0, 1, 0, -1, 1, 1, -1, -1]
+SHARES = [4 / 9] + 4 * [1 / 9] + 4 * [1 / 36]
+BACK = [0, 3, 4, 1, 2, 7, 8, 5, 6]
+DX_TABLE, DY_TABLE, SHARES_TABLE, BACK_TABLE = map(np.array, (DX, DY, SHARES, BACK))  # for Numba
 
 
 def program(f, solid, rate, steps):
@@ -67,7 +69,7 @@ def vectorised(f, solid, rate, steps):
         u, v = np.sum(dx * came, axis=0) / density, np.sum(dy * came, axis=0) / density
         along = 3.0 * (dx * u + dy * v)
         even = shares * density * (1.0 + along + 0.5 * along * along - 1.5 * (u * u + v * v))
-        f = np.where(solid, came[list(BACK)], came + rate * (even - came))
+        f = np.where(solid, came[BACK], came + rate * (even - came))
     density = np.sum(f, axis=0)
     return np.sum(0.5 * (np.sum(dx * f, axis=0) ** 2 + np.sum(dy * f, axis=0) ** 2) / density)
 
@@ -76,9 +78,9 @@ def vectorised(f, solid, rate, steps):
 def stream(f, came, n, m):
     for k in range(9):
         for i in range(n):
-            a = (i - DX[k]) % n
+            a = (i - DX_TABLE[k]) % n
             for j in range(m):
-                b = j - DY[k]
+                b = j - DY_TABLE[k]
                 if b < 0:
                     b += m
                 elif b >= m:
@@ -92,7 +94,7 @@ def collide(came, f, solid, rate, n, m):
         for j in range(m):
             if solid[i, j]:
                 for k in range(9):
-                    f[k, i, j] = came[BACK[k], i, j]
+                    f[k, i, j] = came[BACK_TABLE[k], i, j]
             else:
                 density = 0.0
                 for k in range(9):
@@ -103,8 +105,8 @@ def collide(came, f, solid, rate, n, m):
                 v = (c2 + c5 + c6 - c4 - c7 - c8) / density
                 square = 1.5 * (u * u + v * v)
                 for k in range(9):
-                    along = 3.0 * (DX[k] * u + DY[k] * v)
-                    even = SHARES[k] * density * (1.0 + along + 0.5 * along * along - square)
+                    along = 3.0 * (DX_TABLE[k] * u + DY_TABLE[k] * v)
+                    even = SHARES_TABLE[k] * density * (1.0 + along + 0.5 * along * along - square)
                     f[k, i, j] = came[k, i, j] + rate * (even - came[k, i, j])
 
 
@@ -116,8 +118,8 @@ def energy_loops(f, n, m):
             density, along_x, along_y = 0.0, 0.0, 0.0
             for k in range(9):
                 density += f[k, i, j]
-                along_x += DX[k] * f[k, i, j]
-                along_y += DY[k] * f[k, i, j]
+                along_x += DX_TABLE[k] * f[k, i, j]
+                along_y += DY_TABLE[k] * f[k, i, j]
             total += 0.5 * (along_x * along_x + along_y * along_y) / density
     return total
 
@@ -146,18 +148,18 @@ def adjoint(f, solid, rate, steps):
             density, along_x, along_y = 0.0, 0.0, 0.0
             for k in range(9):
                 density += f[k, i, j]
-                along_x += DX[k] * f[k, i, j]
-                along_y += DY[k] * f[k, i, j]
+                along_x += DX_TABLE[k] * f[k, i, j]
+                along_y += DY_TABLE[k] * f[k, i, j]
             less = 0.5 * (along_x * along_x + along_y * along_y) / density**2
             for k in range(9):
-                g[k, i, j] = (DX[k] * along_x + DY[k] * along_y) / density - less
+                g[k, i, j] = (DX_TABLE[k] * along_x + DY_TABLE[k] * along_y) / density - less
     for t in range(steps - 1, -1, -1):
         came = kept[t]
         for i in range(n):
             for j in range(m):
                 if solid[i, j]:
                     for k in range(9):
-                        h[BACK[k], i, j] = g[k, i, j]
+                        h[BACK_TABLE[k], i, j] = g[k, i, j]
                 else:
                     density = 0.0
                     for k in range(9):
@@ -169,21 +171,21 @@ def adjoint(f, solid, rate, steps):
                     square = 1.5 * (u * u + v * v)
                     of_density, of_u, of_v = 0.0, 0.0, 0.0
                     for k in range(9):
-                        along = 3.0 * (DX[k] * u + DY[k] * v)
-                        seed = rate * SHARES[k] * g[k, i, j]
+                        along = 3.0 * (DX_TABLE[k] * u + DY_TABLE[k] * v)
+                        seed = rate * SHARES_TABLE[k] * g[k, i, j]
                         of_density += seed * (1.0 + along + 0.5 * along * along - square)
                         of_along = seed * density * (1.0 + along)
-                        of_u += 3.0 * DX[k] * of_along - 3.0 * seed * density * u
-                        of_v += 3.0 * DY[k] * of_along - 3.0 * seed * density * v
+                        of_u += 3.0 * DX_TABLE[k] * of_along - 3.0 * seed * density * u
+                        of_v += 3.0 * DY_TABLE[k] * of_along - 3.0 * seed * density * v
                     of_density -= (of_u * u + of_v * v) / density
                     for k in range(9):
-                        moved = (DX[k] * of_u + DY[k] * of_v) / density
+                        moved = (DX_TABLE[k] * of_u + DY_TABLE[k] * of_v) / density
                         h[k, i, j] = (1.0 - rate) * g[k, i, j] + of_density + moved
         for k in range(9):
             for i in range(n):
-                a = (i + DX[k]) % n
+                a = (i + DX_TABLE[k]) % n
                 for j in range(m):
-                    b = j + DY[k]
+                    b = j + DY_TABLE[k]
                     if b < 0:
                         b += m
                     elif b >= m:

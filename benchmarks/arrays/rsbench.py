@@ -26,7 +26,7 @@ def phases(radius, root):
         x - math.atan(3.0 * x / (3.0 - x * x)),
         x - math.atan(x * (15.0 - x * x) / (15.0 - 6.0 * x * x)),
     ]
-    return np.array([math.cos(2.0 * a) - 1j * math.sin(2.0 * a) for a in turn])
+    return np.array([complex(math.cos(2.0 * a), -math.sin(2.0 * a)) for a in turn])
 
 
 def program(poles, background, radii, momenta, windows, starts, nuclides, concentrations, energies, materials, weights):
@@ -42,12 +42,12 @@ def program(poles, background, radii, momenta, windows, starts, nuclides, concen
             turned = phases(radii[n], root)
             section = energy * background[n, window]
             for p in range(windows[n, window], windows[n, window + 1]):
-                place = poles[n, p, 0] + 1j * poles[n, p, 1]
+                place = complex(poles[n, p, 0], poles[n, p, 1])
                 share = 1j / (place - root) / energy
                 spin = share * turned[momenta[n, p]]
-                section[0] += ((poles[n, p, 2] + 1j * poles[n, p, 3]) * spin).real
-                section[1] += ((poles[n, p, 4] + 1j * poles[n, p, 5]) * share).real
-                section[2] += ((poles[n, p, 6] + 1j * poles[n, p, 7]) * share).real
+                section[0] += (complex(poles[n, p, 2], poles[n, p, 3]) * spin).real
+                section[1] += (complex(poles[n, p, 4], poles[n, p, 5]) * share).real
+                section[2] += (complex(poles[n, p, 6], poles[n, p, 7]) * share).real
             total += concentrations[j] * (weights[0] * section[0] + weights[1] * section[1] + weights[2] * section[2])
     return total
 
