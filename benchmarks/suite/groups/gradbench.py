@@ -1,4 +1,4 @@
-"""GradBench's evaluations at the sizes of `--own`: benchmarks/gradbench, its C++ primals, and ports to JAX and PyTorch.
+"""GradBench's evaluations at the sizes of `--own`: benchmarks/gradbench, its C++ primals, and ports to JAX.
 
 The gradient is the derivative that the evaluation asks for: a Jacobian, a direction, or the gradient without the value.
 """
@@ -39,6 +39,9 @@ def _small(name: str, sizes: tuple[Any, ...]) -> tuple[Any, ...]:
     return {"lstm": (*sizes[:1], 5), "ht": (6, 5, *sizes[2:])}.get(name, tuple(evaluation(name).sample[0]))
 
 
+IN_JAX = ("llsq", "lse", "gmm", "lstm", "ode", "kmeans", "ba")
+
+
 def _jax(name: str) -> Program:
     from benchmarks.gradbench import in_jax
 
@@ -49,6 +52,8 @@ def _peers(name: str) -> dict[str, Callable[[], Program]]:
     found: dict[str, Callable[[], Program]] = {OURS: partial(_ours, name)}
     if name in own.ARGUMENTS:
         found["C++"] = partial(native.cpp, SOURCE, name, own.ARGUMENTS[name])
+    if name in IN_JAX:
+        found["JAX"] = partial(_jax, name)
     return found
 
 
