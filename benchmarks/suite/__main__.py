@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.suite import readme
 from benchmarks.suite.page import write
 from benchmarks.suite.registry import GROUPS, MEASURES, PEERS, Workload, of_group
 from benchmarks.suite.results import Results
@@ -29,6 +30,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--limit", type=float, help="seconds that a pair may take (60)")
     parser.add_argument("--again", action="store_true", help="measure also what has been measured")
     parser.add_argument("--page", action="store_true", help="only write the page")
+    parser.add_argument("--readme", action="store_true", help="also put the tables of figures in README.md")
     parser.add_argument("--list", action="store_true", help="only say what would be measured")
     parser.add_argument("--results", type=Path, help="the file of results (benchmarks/out/results.jsonl)")
     parser.add_argument("--docs", type=Path, help="where the page goes (docs, or benchmarks/out with --quick)")
@@ -66,6 +68,8 @@ def main(given: Sequence[str] | None = None) -> None:
     if not options.page:
         run(cells, results, settings, options.again)
     print(write(results, options.docs or (OUT if options.quick else ROOT / "docs")))
+    if options.readme:
+        readme.write(results, ROOT / "README.md")
 
 
 if __name__ == "__main__":

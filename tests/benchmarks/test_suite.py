@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from benchmarks.suite import __main__ as command
-from benchmarks.suite import page, runner
+from benchmarks.suite import page, readme, runner
 from benchmarks.suite.measures import digest, measure_growth, measure_time, sample
 from benchmarks.suite.registry import GROUPS, OURS, PEERS, Program, Workload, named, workloads
 from benchmarks.suite.results import Results, geometric_mean, ratios
@@ -197,3 +197,22 @@ def test_the_page_and_its_pictures(results: Results, tmp_path: Path) -> None:
 def test_no_page_without_results(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no results"):
         page.write(Results(tmp_path / "none.jsonl"), tmp_path)
+
+
+def test_figures_of_the_readme(results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readme, "PROGRAMS", {"one": "the first", "two": "the second", "six": "not measured"})
+    monkeypatch.setattr(readme, "GRADBENCH", {"two": "second"})
+    path = tmp_path / "README.md"
+    path.write_text((runner.ROOT / "README.md").read_text())
+    for _ in range(2):  # what was put there is replaced
+        readme.write(results, path)
+        text = path.read_text()
+        assert text.count("| the first | 1.00 | 0.50 | - | 2.00 | - | 2.00 |") == 1
+        assert text.count("| the second | 1.00 | - | 2.00 | 2.00 | - | 2.00 |") == 1
+        assert "| second |\n| --- |\n| 4.00 |\n" in text and "not measured" not in text
+    path.write_text("nothing")
+    with pytest.raises(ValueError, match="no place"):
+        readme.write(results, path)
+    names = {w.name for w in workloads()}
+    monkeypatch.undo()
+    assert {*readme.PROGRAMS, *readme.GRADBENCH} <= names
