@@ -26,7 +26,7 @@ test-all: lint
 	$(BIN)/python -m pytest -n 2
 
 # The peers live in their own environment; a missing peer is reported, not fatal.  A run that was stopped goes on where
-# it was; `make bench BENCH=--quick` takes five minutes, BENCH="--only cholesky lstm" measures only these.
+# it was; `make bench BENCH=--quick` measures a part in minutes, BENCH="--only cholesky lstm" measures only these.
 bench: .bench-venv/.ready
 	.bench-venv/bin/python -m benchmarks.suite $(BENCH)
 
