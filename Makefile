@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+PEERS  := numba jax torch autograd casadi enzyme-ad dace==2.0.0b1
 
 .PHONY: demo test test-all lint bench clean
 
@@ -24,15 +25,17 @@ test: lint
 test-all: lint
 	$(BIN)/python -m pytest -n 2
 
-# The peers (Numba, JAX) live in their own environment; a missing peer is reported, not fatal.
+# The peers live in their own environment; a missing peer is reported, not fatal.  A run that was stopped goes on where
+# it was; `make bench BENCH=--quick` measures a part in minutes, BENCH="--only cholesky lstm" measures only these.
 bench: .bench-venv/.ready
-	.bench-venv/bin/python -m benchmarks
+	.bench-venv/bin/python -m benchmarks.suite $(BENCH)
 
 .bench-venv/.ready: pyproject.toml
 	$(PYTHON) -m venv .bench-venv
 	.bench-venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[demo]'
-	-.bench-venv/bin/python -m pip install --quiet --disable-pip-version-check numba
-	-.bench-venv/bin/python -m pip install --quiet --disable-pip-version-check jax
+	for peer in $(PEERS); do \
+	    .bench-venv/bin/python -m pip install --quiet --disable-pip-version-check $$peer || echo "$$peer: not installed"; \
+	done
 	touch $@
 
 clean:

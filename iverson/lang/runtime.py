@@ -24,9 +24,13 @@ from iverson.lang.raising import assert_, raise_, warn
 from iverson.lang.signals import BREAK, CONTINUE, Return
 from iverson.lang.staging import builder, current
 from iverson.lang.state import Maybe, Poison
-from iverson.lang.values import Arr, stack
+from iverson.lang.values import Arr, stack, table
 
 generator = Generator
+
+WRITTEN_OUT = (
+    4  # numbers of a container that an index of the program chooses from: so few are built where they are used
+)
 
 
 def use(x: Any) -> Any:
@@ -84,12 +88,22 @@ def _choose(x: Any, index: Num) -> Any:
     if isinstance(x, range):
         x = list(x)
     if isinstance(x, list | tuple) and x and all(map(is_scalar, x)):
-        return stack(list(x))[index]
+        return _numbers(x)[index]
     raise error(
         TypeError,
         f"a {type(x).__name__} is indexed by a number that is only known when the program runs: use an array, or loop "
         "over iv.unroll(range(...)) so that the index is known",
     )
+
+
+def _numbers(items: list[Any] | tuple[Any, ...]) -> Arr:
+    """Numbers as an array. Many of Python's own are an input: written out, they would be stored in every turn."""
+    kinds = set(map(type, items))
+    if len(items) > WRITTEN_OUT and len(kinds) == 1 and kinds <= {int, float}:
+        found = np.array(items)
+        if found.dtype in (np.int64, np.float64):
+            return table(found)
+    return stack(list(items))
 
 
 class _ListPlace:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -184,7 +184,9 @@ class Staging:
         self.lows: dict[Atom, int] = {}  # lower bounds of sizes
         self.highs: dict[Any, tuple[Var | None, int]] = {}  # upper bounds of loop indices
         self.affine: dict[Var, tuple[Var | None, int]] = {}  # sizes that are another one plus a constant
-        self.captured: dict[int, tuple[Any, Var, Any]] = {}  # arrays met on the way: the object, its input, its Arr
+        self.captured: dict[
+            Hashable, tuple[Any, Var, Any]
+        ] = {}  # arrays met on the way: the object, its input, its Arr
         self.memory: dict[Any, Any] = {}  # what an earlier trace of a loop taught
         self.lazy = 0  # how many operands that may not be evaluated are being staged
         self.lists: dict[int, Site | None] = {}  # where a method of a Python list was called last

@@ -16,7 +16,7 @@ What functions on arrays are written with:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -578,10 +578,15 @@ def assemble(parts: Sequence[Arr], shape: Shape, dtype: np.dtype[Any]) -> Arr:
     return owned(builder().accumulate([("set", [start])], body)[0], dtype)
 
 
-def captured(array: np.ndarray, owner: Any = None) -> Arr:
+def table(numbers: np.ndarray) -> Arr:
+    """Numbers that are known now as a hidden input of the program, one for equal tables; it isn't written."""
+    return captured(numbers, key=(numbers.dtype.str, numbers.tobytes()))
+
+
+def captured(array: np.ndarray, owner: Any = None, key: Hashable = None) -> Arr:
     """An array from outside of the function: a hidden input of the program, the same each time it is met."""
     state = current()
-    key = id(array if owner is None else owner)
+    key = id(array if owner is None else owner) if key is None else key
     if key not in state.captured:
         d = supported(array.dtype)
         lengths = (*array.shape, 2) if is_complex(d) else array.shape

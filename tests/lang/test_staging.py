@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+import iverson as iv
 from tests.lang.agreement import SIZES, agree, vector
 from tests.lang.test_stage_corpus import run
 
@@ -273,6 +274,34 @@ def test_lists_of_tuples():
 
     for n in SIZES:
         agree(f, vector(n))
+
+
+def test_tuples_of_numbers_are_tables(monkeypatch):
+    """Many numbers are an input, one for equal tables, whatever their types and signs; few are written out."""
+    monkeypatch.setenv("IVERSON_LEVEL", "0")
+    whole, parts, zeros = (10, 20, -30, 40, 50), (0.5, -0.0, 0.0, math.nan, 2.0), (-0.0, 0.0, 0.0, 0.0, 0.0)
+
+    def f(i):
+        other = (10, 20, -30, 40, 50)
+        return whole[i], other[i], parts[i], zeros[i], (True, False, True, True, True)[i], (1, 2.5, 3, 4, 5)[i]
+
+    compiled = iv.jit(f)
+    for i in range(-5, 5):
+        assert [repr(float(v)) for v in compiled(i)] == [repr(float(v)) for v in f(i)]
+    assert len(compiled.staged((0,), {}).captured) == 3
+    with pytest.raises(IndexError, match="index 5 is out of bounds for axis 0 with size 5"):
+        compiled(5)
+
+    def bump(i):
+        counts = [1, 2, 3, 4, 5]
+        total, k = 0, 0
+        while k < i:
+            counts[k % 5] += k
+            total, k = total + counts[(k + 1) % 5], k + 1
+        return total
+
+    for i in (0, 3, 23):
+        assert iv.jit(bump)(i) == bump(i)
 
 
 def test_lists_keep_their_operators():

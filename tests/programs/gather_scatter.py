@@ -192,3 +192,20 @@ def class_means(points, labels):
         counts[labels[i]] += 1.0
     means = totals / np.maximum(counts, 1.0)[:, None]
     return means, ((points - means[labels]) ** 2).sum()
+
+
+VELOCITIES, SHARES = (0, 1, -1, 2, -2, 1), (0.5, -0.0, 0.25, 1.5, 0.0, 2.0)
+
+
+@program(
+    args=lambda n, rng: (rng.normal(size=n), rng.integers(-6, 6, size=n)), wrt=(0,), tags="loop index gather unroll"
+)
+def numbers_of_a_tuple(x, which):
+    """Tuples of numbers, some of them negative zeros, indexed by a loop and by data."""
+    n = len(x)
+    y = np.zeros(n)
+    for i in range(n):
+        for k in range(len(VELOCITIES)):
+            y[i] += SHARES[k] * np.sin(x[(i - VELOCITIES[k]) % n])
+        y[i] *= SHARES[which[i]] + (1, 2, 4, 8, 16, 32)[which[i]]
+    return y

@@ -1,0 +1,1 @@
+"""Programs by which array languages with differentiation are measured, that GradBench doesn't have."""

@@ -1,0 +1,1 @@
+"""The groups of workloads: each adapts programs that stand elsewhere in benchmarks/."""
