@@ -10,7 +10,7 @@
 
 What varies with i becomes an array of 64 on the stack where it lives longer than one inner loop; what doesn't is
 computed once for all lanes; arrays private to a turn get a last axis of lanes, and so do, for the time of a tile, rows
-x[i] that are updated at strides.  Turns of a loop tagged `any` are independent but for what they combine, and each lane
+x[i] that are updated at strides.  A branch that holds loops, as over the row that a minimum picks, runs lane by lane.  Turns of a loop tagged `any` are independent but for what they combine, and each lane
 loop runs in the order of i, so the fission changes no result.
 
 It pays where the deepest loops are short, or read a packed element in many turns (a test at run time), or where an
@@ -119,7 +119,8 @@ def _replace(stmt: Stmt, plan: _Plan) -> None:
 
 
 def _loops(body: Iterable[Stmt]) -> list[For]:
-    return [s for s in ir.walk(list(body)) if isinstance(s, For)]
+    """The loops that lanes would run in; those of branches run in a lane each."""
+    return [f for s in body if isinstance(s, For) for f in (s, *_loops(s.body))]
 
 
 @dataclass(eq=False)
@@ -162,9 +163,9 @@ class _Plan:
         body = self.loop.body
         if isinstance(self.loop.high, Literal) and self.loop.high.value < lanes.NARROW:
             return False
-        if any(
-            f.low != integer(0) or any(c.reg.type is ir.POINTER for c in f.carries) for f in [self.loop, *_loops(body)]
-        ):
+        if any(f.low != integer(0) for f in [self.loop, *_loops(body)]):
+            return False
+        if any(c.reg.type is ir.POINTER for f in ir.walk([self.loop]) if isinstance(f, For) for c in f.carries):
             return False
         self.definitions = {s.out: s for s in ir.walk(body) if isinstance(s, ir.Compute)}
         self.private = {s.buffer for s in ir.walk(body) if isinstance(s, ir.Alloc)}
@@ -174,7 +175,7 @@ class _Plan:
         self._find_rows()
         self._vary()
         uniform = all(
-            not self._varies(v) for s in ir.walk(body) if isinstance(s, For) for v in (s.low, s.high)
+            not self._varies(f.high) for f in _loops(body)
         ) and all(not self._varies(e) for b in self.private for e in b.extents)
         return uniform and self._stores_apart() and self._carries_last()
 
@@ -195,7 +196,7 @@ class _Plan:
 
     def _known(self, stmt: Stmt) -> bool:
         if isinstance(stmt, If):
-            return not any(isinstance(s, For | ir.Alloc) for b in ir.blocks(stmt) for s in ir.walk(b))
+            return not any(isinstance(s, ir.Alloc) for b in ir.blocks(stmt) for s in ir.walk(b))
         return isinstance(stmt, ir.Compute | ir.Combine | Load | Store | For | ir.Alloc | ir.Free)
 
     def _varies(self, value: Value) -> bool:
@@ -220,8 +221,9 @@ class _Plan:
                         if self._varies(c.init) or self._varies(c.next) or c.reg in self.varying:
                             self.varying |= {c.reg, c.out}
                 case If():
+                    apart = lanes.serial(stmt)
                     for j in stmt.joins:
-                        if any(map(self._varies, (stmt.pred, j.then, j.orelse))):
+                        if apart or any(map(self._varies, (stmt.pred, j.then, j.orelse))):
                             self.varying.add(j.out)
                 case Load(out, view):
                     mutable = view.buffer in self.private or view.buffer in self.stored
@@ -404,7 +406,7 @@ def _with_loops(body: list[Stmt], around: list[For]) -> Iterable[tuple[Stmt, lis
     for stmt in body:
         yield stmt, around
         deeper = [*around, stmt] if isinstance(stmt, For) else around
-        for inner in ir.blocks(stmt):
+        for inner in [] if lanes.serial(stmt) else ir.blocks(stmt):
             yield from _with_loops(inner, deeper)
 
 
