@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from iverson.backend import loopir as ir
+from iverson.backend.invariance import inner_registers
 from iverson.backend.loopir import Buffer, Carry, Combine, For, If, Load, Owner, Reg, Stmt, Store, Value, View, integer
 from iverson.core import monoids
 from iverson.core.syntax import BOOL, I64, DType, Literal
@@ -108,9 +109,11 @@ class Writer:
         behind: list[Stmt] = [ir.Compute(done, "mul", (full, self.width))]
         behind += [ir.Compute(rest, "add", (self.loop.low, done))] if done is not rest else []
         remaining = [Carry(c.reg, t.out, c.next, c.out) for c, t in zip(self.loop.carries, through, strict=True)]
+        tiles = For(tile, integer(0), full, body, through, "tile")
+        own = {r: Reg(r.type, r.hint) for r in inner_registers(tiles) if r.type is not ir.POINTER}
         code = [
             *self.before,
-            For(tile, integer(0), full, body, through, "tile"),
+            *ir.renamed([tiles], own),
             *(ir.Free(p.buffer) for p in self.packs.values()),
             *(ir.Free(self.wide[b]) for b in self.lines),
             *behind,

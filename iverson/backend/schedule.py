@@ -345,9 +345,9 @@ class _Plan:
         return [f for f in _loops(self.loop.body) if not _loops(f.body)]
 
     def _innermost(self, f: For) -> bool:
-        """Is this a loop for which lanes may pay: one that vectorises badly, or a short reduction?"""
+        """Is this a loop for which lanes may pay: one that vectorises badly, or a short one that adds things up?"""
         short = not isinstance(f.high, Literal) or f.high.value <= SHORT
-        return self.always(f) or (short and bool(f.carries))
+        return self.always(f) or (short and (bool(f.carries) or any(contributions(f.body))))
 
     def always(self, f: For) -> bool:
         """Does a loop surely vectorise badly: strided, or a recurrence?"""
