@@ -85,7 +85,8 @@ def _block(body: list[Stmt], known: Known, reassociate: bool) -> list[Stmt]:
 
 
 def _best(stmt: For, known: Known, reassociate: bool) -> _Plan | None:
-    """The loop of a nest that should run in lanes: the outermost one that needs nothing packed, else that needs it."""
+    """The loop of a nest that should run in lanes: one that scatters no stores, then one that needs nothing packed, then
+    the outermost."""
     plans = []
     body: list[Stmt] = [stmt]
     while len(loops := [s for s in body if isinstance(s, For)]) == 1:
@@ -95,7 +96,7 @@ def _best(stmt: For, known: Known, reassociate: bool) -> _Plan | None:
             if plan.legal() and plan.pays():
                 plans.append(plan)
         body = loop.body
-    best = min(plans, key=lambda p: len(p.packed) > 0, default=None)
+    best = min(plans, key=lambda p: (p.scatters, len(p.packed) > 0), default=None)
     if best is not None and best.lines and any(_easy(f, known, reassociate) for f in _loops(best.loop.body)):
         return None
     return best
@@ -139,6 +140,7 @@ class _Plan:
     turns: list[list[Value]] = field(default_factory=list)  # of each packed load, the loops that read its element again
     own: dict[Buffer, int] = field(default_factory=dict)  # arrays touched at the loop's index only, and that axis
     parts: dict[Buffer, int] = field(default_factory=dict)  # those of them that a tile takes in and puts back
+    scatters: bool = False  # does it store at strides in inner loops?
 
     def write(self) -> list[Stmt]:
         code, test = self.condition()
@@ -273,6 +275,7 @@ class _Plan:
                 continue
             if not strided or not around:
                 continue
+            self.scatters |= isinstance(stmt, Store)
             free = [f for f in around if f.index in stmt.view.prefix]
             if isinstance(stmt, Load) and len(free) < len(around) and self._can_pack(stmt.view, free):
                 indices = [f.index for f in free]
