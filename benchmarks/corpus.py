@@ -7,11 +7,12 @@ statements  core statements of value and gradient, beside the primal's, before o
 seconds     of the first call of value and gradient: staging, differentiation, optimisation, LLVM
 
 The C library is told to keep freed memory: results are fresh arrays, and faults of their pages (up to 5 us for 4 kB on
-a virtual machine) would be most of what is measured, or none of it, as the heap happens to lie.  BLAS runs on one
-thread: what waiting for others takes is the machine's load, not the gradient's cost.
+a virtual machine) would be most of what is measured, or none of it, as the heap happens to lie.  Loops and BLAS run on
+one thread: the time of one of several says little, and what waiting for others takes is the machine's load, not the
+gradient's cost.
 
 `--check` exits with status 1 if a program is above a ceiling that it isn't excused from; one that is above by the clock
-is measured a second time.
+is measured again, up to four times: a neighbour on the machine takes the caches from the one or the other.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from tests.programs.registry import projection_weights
 ENOUGH = 50e-6  # seconds of the primal that mean something
 LARGEST = 2**18  # numbers that go in and out: beyond, the memory's speed is what is measured
 DOUBLINGS = 10
+AGAIN = 4  # times that a breach is measured again
 # programs that mean something at one size only
 FIXED = {"while_loop_square_root": "to eleven places: it goes on for ever for a large number"}
 
@@ -171,7 +173,9 @@ def measured(program: Program) -> tuple[int, Costs]:
     timed.gradient(*args)
     seconds = time.process_time() - begin
     ratio = clock(timed, args)
-    if ratio > allowed(program).clock:
+    for _ in range(AGAIN):
+        if ratio <= allowed(program).clock:
+            break
         ratio = min(ratio, clock(timed, args))
     case = Case(program, GROWTH.get(program.name, 3) * largest(program))
     primal = prepare(case.function)
@@ -205,9 +209,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    if "OPENBLAS_NUM_THREADS" not in os.environ:  # it is read when the library is loaded
+    alone = {"OPENBLAS_NUM_THREADS": "1", "IVERSON_NUM_THREADS": "1"}  # read when the libraries are loaded
+    if not alone.keys() <= os.environ.keys():
         again = [sys.executable, "-m", "benchmarks.corpus", *sys.argv[1:]]
-        os.execve(sys.executable, again, {**os.environ, "OPENBLAS_NUM_THREADS": "1"})
+        os.execve(sys.executable, again, {**os.environ, **alone})
     with tempfile.TemporaryDirectory() as nowhere:  # what is on disk isn't compiled
         os.environ["XDG_CACHE_HOME"] = nowhere
         keep_memory()
