@@ -370,7 +370,8 @@ class Writer:
             case For():
                 body = [r for s in stmt.body for r in self._renamed(s, env)]
                 carries = [replace(c, init=_value(c.init, env), next=_value(c.next, env)) for c in stmt.carries]
-                return [replace(stmt, low=_value(stmt.low, env), high=_value(stmt.high, env), body=body, carries=carries)]
+                low, high = _value(stmt.low, env), _value(stmt.high, env)
+                return [replace(stmt, low=low, high=high, body=body, carries=carries)]
             case _:
                 raise AssertionError(f"{stmt} in a lane")
 

@@ -10,8 +10,9 @@
 
 What varies with i becomes an array of 64 on the stack where it lives longer than one inner loop; what doesn't is
 computed once for all lanes; arrays private to a turn get a last axis of lanes, and so do, for the time of a tile, rows
-x[i] that are updated at strides.  A branch that holds loops, as over the row that a minimum picks, runs lane by lane.  Turns of a loop tagged `any` are independent but for what they combine, and each lane
-loop runs in the order of i, so the fission changes no result.
+x[i] that are updated at strides.  A branch that holds loops, as over the row that a minimum picks, runs lane by lane.
+Turns of a loop tagged `any` are independent but for what they combine, and each lane loop runs in the order of i, so
+the fission changes no result.
 
 It pays where the deepest loops are short, or read a packed element in many turns (a test at run time), or where an
 innermost loop is strided or a recurrence; and if what is private to a turn is small.
@@ -85,8 +86,8 @@ def _block(body: list[Stmt], known: Known, reassociate: bool) -> list[Stmt]:
 
 
 def _best(stmt: For, known: Known, reassociate: bool) -> _Plan | None:
-    """The loop of a nest that should run in lanes: one that scatters no stores, then one that needs nothing packed, then
-    the outermost."""
+    """The loop of a nest that should run in lanes: rather one that scatters no stores, then one that needs nothing
+    packed, then the outermost."""
     plans = []
     body: list[Stmt] = [stmt]
     while len(loops := [s for s in body if isinstance(s, For)]) == 1:
@@ -176,9 +177,9 @@ class _Plan:
             return False
         self._find_rows()
         self._vary()
-        uniform = all(
-            not self._varies(f.high) for f in _loops(body)
-        ) and all(not self._varies(e) for b in self.private for e in b.extents)
+        uniform = all(not self._varies(f.high) for f in _loops(body)) and all(
+            not self._varies(e) for b in self.private for e in b.extents
+        )
         return uniform and self._stores_apart() and self._carries_last()
 
     def _find_rows(self) -> None:

@@ -6,11 +6,11 @@ A block is planned statement by statement.  A `Step` knows two forms of its stat
     again      the same, recording for its own return sweep: as it runs when its scope is entered again, or before that,
                in the forward sweep, where what it records is stored
 
-Prim and Read run again (with tape="store" their floats are kept), and so does a For of a few of them.  The results of a nested statement, and what it
-recorded itself, are *kept* (with tape="recompute" it runs again): stored by one more
-result of the statement that holds the block: a Map, an emit, a column of a log; arrays of a turn whose extents vary
-from turn to turn are laid end to end in a flat log.  Where that can't be (an array in a branch, ragged ones in a For)
-the statement runs again.
+Prim and Read run again (with tape="store" their floats are kept), and so does a For of a few of them.  The results of
+another nested statement, and what it recorded itself, are *kept* (with tape="recompute" it runs again): stored by one
+more result of the statement that holds the block: a Map, an emit, a column of a log; arrays of a turn whose extents
+vary from turn to turn are laid end to end in a flat log.  Where that can't be (an array in a branch, ragged ones in a
+For) the statement runs again.
 
 A log that a statement writes is passed on to the statement that holds its scope, and by that to the next, as far out as
 no For is between: however deeply loops and branches nest, what is logged is written once and read once.
@@ -35,12 +35,27 @@ from typing import TypeAlias
 
 from iverson.core.build import Builder
 from iverson.core.rewrite import type_atoms, uses
-from iverson.core.syntax import F32, F64, Array, Atom, Block, For, Let, Literal, Map, Op, Operator, Prim, Read, Scalar, Var
+from iverson.core.syntax import (
+    F32,
+    F64,
+    Array,
+    Atom,
+    Block,
+    For,
+    Let,
+    Literal,
+    Map,
+    Op,
+    Operator,
+    Prim,
+    Read,
+    Scalar,
+    Var,
+)
 from iverson.diff.adjoints import Frame, flatten, product
 from iverson.diff.footprint import Places
 from iverson.diff.logs import AppendLog, OpenLog
 from iverson.diff.tape import Mode, told
-
 
 SMALL = 32  # statements that all turns of a For take: then it runs again
 
@@ -173,7 +188,8 @@ class Plan:
             return True
         if step.scalar:
             return self.mode == "store" and any(v.type in (Scalar(F32), Scalar(F64)) for v in step.let.vars)
-        return self.mode != "recompute" and not step.chained and bool(step.results) and not _small(step.let.op)
+        small = self.mode != "store" and _small(step.let.op)
+        return self.mode != "recompute" and not step.chained and bool(step.results) and not small
 
     def inner(self, bound: Iterable[Var]) -> set[Var]:
         """The names of the scope."""

@@ -3,9 +3,10 @@
     let a = For [i < n] {e(i)} yields [Map]
     ... let c = ... Read a[k] ...                ->   ... let c = ... e(k) ...
 
-where the elements of `a` are used nowhere else, and each at most once, or `e` costs no more than the read did (maps of
-maps, as comprehensions in comprehensions make them, count as one over all their indices); k is in bounds; nothing between the two consumes an array that `e` reads; and if `e` may raise, every element is read and
-nothing between the two raises or trusts what `e` checks.
+where the elements of `a` are used nowhere else, and each at most once, or `e` costs no more than the read did; k is in
+bounds; nothing between the two consumes an array that `e` reads; and if `e` may raise, every element is read and
+nothing between the two raises or trusts what `e` checks.  Maps of maps, as comprehensions in comprehensions make them,
+count as one over all their indices.
 
 Invariant: the count of the cost model never rises; it falls by the array that is no longer made.  No copy is added.
 """
