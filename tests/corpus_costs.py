@@ -50,6 +50,8 @@ EXCEPTIONS: dict[str, dict[str, float]] = {
     "cumulative_product_through_zero": {"statements": 11.0},
     "cumulative_products": {"statements": 6.9},
     "running_extrema": {"ratio": 7.5, "statements": 11.4},
+    # the states of a scan of matrices; the primal makes its matrices where they are read, and writes little else
+    "products_of_matrices": {"tape": 11.0},
     # an operator's own work three to four times, where the bound for one is 7.3
     "log_sum_exp_of_prefixes": {"statements": 6.2},
     "histograms_of_monoids": {"statements": 6.6},
