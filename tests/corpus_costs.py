@@ -69,8 +69,8 @@ EXCEPTIONS: dict[str, dict[str, float]] = {
     "an_exit_with_checkpoints": {"statements": 9.0},
     # arrays of at most four elements are recorded whole where a turn may update any of them
     "local_arrays_in_turns": {"tape": 21.5},
-    # products that may be zero, bin by bin: a sort by bins and two scans, in code that others don't run, beside a primal
-    # of 13 statements
+    # products that may be zero, bin by bin: a sort by bins and two scans, in code that others don't run, beside a
+    # primal of 13 statements
     "bins_of_products_and_minima": {"statements": 14.0},
     # one statement, whose rule has as many as there are in its formula
     "orthogonal_factors": {"statements": 12.5},
