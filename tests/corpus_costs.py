@@ -50,16 +50,16 @@ EXCEPTIONS: dict[str, dict[str, float]] = {
     "cumulative_product_through_zero": {"statements": 11.0},
     "cumulative_products": {"statements": 6.9},
     "running_extrema": {"ratio": 7.5, "statements": 11.4},
+    # the states of a scan of matrices; the primal makes its matrices where they are read, and writes little else
+    "products_of_matrices": {"tape": 11.0},
     # an operator's own work three to four times, where the bound for one is 7.3
     "log_sum_exp_of_prefixes": {"statements": 6.2},
     "histograms_of_monoids": {"statements": 6.6},
     "operators_with_free_variables": {"ratio": 6.7, "statements": 7.6},
-    "many_short_reductions": {"ratio": 6.9, "statements": 6.4, "tape": 53.0},
+    "many_short_reductions": {"ratio": 7.3, "statements": 6.6, "tape": 19.0},
     # results of inner reductions, which the primal has in registers, or as one scalar a turn, are stored
-    "nbody_forces": {"tape": 100.0},
     "knapsack": {"tape": 29.0},
     "vector_fixed_point": {"tape": 14.5},
-    "gaussian_mixture": {"tape": 12.5},
     # Cholesky's factor is n^3 / 3; its adjoint one product and two solves with n columns, at BLAS's speed 4 n^3
     "gaussian_likelihood": {"ratio": 15.5},
     "solve_by_a_factor": {"ratio": 10.5, "statements": 8.5},
@@ -69,7 +69,8 @@ EXCEPTIONS: dict[str, dict[str, float]] = {
     "an_exit_with_checkpoints": {"statements": 9.0},
     # arrays of at most four elements are recorded whole where a turn may update any of them
     "local_arrays_in_turns": {"tape": 21.5},
-    # products that may be zero, bin by bin, beside a primal of 13 statements
+    # products that may be zero, bin by bin: a sort by bins and two scans, in code that others don't run, beside a
+    # primal of 13 statements
     "bins_of_products_and_minima": {"statements": 14.0},
     # one statement, whose rule has as many as there are in its formula
     "orthogonal_factors": {"statements": 12.5},

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from iverson.backend import loopir as ir
+from iverson.backend.invariance import inner_registers
 from iverson.backend.loopir import Buffer, Carry, Combine, For, If, Load, Owner, Reg, Stmt, Store, Value, View, integer
 from iverson.core import monoids
 from iverson.core.syntax import BOOL, I64, DType, Literal
@@ -20,9 +21,13 @@ Env = Mapping[Reg, Value]
 
 @dataclass(eq=False, slots=True)
 class Segment:
-    """Statements without loops, which one lane loop runs."""
+    """Statements that one lane loop runs; of loops only such as are in branches."""
 
     body: list[Stmt] = field(default_factory=list)
+
+    @property
+    def serial(self) -> bool:
+        return any(map(serial, self.body))
 
 
 @dataclass(eq=False, slots=True)
@@ -32,6 +37,11 @@ class Inner:
 
 
 Item = Segment | Inner | Stmt
+
+
+def serial(stmt: Stmt) -> bool:
+    """Is a statement a branch with loops, which one lane runs after the other?"""
+    return isinstance(stmt, If) and any(isinstance(s, For) for b in ir.blocks(stmt) for s in ir.walk(b))
 
 
 @dataclass(eq=False, slots=True)
@@ -99,9 +109,11 @@ class Writer:
         behind: list[Stmt] = [ir.Compute(done, "mul", (full, self.width))]
         behind += [ir.Compute(rest, "add", (self.loop.low, done))] if done is not rest else []
         remaining = [Carry(c.reg, t.out, c.next, c.out) for c, t in zip(self.loop.carries, through, strict=True)]
+        tiles = For(tile, integer(0), full, body, through, "tile")
+        own = {r: Reg(r.type, r.hint) for r in inner_registers(tiles) if r.type is not ir.POINTER}
         code = [
             *self.before,
-            For(tile, integer(0), full, body, through, "tile"),
+            *ir.renamed([tiles], own),
             *(ir.Free(p.buffer) for p in self.packs.values()),
             *(ir.Free(self.wide[b]) for b in self.lines),
             *behind,
@@ -137,6 +149,7 @@ class Writer:
         """Split a body at its loops; what is the same for all lanes goes before the segment it is found in."""
         items: list[Item] = []
         segment = Segment()
+        carried = {c.reg for c in self.loop.carries}
 
         def close() -> None:
             nonlocal segment
@@ -161,6 +174,8 @@ class Writer:
             elif self._uniform(stmt):
                 items.append(stmt)
             else:
+                if serial(stmt) and carried.isdisjoint(v for s in segment.body for v in _all_used(s)):
+                    close()  # what comes before may run in vector registers
                 segment.body.append(stmt)
         segment.body += tail
         close()
@@ -168,6 +183,8 @@ class Writer:
 
     def _uniform(self, stmt: Stmt) -> bool:
         if isinstance(stmt, If):
+            if serial(stmt):
+                return False
             inner = [s for b in ir.blocks(stmt) for s in b]
             return all(map(self._uniform, inner)) and not any(j.out in self.varying for j in stmt.joins)
         return not isinstance(stmt, Store) and not any(r in self.varying for r in ir.defined(stmt))
@@ -312,7 +329,8 @@ class Writer:
             out = Reg(c.reg.type, c.reg.hint)
             carries.append(Carry(c.reg, outer.reg, c.next, out))
             outer.next = out
-        return [For(lane, integer(0), self.width, code, carries, "simd"), *behind]
+        tag = "any" if segment.serial else "simd"
+        return [For(lane, integer(0), self.width, code, carries, tag), *behind]
 
     def _shared(self, segment: Segment) -> dict[int, Contribution]:
         """The contributions of a segment that all lanes make to one element, by each of their statements."""
@@ -349,6 +367,11 @@ class Writer:
                 sides = [[r for s in side for r in self._renamed(s, env)] for side in (then, orelse)]
                 outs = [ir.Join(j.out, _value(j.then, env), _value(j.orelse, env)) for j in joins]
                 return [If(_value(pred, env), *sides, outs)]
+            case For():
+                body = [r for s in stmt.body for r in self._renamed(s, env)]
+                carries = [replace(c, init=_value(c.init, env), next=_value(c.next, env)) for c in stmt.carries]
+                low, high = _value(stmt.low, env), _value(stmt.high, env)
+                return [replace(stmt, low=low, high=high, body=body, carries=carries)]
             case _:
                 raise AssertionError(f"{stmt} in a lane")
 

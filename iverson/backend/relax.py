@@ -152,11 +152,13 @@ def _block(body: list[Stmt], places: Places, tag: str) -> list[Stmt]:
 def _flattened(loop: For, places: Places) -> list[Stmt] | None:
     """A loop whose only loops are short, with these written out, if its turns are apart then."""
     short = [s for s in loop.body if isinstance(s, For) and unroll.short(s)]
-    if not short or not all(isinstance(s, _FLAT) or s in short for s in loop.body):
+    if not short or not all(isinstance(s, (*_FLAT.__args__, ir.Alloc, ir.Free)) or s in short for s in loop.body):
         return None
-    body, ends = unroll.written_out(loop.body, [c.next for c in loop.carries])
+    body, ends = unroll.in_registers(*unroll.written_out(loop.body, [c.next for c in loop.carries]))
     carries = [replace(c, next=end) for c, end in zip(loop.carries, ends, strict=True)]
     flat = replace(loop, body=body, carries=carries)
+    if not _flat(flat):
+        return None
     places.learn([flat])
     relaxed = _relaxed(flat, places) or [flat]
     (made,) = [s for s in ir.walk(relaxed) if isinstance(s, For)]

@@ -10,8 +10,9 @@
 
 What varies with i becomes an array of 64 on the stack where it lives longer than one inner loop; what doesn't is
 computed once for all lanes; arrays private to a turn get a last axis of lanes, and so do, for the time of a tile, rows
-x[i] that are updated at strides.  Turns of a loop tagged `any` are independent but for what they combine, and each lane
-loop runs in the order of i, so the fission changes no result.
+x[i] that are updated at strides.  A branch that holds loops, as over the row that a minimum picks, runs lane by lane.
+Turns of a loop tagged `any` are independent but for what they combine, and each lane loop runs in the order of i, so
+the fission changes no result.
 
 It pays where the deepest loops are short, or read a packed element in many turns (a test at run time), or where an
 innermost loop is strided or a recurrence; and if what is private to a turn is small.
@@ -85,7 +86,8 @@ def _block(body: list[Stmt], known: Known, reassociate: bool) -> list[Stmt]:
 
 
 def _best(stmt: For, known: Known, reassociate: bool) -> _Plan | None:
-    """The loop of a nest that should run in lanes: the outermost one that needs nothing packed, else that needs it."""
+    """The loop of a nest that should run in lanes: rather one that scatters no stores, then one that needs nothing
+    packed, then the outermost."""
     plans = []
     body: list[Stmt] = [stmt]
     while len(loops := [s for s in body if isinstance(s, For)]) == 1:
@@ -95,7 +97,7 @@ def _best(stmt: For, known: Known, reassociate: bool) -> _Plan | None:
             if plan.legal() and plan.pays():
                 plans.append(plan)
         body = loop.body
-    best = min(plans, key=lambda p: len(p.packed) > 0, default=None)
+    best = min(plans, key=lambda p: (p.scatters, len(p.packed) > 0), default=None)
     if best is not None and best.lines and any(_easy(f, known, reassociate) for f in _loops(best.loop.body)):
         return None
     return best
@@ -119,7 +121,8 @@ def _replace(stmt: Stmt, plan: _Plan) -> None:
 
 
 def _loops(body: Iterable[Stmt]) -> list[For]:
-    return [s for s in ir.walk(list(body)) if isinstance(s, For)]
+    """The loops that lanes would run in; those of branches run in a lane each."""
+    return [f for s in body if isinstance(s, For) for f in (s, *_loops(s.body))]
 
 
 @dataclass(eq=False)
@@ -138,6 +141,7 @@ class _Plan:
     turns: list[list[Value]] = field(default_factory=list)  # of each packed load, the loops that read its element again
     own: dict[Buffer, int] = field(default_factory=dict)  # arrays touched at the loop's index only, and that axis
     parts: dict[Buffer, int] = field(default_factory=dict)  # those of them that a tile takes in and puts back
+    scatters: bool = False  # does it store at strides in inner loops?
 
     def write(self) -> list[Stmt]:
         code, test = self.condition()
@@ -162,9 +166,9 @@ class _Plan:
         body = self.loop.body
         if isinstance(self.loop.high, Literal) and self.loop.high.value < lanes.NARROW:
             return False
-        if any(
-            f.low != integer(0) or any(c.reg.type is ir.POINTER for c in f.carries) for f in [self.loop, *_loops(body)]
-        ):
+        if any(f.low != integer(0) for f in [self.loop, *_loops(body)]):
+            return False
+        if any(c.reg.type is ir.POINTER for f in ir.walk([self.loop]) if isinstance(f, For) for c in f.carries):
             return False
         self.definitions = {s.out: s for s in ir.walk(body) if isinstance(s, ir.Compute)}
         self.private = {s.buffer for s in ir.walk(body) if isinstance(s, ir.Alloc)}
@@ -173,9 +177,9 @@ class _Plan:
             return False
         self._find_rows()
         self._vary()
-        uniform = all(
-            not self._varies(v) for s in ir.walk(body) if isinstance(s, For) for v in (s.low, s.high)
-        ) and all(not self._varies(e) for b in self.private for e in b.extents)
+        uniform = all(not self._varies(f.high) for f in _loops(body)) and all(
+            not self._varies(e) for b in self.private for e in b.extents
+        )
         return uniform and self._stores_apart() and self._carries_last()
 
     def _find_rows(self) -> None:
@@ -195,7 +199,7 @@ class _Plan:
 
     def _known(self, stmt: Stmt) -> bool:
         if isinstance(stmt, If):
-            return not any(isinstance(s, For | ir.Alloc) for b in ir.blocks(stmt) for s in ir.walk(b))
+            return not any(isinstance(s, ir.Alloc) for b in ir.blocks(stmt) for s in ir.walk(b))
         return isinstance(stmt, ir.Compute | ir.Combine | Load | Store | For | ir.Alloc | ir.Free)
 
     def _varies(self, value: Value) -> bool:
@@ -220,8 +224,9 @@ class _Plan:
                         if self._varies(c.init) or self._varies(c.next) or c.reg in self.varying:
                             self.varying |= {c.reg, c.out}
                 case If():
+                    apart = lanes.serial(stmt)
                     for j in stmt.joins:
-                        if any(map(self._varies, (stmt.pred, j.then, j.orelse))):
+                        if apart or any(map(self._varies, (stmt.pred, j.then, j.orelse))):
                             self.varying.add(j.out)
                 case Load(out, view):
                     mutable = view.buffer in self.private or view.buffer in self.stored
@@ -271,6 +276,7 @@ class _Plan:
                 continue
             if not strided or not around:
                 continue
+            self.scatters |= isinstance(stmt, Store)
             free = [f for f in around if f.index in stmt.view.prefix]
             if isinstance(stmt, Load) and len(free) < len(around) and self._can_pack(stmt.view, free):
                 indices = [f.index for f in free]
@@ -343,9 +349,9 @@ class _Plan:
         return [f for f in _loops(self.loop.body) if not _loops(f.body)]
 
     def _innermost(self, f: For) -> bool:
-        """Is this a loop for which lanes may pay: one that vectorises badly, or a short reduction?"""
+        """Is this a loop for which lanes may pay: one that vectorises badly, or a short one that adds things up?"""
         short = not isinstance(f.high, Literal) or f.high.value <= SHORT
-        return self.always(f) or (short and bool(f.carries))
+        return self.always(f) or (short and (bool(f.carries) or any(contributions(f.body))))
 
     def always(self, f: For) -> bool:
         """Does a loop surely vectorise badly: strided, or a recurrence?"""
@@ -404,7 +410,7 @@ def _with_loops(body: list[Stmt], around: list[For]) -> Iterable[tuple[Stmt, lis
     for stmt in body:
         yield stmt, around
         deeper = [*around, stmt] if isinstance(stmt, For) else around
-        for inner in ir.blocks(stmt):
+        for inner in [] if lanes.serial(stmt) else ir.blocks(stmt):
             yield from _with_loops(inner, deeper)
 
 

@@ -2,11 +2,13 @@
 
 A value *varies* if it is another one in another turn, an array is *wide* if it is a turn's own and holds such values.
 The flow of control, sizes and checks must be the same for all turns; but for branches without effects, which are run
-for all if for one.  It pays if there is enough to be done in vectors for what must be done lane by lane.
+for all if for one.  What turns add to one place, as return sweeps do to the adjoint of what all turns read, is summed
+over the lanes first.  It pays if there is enough to be done in vectors for what must be done lane by lane.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +16,7 @@ from functools import cached_property
 from iverson.backend import loopir as ir
 from iverson.backend.instructions import NATIVE
 from iverson.backend.invariance import inner_registers
+from iverson.backend.lanes import Contribution, contributions
 from iverson.backend.layouts import only_elements
 from iverson.backend.loopir import (
     Buffer,
@@ -35,6 +38,7 @@ from iverson.core.syntax import BOOL, DType, Literal
 LANES = 8
 TURNS = 16  # what a loop of unknown length counts as
 WORTH = 8.0  # so many varying operations pay for one that is done lane by lane
+SUMMING = 0.5  # of what is done lane by lane, a sum over the lanes
 
 PLAIN = (
     Compute | ir.Combine | Load | Store | ir.Copy | For | ir.While | ir.If
@@ -48,6 +52,7 @@ class Plan:
 
     loop: For
     program: Program
+    reassociate: bool = True
     lanes: int = field(default_factory=lambda: LANES)
     varying: set[Reg] = field(default_factory=set)
     wide: set[Reg] = field(default_factory=set)  # pointers to arrays in which turns differ
@@ -56,6 +61,8 @@ class Plan:
     made: dict[Reg, Compute] = field(default_factory=dict)
     cells: set[Cell] = field(default_factory=set)  # in which turns differ
     turned: dict[Buffer, int] = field(default_factory=dict)  # arrays whose parts of turns may get the turns' axis last
+    sums: dict[int, Contribution] = field(default_factory=dict)  # what all turns add to one place, by its statements
+    once: bool = False  # no turn may be run twice
 
     def legal(self) -> bool:
         loop = self.loop
@@ -70,6 +77,8 @@ class Plan:
         self.own = {self.root(s.buffer.pointer) for s in inner if isinstance(s, ir.Alloc)}
         self.own -= {self.root(r) for r in self._outside(inner)}
         self._vary()
+        if self.reassociate:
+            self._find_sums(inner)
         return all(map(self._fits, inner)) and self._apart(inner)
 
     def root(self, pointer: Reg) -> Reg:
@@ -139,6 +148,20 @@ class Plan:
                 if any(map(self.varies, ir.used(stmt))):
                     self.varying.add(stmt.out)
 
+    def _find_sums(self, inner: Sequence[Stmt]) -> None:
+        """Contributions to places that are the same for all turns, of arrays that are used in no other way here."""
+        found = [c for b in (self.loop.body, *(b for s in inner for b in ir.blocks(s))) for c in contributions(b)]
+        users = Counter(v for s in inner for v in ir.used(s) if isinstance(v, Reg))
+        places: dict[Buffer, list[Contribution]] = {}
+        for load, add, store in found:
+            alone = users[load.out] == users[add.out] == 1 and add.monoid == "add" and add.free
+            if alone and not self._is_own(store.view.buffer) and not any(map(self.varies, store.view.prefix)):
+                places.setdefault(store.view.buffer, []).append((load, add, store))
+        for b, sums in places.items():
+            named = sum(b.pointer in ir.used(s) for s in inner)
+            if named == 2 * len(sums) and b.scoped and b.slot is not None and b.dtype is not BOOL:
+                self.sums |= {id(s): c for c in sums for s in c}
+
     def _is_own(self, buffer: Buffer) -> bool:
         return self.root(buffer.pointer) in self.own
 
@@ -194,8 +217,10 @@ class Plan:
         return all(isinstance(c.reg.type, DType) and c.reg.type is not BOOL for c in carries if self.varies(c.reg))
 
     def _apart(self, inner: Sequence[Stmt]) -> bool:
-        """Of what isn't a turn's own each writes its part, and reads no other; what it reads there, it wrote."""
+        """Of what isn't a turn's own each writes its part, and reads no other; but once, what it reads, it wrote."""
         accesses = [s for s in inner if isinstance(s, Load | Store) and not self._is_own(s.view.buffer)]
+        accesses = [s for s in accesses if id(s) not in self.sums]
+        self.once = bool(self.sums)
         written = {s.view.buffer for s in accesses if isinstance(s, Store)}
         read = {s.view.buffer for s in accesses if isinstance(s, Load)}
         copied = [s for s in inner if isinstance(s, ir.Copy)]
@@ -210,8 +235,7 @@ class Plan:
                 return False
             if only_elements(self.whole, b):
                 self.turned[b] = axis
-            if b in read and (b not in self.turned or self._written_elsewhere(b, inner)):
-                return False
+            self.once |= b in read and (b not in self.turned or self._written_elsewhere(b, inner))
         return True
 
     def _written_elsewhere(self, buffer: Buffer, inner: Sequence[Stmt]) -> bool:
@@ -253,7 +277,9 @@ class Plan:
             for inner in ir.blocks(s):
                 one, many, own = self._weigh(inner, times)
                 single, vectors, private = single + one, vectors + many, private or own
-            if isinstance(s, Load | Store):
+            if id(s) in self.sums:
+                single += SUMMING * turns * isinstance(s, Store)
+            elif isinstance(s, Load | Store):
                 varies = self.is_wide(s.view.buffer) or any(map(self.varies, s.view.prefix))
                 own = self.is_wide(s.view.buffer) or (isinstance(s, Load) and s.view.buffer in self.turned)
                 private |= own and turns > 1

@@ -11,7 +11,8 @@ So the directions of a derivative are pushed together, as by hand with vectors o
 common, the primal that a tangent needs, is computed once for all lanes, and the flow of control is theirs together.
 Arrays of a turn's own in which turns differ get a last axis of lanes; an array of which every turn writes its own part
 gets the turns' axis last, if nobody else sees its layout (backend/layouts.py).  The last block is that of the last
-eight turns: some are run twice, which changes nothing.  Fewer than eight turns run one by one.
+eight turns: some are run twice, which changes nothing.  Where it would, since turns add to what is there, what is left
+over runs one by one; so do fewer than eight turns.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def _block(body: list[Stmt], program: Program, turned: list[Buffer], reassociate
             copy = replace(stmt, body=_elementwise(stmt.body, stmt.index))
             if reassociate:
                 brackets.sink(copy.body)
-            plan = Plan(copy, program)
+            plan = Plan(copy, program, reassociate)
             if plan.legal() and plan.pays():
                 turn_last(plan.whole, plan.turned)
                 turned += plan.turned
@@ -119,16 +120,11 @@ class _Writer:
         before: list[Stmt] = []
         self.code = before
         high = self.loop.high
-        enough = self.compute("ge", high, integer(self.lanes), dtype=BOOL)
-        tiles = self.compute("floordiv", self.compute("add", high, integer(self.lanes - 1)), integer(self.lanes))
-        tiles, rest = (
-            self.compute("select", enough, tiles, integer(0)),
-            self.compute("select", enough, high, integer(0)),
-        )
-        last = self.compute("sub", high, integer(self.lanes))
         tile = Reg(I64, "tile")
+        tiles, rest, last = self.tiles(high)
         self.code = body = []
-        base = self.compute("min", self.compute("mul", tile, integer(self.lanes)), last)
+        base = self.compute("mul", tile, integer(self.lanes))
+        base = base if self.plan.once else self.compute("min", base, last)
         self.env[self.loop.index] = self.vector("iota", I64, base)
         self.base = base
         self.block(self.loop.body)
@@ -137,6 +133,18 @@ class _Writer:
             For(tile, integer(0), tiles, compacted(jammed(body)), [], "wide"),
             replace(self.loop, low=rest),
         ]
+
+    def tiles(self, high: Value) -> tuple[Reg, Reg, Reg]:
+        """How many blocks there are, where the turns begin that are run one by one, and where the last block may."""
+        lanes = integer(self.lanes)
+        last = self.compute("sub", high, lanes)
+        if self.plan.once:
+            tiles = self.compute("max", self.compute("floordiv", high, lanes), integer(0))
+            return tiles, self.compute("mul", tiles, lanes), last
+        enough = self.compute("ge", high, lanes, dtype=BOOL)
+        tiles = self.compute("floordiv", self.compute("add", high, integer(self.lanes - 1)), lanes)
+        some = self.compute("select", enough, tiles, integer(0))
+        return some, self.compute("select", enough, high, integer(0)), last
 
     # --- values -----------------------------------------------------------------------------------------------------
 
@@ -212,6 +220,9 @@ class _Writer:
         return inside
 
     def statement(self, stmt: Stmt) -> None:
+        if id(stmt) in self.plan.sums:
+            self.summed(stmt)
+            return
         match stmt:
             case Compute():
                 self.computed(stmt)
@@ -249,6 +260,25 @@ class _Writer:
                 self.code.append(replace(stmt, args=tuple(passed)))
             case _:
                 self.code += ir.renamed([stmt], self.env)
+
+    def summed(self, stmt: Stmt) -> None:
+        """What all lanes add to one place, where it is stored."""
+        load, add, store = self.plan.sums[id(stmt)]
+        if stmt is not store:
+            return
+        terms = self.wide(add.right)
+        assert isinstance(terms, Reg) and isinstance(terms.type, Vector)
+        dtype = terms.type.dtype
+        parts = [self.compute("lane", terms, integer(k), dtype=dtype) for k in range(self.lanes)]
+        while len(parts) > 1:
+            parts = [self.added(add, a, b) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+        self.code.append(Load(self.fresh(load.out), self.view(load.view)))
+        self.code.append(Store(self.view(store.view), self.added(add, self.value(load.out), parts[0])))
+
+    def added(self, like: ir.Combine, left: Value, right: Value) -> Reg:
+        out = Reg(like.left.type if isinstance(like.left, Reg) else like.out.type, "sum")
+        self.code.append(replace(like, out=out, left=left, right=right))
+        return out
 
     def computed(self, stmt: Compute) -> None:
         if not self.plan.varies(stmt.out):

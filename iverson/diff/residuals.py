@@ -6,11 +6,11 @@ A block is planned statement by statement.  A `Step` knows two forms of its stat
     again      the same, recording for its own return sweep: as it runs when its scope is entered again, or before that,
                in the forward sweep, where what it records is stored
 
-Prim and Read run again (with tape="store" their floats are kept).  The results of a nested statement, and what it
-recorded itself, are *kept* (with tape="recompute" it runs again): stored by one more
-result of the statement that holds the block: a Map, an emit, a column of a log; arrays of a turn whose extents vary
-from turn to turn are laid end to end in a flat log.  Where that can't be (an array in a branch, ragged ones in a For)
-the statement runs again.
+Prim and Read run again (with tape="store" their floats are kept), and so does a For of a few of them.  The results of
+another nested statement, and what it recorded itself, are *kept* (with tape="recompute" it runs again): stored by one
+more result of the statement that holds the block: a Map, an emit, a column of a log; arrays of a turn whose extents
+vary from turn to turn are laid end to end in a flat log.  Where that can't be (an array in a branch, ragged ones in a
+For) the statement runs again.
 
 A log that a statement writes is passed on to the statement that holds its scope, and by that to the next, as far out as
 no For is between: however deeply loops and branches nest, what is logged is written once and read once.
@@ -27,6 +27,7 @@ A scope that updates arrays in place, the carries of a loop, has ways to have th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -34,11 +35,29 @@ from typing import TypeAlias
 
 from iverson.core.build import Builder
 from iverson.core.rewrite import type_atoms, uses
-from iverson.core.syntax import F32, F64, Array, Atom, Block, Let, Operator, Scalar, Var
+from iverson.core.syntax import (
+    F32,
+    F64,
+    Array,
+    Atom,
+    Block,
+    For,
+    Let,
+    Literal,
+    Map,
+    Op,
+    Operator,
+    Prim,
+    Read,
+    Scalar,
+    Var,
+)
 from iverson.diff.adjoints import Frame, flatten, product
 from iverson.diff.footprint import Places
 from iverson.diff.logs import AppendLog, OpenLog
 from iverson.diff.tape import Mode, told
+
+SMALL = 32  # statements that all turns of a For take: then it runs again
 
 
 @dataclass(frozen=True)
@@ -169,11 +188,21 @@ class Plan:
             return True
         if step.scalar:
             return self.mode == "store" and any(v.type in (Scalar(F32), Scalar(F64)) for v in step.let.vars)
-        return self.mode != "recompute" and not step.chained and bool(step.results)
+        small = self.mode != "store" and _small(step.let.op)
+        return self.mode != "recompute" and not step.chained and bool(step.results) and not small
 
     def inner(self, bound: Iterable[Var]) -> set[Var]:
         """The names of the scope."""
         return {*bound, *(v for step in self.steps for let in step.again for v in let.vars)}
+
+
+def _small(op: Op) -> bool:
+    """A For that does no more than a few scalars would, which run again?"""
+    if not isinstance(op, For) or not all(isinstance(let.op, Prim | Read) for let in op.body):
+        return False
+    turns = [int(n.value) if isinstance(n, Literal) else SMALL + 1 for n in op.extent]
+    plain = all(isinstance(y, Map) or y.monoid == "add" for y in op.yields)
+    return plain and math.prod(turns) * len(op.body.lets) <= SMALL
 
 
 def _storable(v: Var, inner: set[Var], what: Keep) -> bool:

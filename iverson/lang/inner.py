@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from iverson.core.rewrite import free, rename, type_atoms
-from iverson.core.syntax import Array, Atom, Block, Function, Var
+from iverson.core.syntax import Array, Atom, Block, Function, Let, Literal, Prim, Var
 from iverson.lang import runtime, state
 from iverson.lang.dtypes import is_complex
 from iverson.lang.errors import error
@@ -131,7 +131,7 @@ def subprogram(
         values = {param: actual[k] for k, param in params.items()}
         builder().splice(rename(resolved(program.block(scope, ()), program.resolve), values))
         raise Unreachable(raised.check)
-    block = resolved(program.block(scope, atoms), program.resolve)
+    block = _sized(resolved(program.block(scope, atoms), program.resolve), list(params.values()))
     closed = captures(block, list(params.values()))
     function = Function((*closed, *params.values()), block, getattr(f, "__name__", "f"))
     positions = tuple(range(len(closed), len(closed) + len(params)))
@@ -153,6 +153,36 @@ def captures(block: Block, params: Sequence[Var]) -> list[Var]:
     extents = [a for v in (*params, *read) for a in type_atoms(v.type) if isinstance(a, Var) and a not in params]
     outer = dict.fromkeys([*extents, *read])
     return sorted(outer, key=lambda v: isinstance(v.type, Array))
+
+
+def _sized(block: Block, params: Sequence[Var]) -> Block:
+    """The block with the arithmetic of the sizes that it reads from outside, so that passes know what is true of them.
+
+    A size that the type of a parameter or result mentions comes from outside all the same.
+    """
+    age = {size: k for k, size in enumerate(current().top)}
+    made: dict[Var, tuple[str, tuple[Atom, ...]]] = {}
+    for (name, args), size in current().sizes.items():
+        if isinstance(size, Var) and all(isinstance(a, Literal) or age[a] < age[size] for a in args):
+            made.setdefault(size, (name, args))
+    read = free(block, params)
+    typed = {a for v in (*params, *read, *block.outs) if isinstance(v, Var) for a in type_atoms(v.type)}
+    env: dict[Var, Atom] = {}
+    lets: list[Let] = []
+
+    def define(size: Atom) -> Atom:
+        if not isinstance(size, Var) or size not in made or size in typed:
+            return size
+        if size not in env:
+            name, args = made[size]
+            env[size] = new = Var(size.type, size.hint)
+            lets.append(Let((new,), Prim(name, tuple(map(define, args)))))
+        return env[size]
+
+    for v in read:
+        define(v)
+    inner = rename(block, env) if env else block
+    return Block((*lets, *inner.lets), inner.outs)
 
 
 def _apart(leaves: Sequence[Any]) -> list[Any]:

@@ -5,7 +5,8 @@
 
 where the elements of `a` are used nowhere else, and each at most once, or `e` costs no more than the read did; k is in
 bounds; nothing between the two consumes an array that `e` reads; and if `e` may raise, every element is read and
-nothing between the two raises or trusts what `e` checks.
+nothing between the two raises or trusts what `e` checks.  Maps of maps, as comprehensions in comprehensions make them,
+count as one over all their indices.
 
 Invariant: the count of the cost model never rises; it falls by the array that is no longer made.  No copy is added.
 """
@@ -26,6 +27,7 @@ from iverson.core.rewrite import (
     free,
     map_blocks,
     map_op,
+    needed,
     rename,
     statements,
     type_atoms,
@@ -105,9 +107,10 @@ class _Fuser:
         uses = self.uses(inner)
         kept = []
         for at, let in enumerate(inner):
-            if isinstance(let.op, For) and let.vars and self.qualifies(at, let.vars[0], let.op, uses):
-                self.templates[let.vars[0]] = replace(let.op, body=self.vouched(let.op.body))
-                if self.fails(let.op.body):
+            op = self.flattened(let.op) if isinstance(let.op, For) else None
+            if op is not None and let.vars and self.qualifies(at, let.vars[0], op, uses):
+                self.templates[let.vars[0]] = replace(op, body=self.vouched(op.body))
+                if self.fails(op.body):
                     uses.guards[uses.reads[let.vars[0]][0][0].at] = True
             else:
                 kept.append(let)
@@ -137,6 +140,22 @@ class _Fuser:
             return Let(let.vars, op, let.site)
 
         return Block(tuple(map(mark, block)), block.outs)
+
+    def flattened(self, op: For) -> For:
+        """A map of nothing but a map as one over the indices of both; scalars that were needed before don't count."""
+        if op.yields != (Map(),):
+            return op
+        lets = needed(op.body.lets, op.body.outs)
+        dead = [let for let in op.body if not any(let is other for other in lets)]
+        if len(lets) != 1 or any(not isinstance(let.op, Prim) or self.effects.fails(let.op) for let in dead):
+            return op
+        (let,) = lets
+        if not isinstance(let.op, For) or op.body.outs != let.vars or set(op.index) & set(let.op.extent):
+            return op
+        inner = self.flattened(let.op)
+        if inner.yields != (Map(),):
+            return op
+        return replace(inner, index=(*op.index, *inner.index), extent=(*op.extent, *inner.extent))
 
     # --- what may be inlined ------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from iverson.core.formulas import settled, written
 from iverson.core.rewrite import free, statements
 from iverson.core.sizes import Size, size, substitute
 from iverson.core.sums import leading
-from iverson.core.syntax import I64, Block, Function, Library, Scalar, Site, Var
+from iverson.core.syntax import I64, Block, Function, Library, Prim, Scalar, Site, Var
 from iverson.diff import inventory
 from iverson.diff.inventory import residuals
 from iverson.diff.sampled import written_out
@@ -199,6 +199,11 @@ def _residuals(staged: Staged, names: SizeNames, whole: costs.Cost) -> list[Resi
         sizes = costs.cost(made)
         actual = _same_symbols(sizes, whole)
         actual |= {p: outer.of(a) for p, a in zip(made.params, let.op.args, strict=False) if p.type == Scalar(I64)}
+        inner = Sizes(made)
+        for own in made.body:
+            inner.bind(own)
+            if isinstance(own.op, Prim) and own.vars[0].type == Scalar(I64):
+                actual[own.vars[0]] = substitute(inner.of(own.vars[0]), actual)
         for r in kept:
             counts = [substitute(sizes.elements(v), actual) for v in r.arrays]
             in_bytes = [n * _itemsize(v) for n, v in zip(counts, r.arrays, strict=True)]

@@ -155,7 +155,66 @@ def adjoint(b, n, k, d, p, c):
     )
 
 
-PROGRAMS = [adjoint, residuals, packed_triangle, nearest, cost, log_sum, triangle, moments]
+def picked(b, n, k, d, p, c):
+    """A branch with loops, decided by a minimum; what it gives and what it adds to; one that is the same for all."""
+
+    def body(mine, theirs):
+        def point(i):
+            best, at = b.reduce("argmin", k, lambda j: [distance(b, d, p, c, i, j), j])
+
+            def coordinate(q):
+                v = b.o.sub(b.read(p, i, q, safe=True), b.read(c, at, q, safe=True))
+                b.contribute(mine, [i, q], v, safe=True)
+                b.contribute(theirs, [at, q], b.o.neg(v), safe=True)
+                return ()
+
+            def some():
+                b.for_(d, coordinate, [])
+                return b.reduce("add", d, lambda q: b.read(c, at, q, safe=True))
+
+            u = b.if_(b.o.lt(at, k), some, lambda: b.o.neg(best))[0]
+            plain = b.reduce("max", d, lambda q: b.read(p, i, q))
+            v = b.if_(b.o.gt(k, 2), lambda: b.reduce("add", d, lambda q: b.read(c, 0, q, safe=True)), lambda: 1.0)[0]
+            return [b.o.mul(u, v), b.o.add(u, plain)]
+
+        return b.for_(n, point, [Map(), Reduce("add")])
+
+    return b.accumulate(
+        [("add", [b.map([n, d], lambda i, q: b.o.mul(0.5, b.read(p, i, q)))]), ("add", [b.zeros([k, d], F64)])], body
+    )
+
+
+def shared(b, n, k, d, p, c):
+    """What is added to places that all points share, from a vector of each, and to its own where something is."""
+
+    def body(mine, theirs):
+        def point(i):
+            w = b.map(d, lambda q: b.o.exp(b.o.neg(b.read(p, i, q))))
+
+            def centre(j):
+                s = b.reduce("add", d, lambda q: b.o.mul(b.read(w, q), b.read(c, j, q)))
+
+                def coordinate(q):
+                    b.contribute(theirs, [j, q], b.o.mul(s, b.read(w, q)))
+                    b.contribute(mine, [i, q], b.o.mul(s, b.read(c, j, q)))
+                    return ()
+
+                b.contribute(theirs, [j, d], 1.0)
+                b.for_(d, coordinate, [])
+                return ()
+
+            b.for_(k, centre, [])
+            return ()
+
+        b.for_(n, point, [])
+        return ()
+
+    start = b.map([n, d], lambda i, q: b.o.mul(0.5, b.read(p, i, q)))
+    wide = b.o.add(d, 1)
+    return b.accumulate([("add", [start]), ("add", [b.zeros([k, wide], F64)])], body)
+
+
+PROGRAMS = [adjoint, shared, picked, residuals, packed_triangle, nearest, cost, log_sum, triangle, moments]
 
 
 @pytest.mark.parametrize("make", PROGRAMS)

@@ -278,6 +278,25 @@ def test_fuse():
     )
 
 
+def test_fuse_maps_of_maps():
+    b, n, x = start()
+    y = b.map(n, lambda i: b.map(n, lambda j: b.map(2, lambda k: b.o.mul(b.read(x, i), b.read(x, j)))))
+    s = b.reduce("add", [n, n, 2], lambda i, j, k: b.read(y, i, j, k))
+    golden(
+        b.function([n, x], [s]),
+        fuse.run,
+        """
+            t = for i < n, j < n, k < 2 {
+                t1 = x[i!]
+                t2 = x[j!]
+                t3 = mul t1 t2
+            } reduce add t3
+        } t
+        """,
+        ARGS,
+    )
+
+
 def test_siblings_producer_that_is_also_a_result():
     b, n, x = start()
     y = b.map(n, lambda i: b.o.exp(b.read(x, i)))
