@@ -208,9 +208,8 @@ class _Trace:
         """Is every read of a version one of the initial value?"""
         for let in block:
             op = let.op
-            if isinstance(op, Read) and op.array in self.past:
-                if not all(self.spares(past, op.index) for past in self.past[op.array]):
-                    return False
+            if isinstance(op, Read) and not all(self.spares(p, op.index) for p in self.past.get(op.array, ())):
+                return False
             for _, inner in blocks(op):
                 with self.sizes.inside(op, inner):
                     if not self.holds(inner):
@@ -233,9 +232,10 @@ class _Trace:
         """Does a block, as it ran with other names, write to other places only?"""
         for let in block:
             op = let.op
-            if isinstance(op, Contribute) and op.acc in self.accs:
-                if not any(self.differ(e, lookup(w, env)) for e, w in zip(place, op.index, strict=False)):
-                    return False
+            mine = isinstance(op, Contribute) and op.acc in self.accs
+            written = [lookup(w, env) for w in op.index] if mine else []  # type: ignore[union-attr]
+            if mine and not any(self.differ(e, w) for e, w in zip(place, written, strict=False)):
+                return False
             for binders, inner in blocks(op):
                 fresh_all(binders, env)
                 here = self.renamed(op, env, inner)

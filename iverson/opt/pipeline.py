@@ -24,6 +24,7 @@ from iverson.opt import (
     hoist,
     initial,
     late,
+    outer,
     parallel,
     promote,
     rotate,
@@ -56,8 +57,12 @@ PREPARE: list[tuple[str, Pass]] = [
     ("simplify fused", simplify.primal),
 ]
 
+GATHER = next(k for k, (name, _) in enumerate(PREPARE) if name == "gather")
+
 PASSES: list[tuple[str, Pass]] = [
-    *((name, simplify.run if run is simplify.primal else run) for name, run in PREPARE),
+    *((name, simplify.run if run is simplify.primal else run) for name, run in PREPARE[:GATHER]),
+    ("outer", outer.run),
+    *((name, simplify.run if run is simplify.primal else run) for name, run in PREPARE[GATHER:]),
     ("siblings", siblings.run),
     ("simplify merged", simplify.run),
     ("gather merged", gather.run),
