@@ -8,7 +8,8 @@ vectors.  a is a matrix of zeros, or was made by this rule: then one loop (opt/f
 matrix is written once, without having been filled or read.  This is what matrices that are multiplied with vectors have
 for adjoints.  The loops may stand in the other order; if they don't, and nothing else is added, gather does as well.
 
-Invariant: the count rises by at most one for each turn of the outer loop, and falls by the fill.
+Invariant: the count rises by at most three for each element, of which fuse takes two; a matrix that isn't in the cache
+is what takes time.
 """
 
 from __future__ import annotations
