@@ -30,6 +30,11 @@ class Equalities:
                 pass
         return None
 
+    def tests(self, one: Atom, two: Atom) -> list[Var]:
+        """The bools that say whether two extents are equal, once what is equal has one name."""
+        wanted = {self.name(one), self.name(two)}
+        return [p for p, args in self._tests.items() if isinstance(p, Var) and set(map(self.name, args)) == wanted][:1]
+
     def name(self, extent: Atom) -> Atom:
         """One name for all that are equal."""
         while extent in self._names:

@@ -8,10 +8,11 @@
 
 where u is a function of one index and the one that is summed over, v of the other and that, w of none that is summed
 over, and the extents are the same throughout.  A factor that only reads a matrix at its two indices is that matrix, or
-its transpose, not a copy.  More loops may stand around the first form.  Of the second, all that an innermost For
-contributes must be such products.
+its transpose, not a copy; the matrix may be one of a stack.  More loops may stand around both forms; what they sum is
+summed product by product.  Of the second, all that an innermost For contributes must be such products.
 
-The extents decide when the program runs: under an If there are both forms, and small products stay loops.
+The extents decide when the program runs: under an If there are both forms, and small products stay loops.  Checks that
+are the same in every turn are part of that condition, and so are tests, made before, of two extents being one.
 
 Invariant: where extents are not small the count falls: from n m l times reads, product and sum to 2 n m l.  Sums are
 reassociated, and factors come out of them.
@@ -25,11 +26,13 @@ from typing import TypeAlias
 
 from iverson.core.build import Builder, Outs, dtype_of, extents_of, literal
 from iverson.core.dce import dce
-from iverson.core.rewrite import atoms, map_blocks, map_op, rename, with_body, with_lets
+from iverson.core.equalities import Equalities
+from iverson.core.rewrite import atoms, lookup, map_blocks, map_op, rename, statements, with_body, with_lets
 from iverson.core.syntax import (
     Accumulator,
     Atom,
     Block,
+    Check,
     Contribute,
     For,
     Function,
@@ -40,7 +43,7 @@ from iverson.core.syntax import (
     Reduce,
     Var,
 )
-from iverson.opt.effects import Effects
+from iverson.opt.effects import Effects, extents
 from iverson.opt.substitute import Substitution
 
 SMALLEST = 16  # of each extent: below, loops are as good as a product of matrices
@@ -48,37 +51,59 @@ SMALLEST = 16  # of each extent: below, loops are as good as a product of matric
 
 def run(f: Function) -> Function:
     """Nests that stand in no other For."""
-    effects = Effects(f)
+    effects, tests = Effects(f), Equalities()
 
     def block(inner: Block) -> Block:
         lets: list[Let] = []
         for let in inner:
-            lets += _both(let, let.op, effects) if isinstance(let.op, For) else [map_blocks(let, block)]
+            tests.learn(let)
+            lets += _both(let, let.op, effects, tests) if isinstance(let.op, For) else [map_blocks(let, block)]
         return with_lets(inner, lets)
 
     return dce(with_body(f, block(f.body)))
 
 
-def _both(let: Let, op: For, effects: Effects) -> list[Let]:
+def _both(let: Let, op: For, effects: Effects, tests: Equalities) -> list[Let]:
     """A nest in both forms, if it has two."""
-    found = list(_products(let, effects))
+    found = list(_search([let], effects))
     if not found:
         return [let]
+    equal, held = Equalities(tests), dict[Atom, None]()
+    for check in _checks(let):
+        equal.learn(check)
+        held[atoms(check.op)[0]] = None
+    for one, two in (pair for p in found for pair in p.spanned()):
+        for test in () if equal.same([one], [two]) else equal.tests(one, two):
+            equal.learn(Let((), Check(test, "")))
+            held[test] = None
+    found = [replace(p, equal=equal) for p in found]
     b = Builder()
     b.site = let.site
     with b.scope() as lets:
         pays: Atom = literal(True)
         for extent in dict.fromkeys(p.extent[i] for p in found for i in (*p.free, p.summed)):
             pays = b.prim("and", pays, b.o.ge(extent, SMALLEST))
+        for pred in held:
+            pays = b.prim("and", pays, pred)
 
         def contracted() -> Outs:
-            return b.splice(rename(Block(tuple(_rewritten(b, let, found, {})), let.vars), {}))
+            return b.splice(rename(Block(tuple(_Rewrite(b, found, frozenset(held)).statement(let)), let.vars), {}))
 
         b.if_(pays, contracted, lambda: b.splice(rename(Block((let,), let.vars), {})))
     return [*lets[:-1], Let(let.vars, lets[-1].op, let.site)]
 
 
+def _checks(nest: Let) -> list[Let]:
+    """The checks of a nest that nothing in it decides."""
+    inner = list(statements(Block((nest,), ())))
+    bound = {v for s in inner for v in (*s.vars, *(s.op.index if isinstance(s.op, For) else ()))}
+    return [s for s in inner if isinstance(s.op, Check) and not s.op.warns and bound.isdisjoint(atoms(s.op)[:1])]
+
+
 # --- finding them -----------------------------------------------------------------------------------------------------
+
+
+Operands: TypeAlias = dict[tuple[tuple[Atom, ...], Var, Var], tuple[Var, bool]]  # by factors, row and column
 
 
 class _Opaque(Exception):
@@ -93,10 +118,11 @@ class _Product:
     let: Let  # the reduction, or the contribution
     free: tuple[Var, Var]
     summed: Var
-    extent: Mapping[Var, Atom]
+    extent: Mapping[Var, Atom]  # of the indices of all loops of the nest
     made: Mapping[Var, Let]  # what the loops from the root on bind
     inner: frozenset[Var]  # what the innermost one binds
     bound: frozenset[Var]  # what all loops of the nest bind
+    equal: Equalities = field(default_factory=Equalities)
     left: list[Atom] = field(default_factory=list)
     right: list[Atom] = field(default_factory=list)
     outside: list[Atom] = field(default_factory=list)  # factors that don't know the index that is summed over
@@ -144,30 +170,53 @@ class _Product:
             raise _Opaque
         return set[Var]().union(*(self.indices(x, effects) for x in atoms(op)))
 
+    def spanned(self) -> Iterator[tuple[Atom, Atom]]:
+        """The extents of indices, each with that of an axis it is an index of."""
+        for op in (self.let.op, *(s.op for s in self.made.values())):
+            if isinstance(op, Read | Contribute):
+                of = op.array if isinstance(op, Read) else op.acc
+                for i, n in zip(op.index, extents(of.type), strict=False):
+                    if i in self.extent:
+                        yield self.extent[i], n  # type: ignore[index]
+
     # --- writing it ---------------------------------------------------------------------------------------------------
 
-    def matrix(self, b: Builder) -> Var:
+    def matrix(self, b: Builder, known: Operands) -> Var:
         """The sums, for all of the two free indices."""
         i, j = self.free
-        u, across_u = self.operand(b, self.left, i, self.summed)
-        v, across_v = self.operand(b, self.right, self.summed, j)
+        u, across_u = self.operand(b, known, self.left, i, self.summed)
+        v, across_v = self.operand(b, known, self.right, self.summed, j)
         return b.library("matmul", u, v, transpose_a=across_u, transpose_b=across_v)[0]
 
-    def operand(self, b: Builder, factors: list[Atom], row: Var, column: Var) -> tuple[Var, bool]:
-        """Factors as a matrix, and whether it is given transposed."""
-        shape = (self.extent[row], self.extent[column])
+    def operand(self, b: Builder, known: Operands, factors: list[Atom], row: Var, column: Var) -> tuple[Var, bool]:
+        """Factors as a matrix, and whether it is given transposed; what other products know needn't be made again."""
+        one, other = (tuple(factors), row, column), (tuple(factors), column, row)
+        if one not in known and other in known:
+            matrix, across = known[other]
+            known[one] = matrix, not across
+        elif one not in known:
+            known[one] = self.made_operand(b, factors, row, column)
+        return known[one]
+
+    def made_operand(self, b: Builder, factors: list[Atom], row: Var, column: Var) -> tuple[Var, bool]:
         only = factors[0] if len(factors) == 1 else None
         op = self.made[only].op if isinstance(only, Var) else None
-        if isinstance(op, Read) and op.array not in self.made:
-            if op.index == (row, column) and extents_of(op.array) == shape:
-                return op.array, False
-            if op.index == (column, row) and extents_of(op.array) == shape[::-1]:
-                return op.array, True
+        if isinstance(op, Read) and op.array not in self.made and self.full(op):
+            *stack, one, two = op.index
+            if {one, two} == {row, column}:
+                matrix = b.read(op.array, *stack, safe=True) if stack else op.array
+                assert isinstance(matrix, Var)
+                return matrix, one is column
 
         def element(i: Var, j: Var) -> Atom:
             return self.times(b, factors, {row: i, column: j}, set(self.made))
 
-        return b.map(shape, element), False
+        return b.map((self.extent[row], self.extent[column]), element), False
+
+    def full(self, op: Read) -> bool:
+        """Does a read run over all of an array, and is it of a stack of matrices if there are more than two indices?"""
+        spans = all(self.spans(i, n, {}) for i, n in zip(op.index, extents_of(op.array), strict=True))
+        return spans and len(op.index) >= 2 and not {*self.free, self.summed}.intersection(op.index[:-2])
 
     def times(
         self, b: Builder, factors: Sequence[Atom], env: dict[Var, Atom], again: set[Var] | frozenset[Var]
@@ -190,7 +239,7 @@ class _Product:
 
     def spans(self, i: Atom, n: Atom, env: Mapping[Var, Atom]) -> bool:
         """Is an index, as it is called now, one that runs over all of an extent?"""
-        return any(self.extent[v] == n for v in self.extent if env.get(v, v) is i)
+        return any(self.equal.same([self.extent[v]], [n]) for v in self.extent if env.get(v, v) is i)
 
     def element(self, b: Builder, matrix: Var) -> Atom:
         """The sum, in its place."""
@@ -209,23 +258,17 @@ class _Product:
             value: Atom = b.read(matrix, i, j, safe=True)
             if self.outside:
                 value = b.o.mul(self.times(b, self.outside, dict(env), set(self.made)), value)
-            at = [env[v] for v in op.index if isinstance(v, Var)]
             acc = op.acc.type
             assert isinstance(acc, Accumulator)
-            safe = all(self.extent[v] == n for v, n in zip(op.index, acc.extents, strict=True) if isinstance(v, Var))
-            b.contribute(op.acc, at, value, safe=safe)
+            safe = all(self.spans(v, n, {}) for v, n in zip(op.index, acc.extents, strict=True))
+            b.contribute(op.acc, [lookup(v, env) for v in op.index], value, safe=safe)
             return ()
 
         b.for_([self.extent[v] for v in self.free], element, ())
 
 
-def _products(let: Let, effects: Effects) -> Iterator[_Product]:
-    """The products in a nest: all that an innermost For contributes, or reductions."""
-    yield from _search([let], effects)
-
-
 def _search(path: list[Let], effects: Effects) -> Iterator[_Product]:
-    """Those at the end of a path of Fors."""
+    """The products at the end of a path of Fors: all that an innermost one contributes, or reductions."""
     op = path[-1].op
     assert isinstance(op, For)
     flat = all(isinstance(s.op, Prim | Read | Contribute) for s in op.body)
@@ -244,7 +287,7 @@ def _product(whole: Sequence[Let], path: Sequence[Let], let: Let, free: tuple[Va
     everywhere = [s.op for s in whole if isinstance(s.op, For)]
     bound = frozenset(v for op in everywhere for v in (*op.index, *(v for s in op.body for v in s.vars)))
     loops = [s.op for s in path if isinstance(s.op, For)]
-    extent = {i: n for op in loops for i, n in zip(op.index, op.extent, strict=True)}
+    extent = {i: n for op in everywhere for i, n in zip(op.index, op.extent, strict=True)}
     made = {v: s for op in loops for s in op.body for v in s.vars}
     inner = frozenset(v for s in loops[-1].body for v in s.vars)
     return _Product(path[0], let, free, summed, extent, made, inner, bound)
@@ -268,21 +311,23 @@ def _reduction(path: list[Let], effects: Effects) -> _Product | None:
 
 def _contributions(path: list[Let], effects: Effects) -> list[_Product]:
     """All that is contributed in loops over three indices, if each goes to places that two of them are."""
-    loops = [s.op for s in path if isinstance(s.op, For)]
-    indices = [i for op in loops for i in op.index]
+    whole, path, indices = path, [], list[Var]()
+    while len(indices) < 3 and len(path) < len(whole):
+        path = whole[len(whole) - len(path) - 1 :]
+        indices = [i for s in path if isinstance(s.op, For) for i in s.op.index]
     found: list[_Product] = []
-    for s in loops[-1].body:
+    for s in path[-1].op.body:  # type: ignore[union-attr]
         c = s.op
         if not isinstance(c, Contribute):
             continue
         acc = c.acc.type
         places = [v for v in c.index if v in indices]
         summed = [v for v in indices if v not in places]
-        plain = isinstance(acc, Accumulator) and acc.monoid == "add" and len(places) == len(c.index) == 2
+        plain = isinstance(acc, Accumulator) and acc.monoid == "add" and len(places) == len(set(places)) == 2
         if not plain or len(indices) != 3 or len(summed) != 1 or not _is_float(c.values[0]):
             return []
-        product = _product(path, path, s, (places[0], places[1]), summed[0])  # type: ignore[arg-type]
-        if c.acc in product.made or not product.splits(c.values[0], effects):
+        product = _product(whole, path, s, (places[0], places[1]), summed[0])  # type: ignore[arg-type]
+        if not product.made.keys().isdisjoint((c.acc, *c.index)) or not product.splits(c.values[0], effects):
             return []
         found.append(product)
     return found
@@ -292,41 +337,54 @@ def _is_float(a: Atom) -> bool:
     return not extents_of(a) and dtype_of(a).is_float
 
 
-Matrices: TypeAlias = dict[int, tuple[_Product, Var]]  # by the statement that is one of its elements
-
-
 # --- the nest without them --------------------------------------------------------------------------------------------
 
 
-def _rewritten(b: Builder, let: Let, found: Sequence[_Product], matrices: Matrices) -> list[Let]:
-    """A statement of a nest, with the products that begin in it made before it."""
-    with b.scope() as lets:
-        for p in found:
-            if p.root is let:
-                matrices[id(p.let)] = p, p.matrix(b)
-                if isinstance(p.let.op, Contribute):
-                    p.contributed(b, matrices[id(p.let)][1])
-        b.let(_without(b, let, found, matrices))
-    return lets
+@dataclass
+class _Rewrite:
+    """Takes products out of a nest."""
 
+    b: Builder
+    found: Sequence[_Product]
+    held: frozenset[Atom]  # what the checks that hold are about
+    matrices: dict[int, tuple[_Product, Var]] = field(default_factory=dict)  # by the statement that is one's element
 
-def _without(b: Builder, let: Let, found: Sequence[_Product], matrices: Matrices) -> Let:
-    op = let.op
-    if not isinstance(op, For):
-        return let
-    body: list[Let] = []
-    env: dict[Var, Atom] = {}
-    for s in op.body:
-        if any(p.root is s for p in found):
-            body += _rewritten(b, s, found, matrices)
-        elif id(s) in matrices and isinstance(s.op, Contribute):
-            continue
-        elif id(s) in matrices:
-            product, matrix = matrices[id(s)]
-            with b.scope() as lets:
-                value = product.element(b, matrix)
-            env[s.vars[0]] = value
-            body += lets
-        else:
-            body.append(_without(b, s, found, matrices))
-    return Let(let.vars, replace(op, body=Substitution(env).block(Block(tuple(body), op.body.outs))), let.site)
+    def statement(self, let: Let) -> list[Let]:
+        """A statement of a nest, with the products that begin in it made before it."""
+        b = self.b
+        known: Operands = {}
+        with b.scope() as lets:
+            for p in self.found:
+                if p.root is let:
+                    self.matrices[id(p.let)] = p, p.matrix(b, known)
+                    if isinstance(p.let.op, Contribute):
+                        p.contributed(b, self.matrices[id(p.let)][1])
+            b.let(self.without(let))
+        return lets
+
+    def without(self, let: Let) -> Let:
+        op = let.op
+        if not isinstance(op, For):
+            return let
+        body: list[Let] = []
+        env: dict[Var, Atom] = {}
+        for s in op.body:
+            if any(p.root is s for p in self.found):
+                body += self.statement(s)
+            elif self.gone(s):
+                continue
+            elif id(s) in self.matrices:
+                product, matrix = self.matrices[id(s)]
+                with self.b.scope() as lets:
+                    value = product.element(self.b, matrix)
+                env[s.vars[0]] = value
+                body += lets
+            else:
+                body.append(self.without(s))
+        return Let(let.vars, replace(op, body=Substitution(env).block(Block(tuple(body), op.body.outs))), let.site)
+
+    def gone(self, s: Let) -> bool:
+        """Is a statement of a nest no longer needed?"""
+        if isinstance(s.op, Check):
+            return s.op.pred in self.held
+        return isinstance(s.op, Contribute) and id(s) in self.matrices

@@ -50,10 +50,10 @@ COMMUTING = frozenset({"add", "mul", "min", "max", "and", "or"})
 
 def run(f: Function) -> Function:
     """Innermost loops first, so that what they reduce is contributed further out, and reduced again."""
-    return dce(with_body(f, _Gather(f).block(f.body)))
+    return dce(with_body(f, Gather(f).block(f.body)))
 
 
-class _Gather:
+class Gather:
     def __init__(self, f: Function) -> None:
         self.effects = Effects(f)
         self.fills: dict[Var, Literal] = {}  # arrays that hold one value

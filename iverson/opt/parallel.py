@@ -7,7 +7,8 @@
         ->   x = Accumulate [acc = m a0] { For [i < n] { B; C } }
 
 and so where the update stands in a branch, and for several in a row with one m: every carry must reach its next value
-by updates of a single monoid and be used nowhere else.  What the Loop emits, the For maps.  (A For that contributes to
+by updates of a single monoid and be used nowhere else.  What the Loop emits, the For maps; if it carries nothing, it is
+that For.  (A For that contributes to
 `set` sees its indices in order, so nothing needs to be known about where the turns write.)
 
 Invariant: the count is the same.  Sums may be reassociated by whoever runs the For.
@@ -46,14 +47,15 @@ COMMUTING = frozenset({"add", "mul", "min", "max", "and", "or"})
 
 def run(f: Function) -> Function:
     """Innermost loops first: what they accumulate, the loops around them accumulate."""
-    return dce(with_body(f, _block(f.body)))
+    return dce(with_body(f, accumulated(f.body)))
 
 
-def _block(block: Block) -> Block:
+def accumulated(block: Block) -> Block:
+    """A block whose Loops are Fors where they may."""
     lets: list[Let] = []
     for let in block:
-        new = map_blocks(let, _block)
-        instead = _accumulated(new, new.op) if isinstance(new.op, Loop) and new.op.carry else None
+        new = map_blocks(let, accumulated)
+        instead = _accumulated(new, new.op) if isinstance(new.op, Loop) else None
         lets.append(instead or new)
     return with_lets(block, lets)
 
@@ -72,6 +74,8 @@ def _accumulated(let: Let, loop: Loop) -> Let | None:
     body = strip.block(loop.body, range(len(loop.carry), len(loop.body.outs)))
     emits = tuple(Var(v.type, v.hint) for v in let.vars[len(accs) :])
     inner = Let(emits, For((loop.index,), (loop.extent,), Substitution(strip.env).block(body), (Map(),) * len(emits)))
+    if not accs:
+        return replace(let, op=inner.op)
     return replace(let, op=Accumulate(tuple(accs), tuple((a,) for a in loop.inits), Block((inner,), emits)))
 
 

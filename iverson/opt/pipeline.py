@@ -22,7 +22,9 @@ from iverson.opt import (
     fuse,
     gather,
     hoist,
+    initial,
     late,
+    outer,
     parallel,
     promote,
     rotate,
@@ -47,6 +49,7 @@ PREPARE: list[tuple[str, Pass]] = [
     ("gather", gather.run),
     ("simplify parallel", simplify.primal),
     ("updates", updates.run),
+    ("initial", initial.run),
     ("parallel updates", parallel.run),
     ("gather updates", gather.run),
     ("hoist reductions", hoist.run),
@@ -54,8 +57,12 @@ PREPARE: list[tuple[str, Pass]] = [
     ("simplify fused", simplify.primal),
 ]
 
+GATHER = next(k for k, (name, _) in enumerate(PREPARE) if name == "gather")
+
 PASSES: list[tuple[str, Pass]] = [
-    *((name, simplify.run if run is simplify.primal else run) for name, run in PREPARE),
+    *((name, simplify.run if run is simplify.primal else run) for name, run in PREPARE[:GATHER]),
+    ("outer", outer.run),
+    *((name, simplify.run if run is simplify.primal else run) for name, run in PREPARE[GATHER:]),
     ("siblings", siblings.run),
     ("simplify merged", simplify.run),
     ("gather merged", gather.run),

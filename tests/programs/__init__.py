@@ -5,6 +5,7 @@ from . import (  # noqa: F401
     any_loop,
     branches,
     calls,
+    contractions,
     dtypes,
     edge_cases,
     elementwise,
