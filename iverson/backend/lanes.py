@@ -80,7 +80,7 @@ class Writer:
         self._packs()
         self._spill(items)
         full = self._full()
-        tile, rest = Reg(I64, "tile"), Reg(I64, "rest")
+        tile, rest, whole = Reg(I64, "tile"), Reg(I64, "rest"), self.loop.whole or self.loop.index
         through = [
             Carry(Reg(c.reg.type, c.reg.hint), c.init, c.reg, Reg(c.reg.type, c.reg.hint)) for c in self.loop.carries
         ]
@@ -101,12 +101,12 @@ class Writer:
         remaining = [Carry(c.reg, t.out, c.next, c.out) for c, t in zip(self.loop.carries, through, strict=True)]
         code = [
             *self.before,
-            For(tile, integer(0), full, body, through, "tile"),
+            For(tile, integer(0), full, body, through, "tile", whole),
             *(ir.Free(p.buffer) for p in self.packs.values()),
             *(ir.Free(self.wide[b]) for b in self.lines),
             *behind,
         ]
-        return code, replace(self.loop, low=rest, carries=remaining)
+        return code, replace(self.loop, low=rest, carries=remaining, whole=whole)
 
     def compute(self, name: str, *args: Value, dtype: DType = I64) -> Reg:
         out = Reg(dtype, "t")
