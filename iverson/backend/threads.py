@@ -1,6 +1,6 @@
 """Threads: the outermost loops whose turns are independent run in chunks on the pool.
 
-    for i in 0..n any; s = s0:                count = 1 or 8 ... 64, by the work
+    for i in 0..n any; s = s0:                count = 1 ... 64, by the work
         y[i] = f(x[i])                        for c in 0..count thread:
         a[k[i]] = a[k[i]] <add> g(x[i])           own = &a if c == 0 else &copies[c - 1], cleared
         s = s <add> x[i]                ->        for i in c n / count..(c + 1) n / count any; t = 0:
@@ -12,11 +12,10 @@
 The chunks, and the order in which what they leave is combined, follow from sizes alone, never from the number of
 threads: the results are the same bits for any.  With too little work there is one chunk, which is the loop as it was.
 
-Proven of each loop, or it stays: what its turns write is of their own (`Places`: they meet in equal turns only; a
-block of places for a loop that was split), or only ever combined into what is there by one monoid.  Arrays of the
-latter kind have a copy for each chunk but the first, so there are few chunks where these are large.  Where only turns
-less than w apart have places in common, as in stencils, no copies are needed: chunks are at least w turns long, the
-even ones run first, then the odd ones.  Arrays that serve as work space for one turn at a time become the chunk's.
+Which loops these are, backend/independence.py proves.  Arrays that turns combine into have a copy for each chunk but
+the first, so there are few chunks where these are large.  Where only turns less than w apart have places in common, as
+in stencils, no copies are needed: chunks are at least w turns long, the even ones run first, then the odd ones.  Arrays
+that serve as work space for one turn at a time become the chunk's.
 
 What runs the rest of a loop's turns (lanes.py) is run by the same chunks.  Blocks of turns in vector mode (vectors.py)
 are independent, but for the last two, which are a chunk's.  Loops that call routines of BLAS and LAPACK are cut where
@@ -36,7 +35,7 @@ from iverson.backend.work import Work
 from iverson.core.syntax import BOOL, F64, I64, Literal
 
 GRAIN = 12000.0  # nanoseconds of work for a chunk, at least
-FEWEST, AWAKE = 2, 1  # binary logarithm of the number of chunks that there must be work for; if workers are awake
+FEWEST, AWAKE = 4.0, 1.0  # chunks that there is work for, at least; where another loop has woken the workers
 PART = 0.025  # of the work, what copies of arrays may cost
 MOST_COPIED = 4  # the same as chunks.MOST, for loops whose chunks have copies
 COPY, NEAR = 3.0, 0.25  # nanoseconds for an element of a copy to be cleared and taken in; if its memory is near
@@ -127,7 +126,7 @@ class _Threads:
         if around and flat and (len(around) > 1 or loop.carries):
             return False
         known = Work(loop).known
-        return known is None or known >= GRAIN * 2**FEWEST
+        return known is None or known >= GRAIN * AWAKE
 
 
 def _in_vectors(stmt: Stmt) -> bool:
@@ -136,15 +135,17 @@ def _in_vectors(stmt: Stmt) -> bool:
 
 
 def _may_be_large(stmt: ir.Copy, around: Sequence[Stmt]) -> bool:
-    literal = all(isinstance(e, Literal) for e in stmt.target.extents)
-    return not literal and len(around) <= 1 and not any(map(_in_vectors, around))
+    """Is it worth a look, which takes some nanoseconds, how large a copy is?"""
+    extents = stmt.target.extents
+    literal = all(isinstance(e, Literal) for e in extents)
+    return not literal and len(around) <= min(len(extents), 2) and not any(map(_in_vectors, around))
 
 
 class _Region:
     """The chunks of a loop, and of those that run the rest of its turns."""
 
-    def __init__(self, pieces: list[Plan], fewest: int) -> None:
-        self.pieces, self.first, self.fewest = pieces, pieces[0], fewest
+    def __init__(self, pieces: list[Plan], least: float) -> None:
+        self.pieces, self.first, self.least = pieces, pieces[0], least
         self.works = [Work(self.first.loop)]
         self.works += [Work(p.loop, self.works[0].code) for p in pieces[1:]]
         self.work = self.works[0]
@@ -200,7 +201,8 @@ class _Region:
         work, loop = self.work, self.first.loop
         total = work.plus(*(w.total() for w in self.works))
         size = work.logarithm(work.times(total, Literal(1 / GRAIN, F64)))
-        enough = work.compute("ge", BOOL, size, ir.integer(self.fewest))
+        size = work.compute("max", I64, size, ir.integer(2 if self.first.window else 1))  # two a round
+        enough = work.compute("ge", BOOL, total, Literal(GRAIN * self.least, F64))
         if arrays:
             elements = work.plus(Literal(1.0, F64), *(self._elements(View(b), work) for b in arrays))
             far, near = (work.compute("div", F64, total, self._scaled(elements, c / PART)) for c in (COPY, NEAR))

@@ -54,6 +54,7 @@ class Rates:
 # what is read has often been there, or comes in time; what is written goes to memory and back
 VECTORS = Rates(operation=0.02, integer=0.0, function=0.5, load=0.03, store=0.1)
 SCALARS = Rates(operation=0.4, integer=0.2, function=6.0, load=0.4, store=0.4)
+STRIDED = 1.5  # an access at strides
 
 _EXACT: dict[str, Callable[..., Any]] = {"add": operator.add, "sub": operator.sub, "mul": operator.mul}
 
@@ -135,12 +136,20 @@ class Work:
         rates = VECTORS if isinstance(loop, For) and _in_vectors(loop) else SCALARS
         flat, total = 0.0, None
         for stmt in body:
-            flat += rates.of(stmt)
+            flat += STRIDED if isinstance(loop, For) and self._strides(stmt, loop.index) else rates.of(stmt)
             part = self._inner(stmt)
             if part is not None:
                 total = part if total is None else self.plus(total, part)
         here = Literal(flat, F64)
         return here if total is None else self.plus(total, here)
+
+    def _strides(self, stmt: Stmt, index: Reg) -> bool:
+        """Does an access go from one cache line to another from turn to turn?"""
+        return isinstance(stmt, ir.Load | ir.Store) and any(self._moves(v, index) for v in stmt.view.prefix[:-1])
+
+    def _moves(self, value: Value, index: Reg) -> bool:
+        made = self._made.get(value) if isinstance(value, Reg) else None
+        return value is index or (made is not None and any(self._moves(a, index) for a in made.args))
 
     def _inner(self, stmt: Stmt) -> Value | None:
         match stmt:
