@@ -325,6 +325,11 @@ class Plan:
         self.moved |= {id(allocs[0]), *map(id, ends)}
         return True
 
+    def takes_memory(self) -> bool:
+        """Would chunks have arrays of their own?"""
+        inner = any(isinstance(s, ir.Alloc | ir.Grow) for s in ir.walk(self.loop.body))
+        return inner or bool(self.space) or any(isinstance(s.into, Buffer) for s in self.sums)
+
     def follows(self, before: Plan) -> bool:
         """Does the loop take up what another of the same turns leaves, and combine the same?"""
         mine, theirs = self.loop.carries, before.loop.carries

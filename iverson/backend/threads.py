@@ -45,16 +45,16 @@ BLOCK = 64  # turns of a loop without loops in it, such that no vector is cut by
 ROUTINE = 256.0  # elements of each array of a BLAS or LAPACK routine that uses no threads of its own, at most
 
 
-def run(program: Program, reassociate: bool = True) -> None:
-    """Rewrite a program in place."""
-    pass_ = _Threads(program, reassociate)
+def run(program: Program, reassociate: bool = True, lean: bool = False) -> None:
+    """Rewrite a program in place; `lean`: only loops whose chunks take no memory."""
+    pass_ = _Threads(program, reassociate, lean)
     program.body[:] = pass_.block(program.body, [])
     program.exact = program.exact and not pass_.checked
 
 
 class _Threads:
-    def __init__(self, program: Program, reassociate: bool) -> None:
-        self.known = Known(program, reassociate)
+    def __init__(self, program: Program, reassociate: bool, lean: bool) -> None:
+        self.known, self.lean = Known(program, reassociate), lean
         self.checked = False  # does a chunk make checks?
         self.awake = False  # did a loop before have the workers?
 
@@ -90,7 +90,7 @@ class _Threads:
         if not isinstance(stmt, For) or not self._candidate(stmt, around):
             return None
         plan = Plan(self.known, stmt, body)
-        return plan if plan.legal() else None
+        return plan if plan.legal() and not (self.lean and plan.takes_memory()) else None
 
     def _pieces(self, first: Plan, around: Sequence[Stmt]) -> tuple[list[Plan], list[Stmt]]:
         """The loops that run the rest of one's turns, if chunks may do with them what they do with it; what is between.

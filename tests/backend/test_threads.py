@@ -318,6 +318,27 @@ def test_an_error_of_a_routine() -> None:
         np.testing.assert_allclose(f(MATRICES, MATRICES[:, 0]), solved(MATRICES, MATRICES[:, 0]), rtol=1e-6)
 
 
+def test_within_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where memory is counted, chunks take none."""
+    monkeypatch.setenv("IVERSON_LEVEL", "0")
+
+    def heated(u, steps):
+        for _ in range(steps):
+            v = u.copy()
+            for i in range(1, len(u) - 1):
+                v[i] = u[i] + 0.1 * np.sin(u[i - 1] - 2 * u[i] + u[i + 1])
+            u = v
+        return np.sum(u**2)
+
+    x = RANDOM.normal(size=100_000)
+    f = iv.grad(heated, tape=iv.tape.budget("20MB"))
+    assert any("sin" in line or "cos" in line for line in in_threads(loops(f, x, 20)))
+    assert_equal_bits(lambda: f(x, 20))
+    np.testing.assert_allclose(f(x, 20), iv.grad(heated)(x, 20), rtol=1e-12)
+    g = iv.grad(lambda x: np.sum(histogram(x, 20) ** 2), tape=iv.tape.budget("20MB"))
+    assert "copies" not in loops(g, LONG["histogram"][1][0])
+
+
 def test_loops_that_are_not() -> None:
     """In order, to places that may be the same, and with too few turns."""
     x = RANDOM.normal(size=9)
