@@ -137,6 +137,7 @@ def compile(
     exact: bool = False,
     tells: bool = True,
     threaded: bool = True,
+    lean: bool = False,
 ) -> Compiled:
     """Compile a core function.
 
@@ -144,11 +145,11 @@ def compile(
     are, unless said otherwise).  `committed`: out -> donated parameter in whose memory its final value is left.
     `exact` keeps every check where the program has it (see backend/checks.py); without `tells` the kernel asks for
     another run wherever a check fails, since another program may be the one for these arguments.  Unless `threaded` all
-    loops run on the thread that calls.
+    loops run on the thread that calls; where `lean`, those do whose chunks would take memory.
     """
     program = _scheduled(function, reassociate, layouts, committed, exact, tells)
     loops = loopir.count_loops(program.body)
-    _finish(program, reassociate, threaded and not exact)
+    _finish(program, reassociate, threaded and not exact, lean)
     text, imports = emit(program, symbol=SYMBOL, reassociate=reassociate)
     again = partial(
         compile,
@@ -209,10 +210,10 @@ def _scheduled(
     return program
 
 
-def _finish(program: loopir.Program, reassociate: bool, threaded: bool) -> None:
+def _finish(program: loopir.Program, reassociate: bool, threaded: bool, lean: bool = False) -> None:
     """Give loops to threads, and arrays their memory."""
     if threaded:
-        threads.run(program, reassociate)
+        threads.run(program, reassociate, lean)
     memory.run(program)
     interrupt.run(program)
 

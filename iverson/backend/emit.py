@@ -387,6 +387,7 @@ class _Emitter(Frame):
     def thread(self, stmt: loopir.For) -> None:
         """The pool runs the turns; a single one is a plain call, inlined where a loop makes it and it is short."""
         table, around = self.fresh("around"), loopir.free_registers(stmt.body, {stmt.index})
+        assert not any(isinstance(r.type, Vector) for r in around)  # a slot of the table has 8 bytes
         self.entry.append(f"  {table} = alloca [{max(len(around), 1)} x i64], align 8")
         for k, reg in enumerate(around):
             self.put_slot(table[1:], k, reg)

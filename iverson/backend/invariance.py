@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import operator
+from collections.abc import Callable, Iterable, Mapping
 
 from iverson.backend import loopir as ir
 from iverson.backend.loopir import Reg, Stmt, Value
-from iverson.core.syntax import Literal
+from iverson.core.syntax import I64, Literal
 
 # primitives that neither fail nor trap, so that they may run where the program wouldn't have
 PURE = frozenset(
@@ -15,6 +16,17 @@ PURE = frozenset(
         *("lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not"),
     ]
 )
+
+_INTEGERS: Mapping[str, Callable[[int, int], int]] = {"add": operator.add, "min": min, "max": max}
+
+
+def folded(code: list[Stmt], name: str, a: Value, b: Value, hint: str) -> Value:
+    """Of two integers; what computes it goes to `code`, unless both are known."""
+    if isinstance(a, Literal) and isinstance(b, Literal):
+        return ir.integer(_INTEGERS[name](int(a.value), int(b.value)))
+    out = Reg(I64, hint)
+    code.append(ir.Compute(out, name, (a, b)))
+    return out
 
 
 def inner_registers(stmt: Stmt) -> set[Reg]:

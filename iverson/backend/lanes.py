@@ -90,7 +90,7 @@ class Writer:
         self._packs()
         self._spill(items)
         full = self._full()
-        tile, rest = Reg(I64, "tile"), Reg(I64, "rest")
+        tile, rest, whole = Reg(I64, "tile"), Reg(I64, "rest"), self.loop.whole or self.loop.index
         through = [
             Carry(Reg(c.reg.type, c.reg.hint), c.init, c.reg, Reg(c.reg.type, c.reg.hint)) for c in self.loop.carries
         ]
@@ -111,14 +111,16 @@ class Writer:
         remaining = [Carry(c.reg, t.out, c.next, c.out) for c, t in zip(self.loop.carries, through, strict=True)]
         tiles = For(tile, integer(0), full, body, through, "tile")
         own = {r: Reg(r.type, r.hint) for r in inner_registers(tiles) if r.type is not ir.POINTER}
+        (tiles,) = ir.renamed([tiles], own)
+        assert isinstance(tiles, For)
         code = [
             *self.before,
-            *ir.renamed([tiles], own),
+            replace(tiles, whole=whole),
             *(ir.Free(p.buffer) for p in self.packs.values()),
             *(ir.Free(self.wide[b]) for b in self.lines),
             *behind,
         ]
-        return code, replace(self.loop, low=rest, carries=remaining)
+        return code, replace(self.loop, low=rest, carries=remaining, whole=whole)
 
     def compute(self, name: str, *args: Value, dtype: DType = I64) -> Reg:
         out = Reg(dtype, "t")

@@ -12,11 +12,17 @@ from iverson.core.syntax import F64, DType
 
 PREFIX = "lapack_"
 BLAS = ("gemm", "trsm")
+READ = {"gemm": 2, "trsm": 1}  # of the arrays of a routine so many are only read, the first ones
 
 
 def symbol(routine: str, dtype: DType) -> str:
     """The name under which a kernel imports a routine."""
     return f"{PREFIX}{'d' if dtype is F64 else 's'}{routine}"
+
+
+def only_read(name: str) -> int:
+    """How many of the arrays that an imported routine is given it surely doesn't write, from the first on."""
+    return READ.get(name.removeprefix(PREFIX)[1:], 0)
 
 
 @cache

@@ -207,6 +207,7 @@ class For:
     body: list[Stmt]
     carries: list[Carry] = field(default_factory=list)
     tag: str = "seq"
+    whole: Reg | None = None  # index of the loop, of independent turns, of which this one and others run parts
 
 
 @dataclass(eq=False, slots=True)

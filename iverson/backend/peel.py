@@ -10,13 +10,13 @@ which run in lanes.  If there are bounds at both ends, the loop is cut only wher
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 
 from iverson.backend import loopir as ir
-from iverson.backend.invariance import drop_unused
+from iverson.backend.invariance import drop_unused, folded
 from iverson.backend.loopir import Carry, Compute, For, If, Join, Load, Program, Reg, Stmt, Store, Value, integer
 from iverson.backend.places import Form, Places
 from iverson.core.syntax import BOOL, I64, Literal
@@ -26,7 +26,6 @@ NEAR = 8  # turns from an end
 CUTS = 2  # places where a loop is cut
 
 _FLAT = Compute | ir.Combine | Load | Store
-_FOLDED: Mapping[str, Callable[[int, int], int]] = {"add": operator.add, "min": min, "max": max}
 _MIRRORED = {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le", "eq": "eq", "ne": "ne"}
 
 
@@ -120,21 +119,11 @@ def _type(v: Value) -> ir.Type:
 def _edges(loop: For, cuts: Sequence[_Cut]) -> tuple[list[Stmt], list[Value]]:
     """Where a loop is cut, and what computes it: between its ends."""
     lets: list[Stmt] = []
-
-    def made(name: str, *args: Value) -> Value:
-        out = Reg(I64, "edge")
-        lets.append(Compute(out, name, args))
-        return out
+    made = partial(folded, lets, hint="edge")
 
     def edge(cut: _Cut) -> Value:
         end = loop.high if cut.from_end else loop.low
-        at = folded("add", end, integer(cut.offset))
-        return folded("min", folded("max", at, loop.low), loop.high)
-
-    def folded(name: str, a: Value, b: Value) -> Value:
-        if isinstance(a, Literal) and isinstance(b, Literal):
-            return integer(_FOLDED[name](int(a.value), int(b.value)))
-        return made(name, a, b)
+        return made("min", made("max", made("add", end, integer(cut.offset)), loop.low), loop.high)
 
     return lets, [edge(cut) for cut in cuts]
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from iverson.backend import loopir as ir
-from iverson.backend.invariance import inner_registers
+from iverson.backend.invariance import folded, inner_registers
 from iverson.backend.loopir import Compute, For, If, Load, Program, Reg, Stmt, Store, Value
 from iverson.core.syntax import I64
 
@@ -51,18 +51,15 @@ def _split(loop: For) -> list[Stmt]:
     if chosen is None:
         return [loop]
     assert isinstance(chosen.pred, Reg)
-    above, middle = Reg(I64, "above"), Reg(I64, "middle")
-    bound = tests[chosen.pred]
+    lets: list[Stmt] = []
+    above = folded(lets, "max", tests[chosen.pred], loop.low, "above")
+    middle = folded(lets, "min", above, loop.high, "middle")
     parts = [
         replace(loop, index=(index := Reg(I64, loop.index.hint)), low=low, high=high,
                 body=_side(loop, chosen, side, index))
         for low, high, side in ((loop.low, middle, 0), (middle, loop.high, 1))
     ]  # fmt: skip
-    return [
-        Compute(above, "max", (bound, loop.low)),
-        Compute(middle, "min", (above, loop.high)),
-        *(s for part in parts for s in _split(part)),
-    ]
+    return [*lets, *(s for part in parts for s in _split(part))]
 
 
 def _side(loop: For, chosen: If, side: int, index: Reg) -> list[Stmt]:

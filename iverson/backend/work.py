@@ -6,7 +6,7 @@ Code before the loop computes it, from sizes; an inner loop's bounds that depend
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +26,10 @@ class Rates:
     operation: float
     integer: float  # an operation on integers: mostly indices
     function: float  # an elementary function
-    access: float
+    load: float
+    store: float
     allocation: float = 50.0
+    routine: float = 500.0  # of BLAS or LAPACK, on small arrays
 
     def of(self, stmt: Stmt) -> float:
         match stmt:
@@ -37,16 +39,22 @@ class Rates:
                 return self.integer if out.type is I64 else self.operation
             case ir.Combine():
                 return self.operation
-            case ir.Load() | ir.Store():
-                return self.access
+            case ir.Load():
+                return self.load
+            case ir.Store():
+                return self.store
+            case ir.Call():
+                return self.routine
             case ir.Alloc(stack=False) | ir.Grow():
                 return self.allocation
             case _:
                 return 0.0
 
 
-VECTORS = Rates(operation=0.02, integer=0.0, function=0.5, access=0.04)
-SCALARS = Rates(operation=0.4, integer=0.2, function=6.0, access=0.4)
+# what is read has often been there, or comes in time; what is written goes to memory and back
+VECTORS = Rates(operation=0.02, integer=0.0, function=0.5, load=0.03, store=0.1)
+SCALARS = Rates(operation=0.4, integer=0.2, function=6.0, load=0.4, store=0.4)
+STRIDED = 1.5  # an access at strides
 
 _EXACT: dict[str, Callable[..., Any]] = {"add": operator.add, "sub": operator.sub, "mul": operator.mul}
 
@@ -54,8 +62,8 @@ _EXACT: dict[str, Callable[..., Any]] = {"add": operator.add, "sub": operator.su
 class Work:
     """The code that estimates a loop's work, and what it computes."""
 
-    def __init__(self, loop: For) -> None:
-        self.code: list[Stmt] = []
+    def __init__(self, loop: For, code: list[Stmt] | None = None) -> None:
+        self.code: list[Stmt] = [] if code is None else code
         self.loop = loop
         self._inside = inner_registers(loop)
         self._made = {s.out: s for s in ir.walk(loop.body) if isinstance(s, ir.Compute) and s.name in PURE}
@@ -77,6 +85,15 @@ class Work:
         bits = self.compute("bits", I64, self.compute("max", F64, x, Literal(1.0, F64)))
         return self.compute("sub", I64, self.compute("lshr", I64, bits, ir.integer(52)), ir.integer(1023))
 
+    def knows(self, values: Iterable[Value]) -> bool:
+        """Is it known before the loop what these are in the middle turn?"""
+        return all(self._lift(v) is not None for v in values)
+
+    def lifted(self, value: Value) -> Value:
+        found = self._lift(value)
+        assert found is not None
+        return found
+
     # --- code ---------------------------------------------------------------------------------------------------------
 
     def compute(self, name: str, type: Type, *args: Value) -> Value:
@@ -96,11 +113,22 @@ class Work:
             return Literal(float(value.value), F64)
         return self.compute("float64", F64, value)
 
-    def times(self, a: Value, b: Value) -> Value:
-        return self.compute("mul", F64, a, b)
+    def times(self, *factors: Value) -> Value:
+        first, *others = factors
+        return self._over("mul", F64, first, others)
 
-    def plus(self, a: Value, b: Value) -> Value:
-        return self.compute("add", F64, a, b)
+    def plus(self, *terms: Value) -> Value:
+        first, *others = terms
+        return self._over("add", F64, first, others)
+
+    def size(self, extents: Iterable[Value]) -> Value:
+        """How many elements there are."""
+        return self._over("mul", I64, ir.integer(1), extents)
+
+    def _over(self, name: str, type: Type, total: Value, others: Iterable[Value]) -> Value:
+        for x in others:
+            total = self.compute(name, type, total, x)
+        return total
 
     # --- the estimate -------------------------------------------------------------------------------------------------
 
@@ -108,12 +136,20 @@ class Work:
         rates = VECTORS if isinstance(loop, For) and _in_vectors(loop) else SCALARS
         flat, total = 0.0, None
         for stmt in body:
-            flat += rates.of(stmt)
+            flat += STRIDED if isinstance(loop, For) and self._strides(stmt, loop.index) else rates.of(stmt)
             part = self._inner(stmt)
             if part is not None:
                 total = part if total is None else self.plus(total, part)
         here = Literal(flat, F64)
         return here if total is None else self.plus(total, here)
+
+    def _strides(self, stmt: Stmt, index: Reg) -> bool:
+        """Does an access go from one cache line to another from turn to turn?"""
+        return isinstance(stmt, ir.Load | ir.Store) and any(self._moves(v, index) for v in stmt.view.prefix[:-1])
+
+    def _moves(self, value: Value, index: Reg) -> bool:
+        made = self._made.get(value) if isinstance(value, Reg) else None
+        return value is index or (made is not None and any(self._moves(a, index) for a in made.args))
 
     def _inner(self, stmt: Stmt) -> Value | None:
         match stmt:
@@ -127,7 +163,7 @@ class Work:
             case ir.If():
                 return self.plus(self._cost(stmt, stmt.then), self._cost(stmt, stmt.orelse))
             case ir.Copy(target):
-                total: Value = Literal(VECTORS.access, F64)
+                total: Value = Literal(VECTORS.store, F64)
                 for e in target.extents:
                     lifted = self._lift(e)
                     total = self.times(total, Literal(TURNS, F64) if lifted is None else self.number(lifted))

@@ -94,7 +94,7 @@ class Budgeted:
     def derivative(self, told: Policy) -> Jit:
         if told not in self._made:
             self._made[told] = self._make(told)
-            self._made[told].options["threaded"] = False  # chunks of threads have copies, as many as the work asks for
+            self._made[told].options["lean"] = True  # what chunks of loops take isn't planned
         return self._made[told]
 
 

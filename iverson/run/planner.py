@@ -5,9 +5,9 @@
     such that   what the call allocates at once, results included, is at most so many bytes
 
 Work is the cost model's (core/costs.py) at the sizes of the call.  Memory is walked through in the very loops that are
-compiled (backend/peak.py), for one thread.  Slots and turns a block are arguments of the program, so a new size needs
-no new program unless other loops are checkpointed.  The choices of loops are few, and all are tried (of more than three
-loops: all, none, each alone, all but each); for each the best slots and blocks, memory shared out in eighths.
+compiled (backend/peak.py); on several threads these take no more.  Slots and turns a block are arguments, so a new size
+needs no new program unless other loops are checkpointed.  The choices of loops are few, and all are tried (of more than
+three loops: all, none, each alone, all but each); for each the best slots and blocks, memory shared out in eighths.
 """
 
 from __future__ import annotations

@@ -183,7 +183,48 @@ def roots(a):
     return out
 
 
+def solved(a, b):
+    out = np.zeros(b.shape)
+    for i in range(len(a)):
+        out[i] = np.linalg.solve(a[i], b[i])
+    return out
+
+
+def factors(a):
+    total = 0.0
+    for i in range(len(a)):
+        total += np.sum(np.linalg.cholesky(a[i] @ a[i].T + np.eye(a.shape[1])))
+    return total
+
+
+def orbit(x, steps):
+    n = len(x)
+    for _ in range(steps):
+        y = np.zeros(n)
+        for j in range(n):
+            y[j] = np.sin(x[j]) + 0.1 * x[(j + 1) % n] * x[j]
+        x = y
+    return x
+
+
+def joined(x, y):
+    """Blocks of places a turn, joined of parts."""
+    out = np.zeros(15 * len(x))
+    for i in range(len(x)):
+        block = np.concatenate([x[i] * np.arange(11.0), y[i] + np.sin(x[i]) * np.arange(3.0), np.array([x[i] ** 2])])
+        out[15 * i : 15 * i + 15] = block
+    return out
+
+
+def moved(x, where):
+    x = x.copy()
+    for i in range(len(where)):
+        x[where[i]] += 1.0
+    return x
+
+
 RANDOM = np.random.default_rng(7)
+MATRICES = RANDOM.normal(size=(700, 12, 12))
 POINTS, CENTRES = RANDOM.normal(size=(3000, 8)), RANDOM.normal(size=(40, 8))
 LONG = {
     "total": (total, (RANDOM.normal(size=300_001),)),
@@ -193,6 +234,12 @@ LONG = {
     "its gradient": (iv.value_and_grad(nearest, argnums=(0, 1)), (POINTS, CENTRES)),
     "roots": (roots, (RANDOM.uniform(1, 9, size=20_000),)),
     "their gradient": (iv.grad(lambda a: np.sum(roots(a))), (RANDOM.uniform(1, 9, size=20_000),)),
+    "solved": (solved, (MATRICES, MATRICES[:, 0])),
+    "its": (iv.grad(lambda a, b: np.sum(solved(a, b)), argnums=(0, 1)), (MATRICES, MATRICES[:, 0])),
+    "factors": (iv.value_and_grad(factors), (MATRICES,)),
+    "transforms": (lambda x: np.abs(np.fft.fft(x)), (RANDOM.normal(size=(300, 128)),)),
+    "joined": (joined, (RANDOM.normal(size=20_000), RANDOM.normal(size=20_000))),
+    "moved": (moved, (RANDOM.normal(size=(700, 700)), np.array([3, 3, 1]))),
 }
 
 
@@ -214,13 +261,6 @@ def carried(x):
     return x
 
 
-def solved(a, b):
-    out = np.zeros(b.shape)
-    for i in range(len(a)):
-        out[i] = np.linalg.solve(a[i], b[i])
-    return out
-
-
 def scattered(x, where):
     out = np.zeros(len(x))
     for i in range(len(x)):
@@ -228,11 +268,80 @@ def scattered(x, where):
     return out
 
 
+def test_blocks_of_directions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last block of turns in vector registers may run some of the one before again, but not at the same time."""
+    monkeypatch.setenv("IVERSON_LEVEL", "0")
+    f, plain = (iv.jit(iv.jacfwd(orbit), threads=t) for t in (True, False))
+    assert any(" wide" in line for line in in_threads(loops(f, RANDOM.normal(size=9), 300)))
+    for n in (8, 9, 16, 17, 26, 40, 61):
+        x = RANDOM.normal(size=n)
+        assert_equal_bits(lambda x=x: [f(x, 300) for _ in range(3)])  # type: ignore[misc]
+        np.testing.assert_array_equal(f(x, 300), plain(x, 300))
+
+
+def test_the_rest_of_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left over of tiles of 64 runs in the same chunks, also where it is all."""
+    monkeypatch.setenv("IVERSON_LEVEL", "0")
+    monkeypatch.setattr(threads, "GRAIN", 1.0)
+    monkeypatch.setattr(threads, "PART", 1e30)
+    f, plain = (iv.jit(iv.value_and_grad(nearest, argnums=(0, 1)), threads=t) for t in (True, False))
+    for n in (0, 1, 7, 8, 60, 63, 64, 65, 200, 1000):
+        args = RANDOM.normal(size=(n, 8)), RANDOM.normal(size=(40, 8))
+        assert_same(f(*args), plain(*args), 1e-9)
+        assert_equal_bits(lambda args=args: f(*args))  # type: ignore[misc]
+
+
+def test_the_rest_is_with_the_tiles() -> None:
+    text = loops(iv.jit(nearest, level=0), POINTS, CENTRES)
+    assert sum(" tile" in line for line in in_threads(text)) == 3
+    assert sum(" thread" in line for line in text.splitlines()) == 1
+
+
+def test_large_matrices_are_the_library_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Routines that use threads of their own run one after the other."""
+    monkeypatch.setenv("IVERSON_LEVEL", "0")
+    a = RANDOM.normal(size=(40, 33, 33))
+    f, plain = iv.jit(solved), iv.jit(solved, threads=False)
+    np.testing.assert_array_equal(f(a, a[:, 0]), plain(a, a[:, 0]))
+
+
+def test_an_error_of_a_routine() -> None:
+    a = MATRICES.copy()
+    a[333] = 0.0
+    f = iv.jit(solved, level=0)
+    iv.set_threads(3)
+    for _ in range(3):
+        with pytest.raises(np.linalg.LinAlgError) as error:
+            f(a, a[:, 0])
+        assert any("in solved" in note for note in error.value.__notes__)
+        np.testing.assert_allclose(f(MATRICES, MATRICES[:, 0]), solved(MATRICES, MATRICES[:, 0]), rtol=1e-6)
+
+
+def test_within_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where memory is counted, chunks take none."""
+    monkeypatch.setenv("IVERSON_LEVEL", "0")
+
+    def heated(u, steps):
+        for _ in range(steps):
+            v = u.copy()
+            for i in range(1, len(u) - 1):
+                v[i] = u[i] + 0.1 * np.sin(u[i - 1] - 2 * u[i] + u[i + 1])
+            u = v
+        return np.sum(u**2)
+
+    x = RANDOM.normal(size=100_000)
+    f = iv.grad(heated, tape=iv.tape.budget("20MB"))
+    assert any("sin" in line or "cos" in line for line in in_threads(loops(f, x, 20)))
+    assert_equal_bits(lambda: f(x, 20))
+    np.testing.assert_allclose(f(x, 20), iv.grad(heated)(x, 20), rtol=1e-12)
+    g = iv.grad(lambda x: np.sum(histogram(x, 20) ** 2), tape=iv.tape.budget("20MB"))
+    assert "copies" not in loops(g, LONG["histogram"][1][0])
+
+
 def test_loops_that_are_not() -> None:
-    """In order, by library routines, to places that may be the same, and with too few turns."""
-    matrices, x = RANDOM.normal(size=(9, 6, 6)), RANDOM.normal(size=9)
+    """In order, to places that may be the same, and with too few turns."""
+    x = RANDOM.normal(size=9)
     assert " thread" not in loops(carried, x)
-    assert not any("call" in line for line in in_threads(loops(solved, matrices, matrices[:, 0])))
     assert not any("where" in line for line in in_threads(loops(scattered, x, np.arange(9))))
     assert " thread" not in loops(lambda x: x[0] * np.sum(np.ones(30)), x)
     assert " thread" not in loops(iv.jit(total, threads=False), x)
