@@ -400,11 +400,43 @@ def test_cost_tells_what_is_kept():
     assert all(r.bytes.value < whole for r in others)
 
 
-def test_masks_take_a_byte():
+def test_masks_take_a_bit():
     p, x = SIZED[dense]
     g = iv.grad(dense, tape=iv.tape.sample(0.1, "key"))
-    masks = [r.bytes.value for r in iv.cost(g)(p, x, KEY).residuals if r.how != "sampled"]
-    assert masks == [6 * 8, 6 * 7, 6 * 6 * 8]  # a bool each, and the last layer
+    masks = [r.bytes for r in iv.cost(g)(p, x, KEY).residuals if r.how != "sampled"]
+    assert [m.value for m in masks] == [8, 8, 6 * 6 * 8]  # 64 a word, and the last layer
+    assert masks[0](x_n0=640, p0_n1=1000) == 640 * 1000 / 8
+    loop = iv.cost(iv.grad(recurrent, tape=iv.tape.sample(0.1, "key")))(*SIZED[recurrent], KEY).residuals
+    assert [r.bytes.value for r in loop if r.how == "stored"][1:] == [9 * 8]  # a word a turn
+
+
+def activations(p, x, key):
+    """All kinds of masks, of two and of three axes, in a loop and out of it."""
+    h = np.abs(x @ p[0])
+    h = np.maximum(np.minimum(h, 1.0 - h), h @ p[1])
+    total = 0.0
+    for _ in range(3):
+        h = np.where(h > 0.1, np.maximum(0.0, h @ p[1] - 0.1), -0.5 * h)
+        total = total + (h * h).sum()
+    cube = np.minimum(h[:, :, None] * p[2], np.array([0.2, np.nan])[0])
+    return total + (np.abs(cube) * cube).sum()
+
+
+EXACT_OF_ALL = iv.value_and_grad(activations)
+BITS_OF_ALL = iv.value_and_grad(activations, tape=iv.tape.sample(1.0, "key", shared=False))
+
+
+@pytest.mark.parametrize("sizes", [[(9, 7), (8, 8), (5, 13), (6, 64), (7, 65)], [(1, 1)], [(0, 5)]], ids=str)
+def test_masks_are_the_same_as_bits(sizes):
+    """A sample of all is exact; NaN and zeros are among the values."""
+    for rows, columns in sizes:
+        p = [RNG.normal(size=(6, columns)), RNG.normal(size=(columns, columns)) / np.sqrt(columns), RNG.normal(size=5)]
+        x = RNG.normal(size=(rows, 6))
+        for value in 0.0, np.nan:
+            x[1:2] = value
+            every, exact = tree_leaves(BITS_OF_ALL(p, x, KEY)), tree_leaves(EXACT_OF_ALL(p, x, KEY))
+            for a, b in zip(every, exact, strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13)
 
 
 @pytest.mark.parametrize("depth", [2, pytest.param(16, marks=pytest.mark.slow)])
