@@ -12,16 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from iverson.core.sketch import SAMPLING, Sketch
 from iverson.core.syntax import Let, Library, Var
 from iverson.lang import random, state
 from iverson.lang.calls import call
 from iverson.lang.errors import error, site
 from iverson.lang.inner import is_numeric, like, numeric
-from iverson.lang.num import atom_of
-from iverson.lang.sketching import SCHEMES, require_fraction
+from iverson.lang.sketching import SCHEMES, part_of, require_fraction
 from iverson.lang.staging import builder
 from iverson.lang.values import materialise
 
@@ -97,7 +94,7 @@ def _mark(x: Any, option: Sampling, f: Callable[..., Any], args: Any, kwargs: An
         return x
     key = random._key(_key(option.key, f, args, kwargs))
     y = Var(atom.type, atom.hint)
-    given = (atom, key.atom, atom_of(option.fraction, np.dtype(np.float64)))
+    given = (atom, key.atom, part_of(option.fraction))
     builder().let(Let((y,), Library(SAMPLING, given, (("of", option.of),)), site()))
     return like(x, y)
 

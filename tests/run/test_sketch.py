@@ -252,6 +252,12 @@ def test_bad_arguments():
         (lambda: iv.tape.sample(0.5, scheme="hash"), ValueError),
         (lambda: iv.grad(lambda w: w.sum(), tape=iv.tape.sample(0.5))(x), TypeError),
         (lambda: iv.grad(lambda w: iv.sketch(w, 1.5, 1).sum())(x), ValueError),
+        (lambda: iv.sketch(np.ones((3, 4), np.int64), 0.5, 1), TypeError),
+        (lambda: iv.sketch(x, np.array(1.5), 1), ValueError),
+        (lambda: iv.sketch(x, np.nan, 1), ValueError),
+        (lambda: iv.sketch(x, x, 1), TypeError),
+        (lambda: iv.sketch(x, "a", 1), TypeError),
+        (lambda: iv.grad(lambda w: iv.sketch(w, w, 1).sum())(x), TypeError),
     ]:
         with pytest.raises(kind):
             call()
@@ -499,10 +505,21 @@ def test_vmap_and_jit():
         np.testing.assert_allclose(iv.jit(g)(w, x[k], keys[k]), g(w, x[k], keys[k]))
 
 
+def plain_product(w, x):
+    return (x @ w).sum()
+
+
 def test_fraction_of_the_program():
     g = iv.grad(lambda w, part, key: (C * (iv.sketch(X, part, key, shared=True) @ w)).sum())
     np.testing.assert_allclose(g(W, 1.0, KEY), EXACT)
     assert (np.abs(g(W, 0.2, KEY)).sum(1) > 0).sum() == K
+    for part in 0.0, 1.1, np.nan:
+        with pytest.raises(ValueError, match="more than 0 and at most 1, not .*\n.*test_sketch.py"):
+            g(W, part, KEY)
+    chosen = iv.jit(lambda w, x, part, key: iv.grad(plain_product, tape=iv.tape.sample(part, key))(w, x))
+    np.testing.assert_allclose(chosen(W, X, 1.0, KEY), X.sum(0)[:, None] * np.ones(M))
+    with pytest.raises(ValueError, match="more than 0 and at most 1, not -0.5"):
+        chosen(W, X, -0.5, KEY)
 
 
 def test_float32():
