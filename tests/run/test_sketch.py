@@ -530,11 +530,11 @@ def test_fraction_of_the_program():
     np.testing.assert_allclose(g(W, 1.0, KEY), EXACT)
     assert (np.abs(g(W, 0.2, KEY)).sum(1) > 0).sum() == K
     for part in 0.0, 1.1, np.nan:
-        with pytest.raises(ValueError, match="more than 0 and at most 1, not .*\n.*test_sketch.py"):
+        with pytest.raises(ValueError, match=r"more than 0 and at most 1, not .*\n.*test_sketch.py"):
             g(W, part, KEY)
     chosen = iv.jit(lambda w, x, part, key: iv.grad(plain_product, tape=iv.tape.sample(part, key))(w, x))
     np.testing.assert_allclose(chosen(W, X, 1.0, KEY), X.sum(0)[:, None] * np.ones(M))
-    with pytest.raises(ValueError, match="more than 0 and at most 1, not -0.5"):
+    with pytest.raises(ValueError, match=r"more than 0 and at most 1, not -0\.5"):
         chosen(W, X, -0.5, KEY)
 
 
