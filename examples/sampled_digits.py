@@ -166,7 +166,8 @@ def picture(curves, every):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, len(NETWORKS), figsize=(9, 3.4), sharey=True)
+    figure, grid = plt.subplots(1, len(NETWORKS), figsize=(9, 3.4), sharey=True, squeeze=False)
+    axes = grid[0]
     for axis, name in zip(axes, NETWORKS, strict=False):
         for how in ("exact", "sampled"):
             losses = curves[name, how]

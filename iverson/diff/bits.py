@@ -61,7 +61,7 @@ def packed(function: Function, forward: Collection[Var]) -> tuple[Function, dict
                 _reading(b, let, found)
                 continue
             some = [v for v in let.vars if v in chosen]
-            emitted = [v for v in some if isinstance(let.op, Loop) and len(extents_of(v)) > 1 and v not in needed]
+            emitted = [v for v in some if v in _emits(let) and len(extents_of(v)) > 1 and v not in needed]
             b.let(_emitting(b, let, emitted, found) if emitted else let)
             for v in some:
                 if v not in emitted:
@@ -73,8 +73,14 @@ def packed(function: Function, forward: Collection[Var]) -> tuple[Function, dict
 def _is_mask(v: Var, let: Let) -> bool:
     if not isinstance(v.type, Array) or dtype_of(v) is not BOOL or not isinstance(let.op, For | Loop):
         return False
-    sizes = [e.value for e in extents_of(v)[isinstance(let.op, Loop) :] if isinstance(e, Literal)]
-    return len(sizes) < len(extents_of(v)) - isinstance(let.op, Loop) or math.prod(sizes) > WORD // 8
+    packed_at_once = extents_of(v)[v in _emits(let) and len(extents_of(v)) > 1 :]
+    sizes = [e.value for e in packed_at_once if isinstance(e, Literal)]
+    return len(sizes) < len(packed_at_once) or math.prod(sizes) > WORD // 8  # else a word is no less than bytes
+
+
+def _emits(let: Let) -> tuple[Var, ...]:
+    """What a loop stacks, a value a turn."""
+    return let.vars[len(let.op.carry) :] if isinstance(let.op, Loop) else ()
 
 
 def _is_read(v: Var, lets: Sequence[Let]) -> bool:

@@ -82,7 +82,7 @@ def test_sampled_gradients_control_the_reactor(monkeypatch, capsys):
     assert "nan" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["fully connected", "convolution"])
+@pytest.mark.parametrize("name", ["fully connected", pytest.param("convolution", marks=pytest.mark.slow)])
 def test_sampled_digits(name, monkeypatch, capsys):
     """Also with fewer iterations than are drawn."""
     example = load("sampled_digits")

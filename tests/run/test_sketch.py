@@ -444,6 +444,23 @@ def activations(p, x, key):
     return total + (np.abs(cube) * cube).sum()
 
 
+def seen(p, x, key):
+    """A mask that a loop carries, and some that it stacks."""
+    m, s = np.zeros(x.shape, bool), 0.0
+    for t in range(4):
+        m = m | (x > 0.3 * t)
+        s = s + (np.where(x * p[1] > 0.1 * t, x @ p[0], 0.2) ** 2).sum()
+    return (np.where(m, np.abs(x @ p[0]), x) ** 2).sum() + s
+
+
+def test_masks_that_loops_carry():
+    p, x = [RNG.normal(size=(9, 9)), 0.7], RNG.normal(size=(8, 9))
+    exact = iv.grad(seen, argnums=(0, 1))(p, x, KEY)
+    every = iv.grad(seen, argnums=(0, 1), tape=iv.tape.sample(1.0, "key"))(p, x, KEY)
+    for a, b in zip(tree_leaves(every), tree_leaves(exact), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10)
+
+
 EXACT_OF_ALL = iv.value_and_grad(activations)
 BITS_OF_ALL = iv.value_and_grad(activations, tape=iv.tape.sample(1.0, "key", shared=False))
 
