@@ -1,4 +1,4 @@
-"""What sampled gradients hold, by the allocator: the figures of Oktay et al., ICLR 2021, for networks of these shapes."""
+"""What sampled gradients hold, by the allocator: the bars are those of Oktay et al., ICLR 2021, for these shapes."""
 
 import numpy as np
 import pytest
