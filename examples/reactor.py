@@ -66,7 +66,7 @@ def adam(gradient, x, iterations, rate=5e-2):
     return x, np.array(history)
 
 
-def main(iterations=250):
+def main(iterations=800):
     curves = {}
     for part in PARTS:
         tape = "auto" if part == 1.0 else iv.tape.sample(part, "key", shared=None)

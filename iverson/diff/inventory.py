@@ -55,7 +55,7 @@ def residuals(
 ) -> tuple[Function, list[Residual]]:
     """The gradient (not `seeded`: the vjp) of a function as reverse.py makes it, and its residuals."""
     made, plan = reverse(function, wrt, seeded, policy)
-    forward = {v for let in statements(Block(plan.forward(), ())) for v in let.vars}
+    forward = {v for let in statements(Block(plan.forward(), ())) for v in let.vars} | plan.words.keys()
     held = {v for let in made.body if forward.isdisjoint(let.vars) for v in uses(let)} & forward
     arrays = [v for let in made.body for v in let.vars if v in held and isinstance(v.type, Array)]
     back = Block(tuple(let for let in made.body if forward.isdisjoint(let.vars)), ())
@@ -76,6 +76,7 @@ class _Labels:
         self.of: dict[Var, Var] = {}  # a stored value -> its name in the scope that made it
         self.logged: dict[Var, AppendLog] = {}
         self.sites: dict[Var, Site | None] = {}
+        self.of.update(plan.words)
         self._plan(plan)
 
     def _plan(self, plan: Plan) -> None:

@@ -155,6 +155,7 @@ class Plan:
     ends: dict[int, Var] = field(default_factory=dict)  # outs by which arrays that are undone within are handed on
     given_up: dict[Var, None] = field(default_factory=dict)  # versions of such arrays that end here
     logs: list[OpenLog] = field(default_factory=list)  # that its statements write and pass on
+    words: dict[Var, Var] = field(default_factory=dict)  # of the outermost block: bits -> the bools (bits.py)
 
     def forward(self) -> tuple[Let, ...]:
         """The block as it runs in the forward sweep."""

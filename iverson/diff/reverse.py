@@ -50,6 +50,7 @@ from iverson.core.syntax import (
 from iverson.diff.accumulate import accumulate, contribute
 from iverson.diff.activity import active, is_float
 from iverson.diff.adjoints import Frame
+from iverson.diff.bits import packed
 from iverson.diff.custom import recorded, ruled, unrecorded
 from iverson.diff.derivation import Derivation
 from iverson.diff.library import library
@@ -139,7 +140,10 @@ def _reverse(
     sweep.block(frame, plan)
     adjoints = [sweep.value(frame, p) for p in inputs]
     made = b.function((*primal.params, *more), (*outs, *adjoints), f"{primal.name}_vjp")
-    return expanded(dce(replace(unrecorded(made), donated=primal.donated))), plan
+    made = expanded(dce(replace(unrecorded(made), donated=primal.donated)))
+    if samples(primal):
+        made, plan.words = packed(made, {v for let in plan.forward() for v in let.vars})
+    return made, plan
 
 
 def sequential(function: Function, wrt: Sequence[int]) -> Function:

@@ -7,15 +7,15 @@ A gradient that is linear in z has the right expectation (unbiased.py proves tha
 z is one over what was kept (kept.py):  Σ_j z[j] f(j) = Σ_s kept[s] f(place(s)).  What is left of the statements is
 replaced at last by what draws, gathers and scatters.
 
-Comparisons of floats are kept as they were, a bool each (recording.py): else an array would be kept for its signs, and
-a choice would be by estimates.
+Comparisons of floats are kept as they were, a bit each (recording.py, bits.py): else an array would be kept for its
+signs, and a choice would be by estimates.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from iverson.core.build import Builder, dtype_of, extents_of
+from iverson.core.build import Builder, dtype_of, extents_of, literal
 from iverson.core.dce import dce
 from iverson.core.rewrite import lookup, map_blocks, map_op, retype, statements, with_body, with_lets
 from iverson.core.sketch import ESTIMATE, SKETCH, SKETCHED, sketch
@@ -63,20 +63,41 @@ def samples(function: Function) -> bool:
     return _has(function, SKETCHED)
 
 
+CLIPS = ("max", "min", "abs")  # what only a mask is needed of
+
+
+def is_clip(op: Op) -> bool:
+    """Is it one of these, of floats?"""
+    return isinstance(op, Prim) and op.name in CLIPS and is_float(op.args[0])
+
+
 def _masked(b: Builder, let: Let) -> None:
-    """A maximum or minimum with a constant, as a comparison and a choice: then its derivative needs only the mask."""
-    op = let.op
-    if not isinstance(op, Prim) or op.name not in ("max", "min") or not is_float(op.args[0]):
+    """A maximum, minimum or magnitude as comparisons and a choice: then its derivative needs only the masks.
+
+    The values are the same: the first argument wins ties, NaN always, and |0| has no slope.
+    """
+    op, o = let.op, b.o
+    if not (isinstance(op, Prim) and is_clip(op)):
         b.let(let)
         return
-    constants = [isinstance(a, Literal) and a.value == a.value for a in op.args]
-    if constants.count(True) != 1:
-        b.let(let)
-        return
-    first = constants[1]  # whether the name comes first: it wins ties
-    name, constant = op.args if first else op.args[::-1]
-    test = ("lt" if first else "le") if op.name == "max" else ("gt" if first else "ge")
-    b.let(Let(let.vars, Prim("select", (b.prim(test, name, constant), constant, name)), let.site))
+    with b.scope() as lets:
+        if op.name == "abs":
+            (x,) = op.args
+            zero = literal(0.0, dtype_of(x))
+            o.select(b.prim("lt", x, zero), o.neg(x), o.select(b.prim("eq", x, zero), zero, x))
+        else:
+            x, y = op.args
+            constant = next((a for a in op.args if isinstance(a, Literal) and a.value == a.value), None)
+            past = "lt" if op.name == "max" else "gt"
+            if constant is x:
+                o.select(b.prim("le" if op.name == "max" else "ge", y, x), x, y)
+            elif constant is y:
+                o.select(b.prim(past, x, y), y, x)
+            else:
+                o.select(b.prim("or", b.prim(past, x, y), b.prim("ne", y, y)), y, x)
+    for new in lets[:-1]:
+        b.let(new)
+    b.let(Let(let.vars, lets[-1].op, let.site))
 
 
 def _has(function: Function, *names: str) -> bool:

@@ -33,7 +33,6 @@ from iverson.core.syntax import (
     Function,
     Let,
     Library,
-    Literal,
     Loop,
     Map,
     Prim,
@@ -44,7 +43,7 @@ from iverson.core.syntax import (
     width,
 )
 from iverson.diff.activity import active, is_float
-from iverson.diff.sampled import is_mask
+from iverson.diff.sampled import is_clip, is_mask
 from iverson.diff.sampling import PARTS, seed, word
 
 _LINEAR = {"add", "sub", "neg", "float32", "float64"}
@@ -246,7 +245,7 @@ class _Multiplied:
                     self.partners.setdefault(a, set()).update(live[1 - k])
         elif op.name == "select":
             self.spoilt |= values[0]
-        elif op.name not in _LINEAR and not is_mask(op) and not _is_clip(op):
+        elif op.name not in _LINEAR and not is_mask(op) and not is_clip(op):
             self.spoilt |= self.values[y]
 
     def yields(self, let: Let, op: For) -> None:
@@ -259,8 +258,3 @@ class _Multiplied:
             for v in let.vars[group]:
                 self.bind(v, outs, again=False)
             at += width(y)
-
-
-def _is_clip(op: Prim) -> bool:
-    """A maximum or minimum with a constant, of which a mask is kept."""
-    return op.name in ("max", "min") and any(isinstance(a, Literal) for a in op.args)

@@ -1,14 +1,17 @@
 """Draws of a sketch: which elements are kept, or with which signs; functions of the key and of positions alone.
 
 with replacement       place s of example e is word e k + s of the key, modulo d
-without                place s is pi(s) + r modulo d: r a word of the key, so that each element is kept with probability
-                       k/d exactly, pi a keyed permutation of 0 ... d - 1 that costs O(1) an element
+without                of k strata, runs of d // k or one more elements, each gives one; the strata begin at a random
+                       place r, from whose end they go on at the beginning
 signs                  a bit of the word of the position
 
-Words are those of splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014).  The
-permutation is a Feistel network on pairs (l, r), l < a, r < b, a b >= d: l += f(r) mod a and r += g(l) mod b in turns;
-what falls outside of 0 ... d - 1 goes through it again (Black and Rogaway: Ciphers with arbitrary finite domains,
-CT-RSA 2002).
+A stratum of n elements gives each with probability 1/n.  As r is uniform an element is in a stratum of length n with
+probability n/d times how many there are, so it is kept with probability Σ n/d 1/n = k/d, and none is kept twice.  The
+places go upwards (but once), cost a few operations each and depend on nothing but their number: loops over them
+vectorise.  A sum over a smooth field is estimated with less variance than by places that are drawn from all of it
+(Cochran: Sampling techniques, on stratified sampling).
+
+Words are those of splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014).
 """
 
 from __future__ import annotations
@@ -17,11 +20,10 @@ from collections.abc import Callable, Sequence
 
 from iverson.core.build import Builder, dtype_of, literal
 from iverson.core.sketch import Sketch
-from iverson.core.syntax import BOOL, F64, I64, Atom, Literal, Var
+from iverson.core.syntax import F64, I64, Atom, Literal, Var
 from iverson.diff.adjoints import flatten, product, unflatten
 
-PLACES, SHIFTS, ROUNDS, PARTS = range(1, 5)  # the streams of a key
-TURNS = 6  # even
+PLACES, SHIFTS, PARTS = range(1, 4)  # the streams of a key
 _GOLDEN = 0x9E3779B97F4A7C15 - 2**64
 _FIRST, _SECOND = 0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64
 
@@ -78,33 +80,24 @@ class Draws:
         return draw
 
     def _once(self) -> Callable[[Atom, Atom], Atom]:
-        b, o, d = self.b, self.b.o, self.d
-        wide = o.max(o.int64(o.ceil(o.sqrt(b.cast(d, F64)))), 1)
-        deep = o.floordiv(o.add(d, o.sub(wide, 1)), wide)
-        shifts, rounds = seed(b, self.key, SHIFTS), seed(b, self.key, ROUNDS)
-
-        def added(x: Atom, more: Atom, n: Atom) -> Atom:
-            total = o.add(x, more)
-            return o.select(o.ge(total, n), o.sub(total, n), total)
+        b, o, d, k = self.b, self.b.o, self.d, self.k
+        short = o.floordiv(d, o.max(k, 1))
+        longer = o.sub(d, o.mul(short, k))  # so many strata, the first ones, have an element more
+        shifts, within = seed(b, self.key, SHIFTS), seed(b, self.key, PLACES)
 
         def draw(e: Atom, s: Atom) -> Atom:
-            own = word(b, rounds, e)
-
-            def turn(r: Atom, this: Atom, other: Atom) -> list[Atom]:
-                """this += the high half of a word, as a fraction of its length; then they change places."""
-                n = o.select(o.eq(o.mod(r, 2), 0), wide, deep)
-                drawn = o.lshr(word(b, own, o.add(o.mul(other, TURNS), r)), 32)
-                return [other, added(this, o.lshr(o.mul(drawn, n), 32), n)]
-
-            def step(x: Atom, _: Atom) -> list[Atom]:
-                left, right = b.loop(TURNS, [o.floordiv(x, deep), o.mod(x, deep)], turn)
-                x = o.add(o.mul(left, deep), right)
-                return [x, o.ge(x, d)]
-
-            x, _ = b.while_([s, Literal(True, BOOL)], lambda _, outside: outside, step)
-            return added(x, o.mod(o.lshr(word(b, shifts, e), 1), d), d)
+            start = o.add(self.rotation(shifts, e), o.add(o.mul(s, short), o.min(s, longer)))
+            length = o.add(short, o.select(o.lt(s, longer), 1, 0))
+            drawn = o.lshr(word(b, within, o.add(o.mul(e, k), s)), 32)
+            at = o.add(start, o.lshr(o.mul(drawn, length), 32))
+            return o.select(o.ge(at, d), o.sub(at, d), at)
 
         return draw
+
+    def rotation(self, shifts: Atom, e: Atom) -> Atom:
+        """Where the strata of an example begin."""
+        o = self.b.o
+        return o.mod(o.lshr(word(self.b, shifts, e), 1), o.max(self.d, 1))
 
     def scale(self, like: Atom) -> Atom:
         """d/k."""

@@ -12,12 +12,13 @@ from iverson.core.syntax import Atom, Let, Library, Var
 from iverson.lang import random, shapes
 from iverson.lang.errors import error, site
 from iverson.lang.inner import Inside
-from iverson.lang.num import atom_of
+from iverson.lang.num import Num, atom_of, kind_of
 from iverson.lang.staging import builder, current
 from iverson.lang.table import implements
 from iverson.lang.values import Arr, lift, materialise, owned
 
 SCHEMES = ("sample", "projection")
+_FRACTION = "the part of an array that is kept is more than 0 and at most 1, not {}"
 
 
 def sketch(
@@ -48,12 +49,13 @@ def sketch(
 
     Method: randomised automatic differentiation (Oktay, McGreivy, Aduol, Beatson, Adams, ICLR 2021).
     """
-    check(fraction, key, scheme, np.ndim(x), shared)
+    array = np.asarray(x)
+    check(fraction, key, scheme, array.ndim, array.dtype, shared)
     random._key(key)
     return x
 
 
-def check(fraction: Any, key: Any, scheme: str, ndim: int, shared: bool | None) -> None:
+def check(fraction: Any, key: Any, scheme: str, ndim: int, dtype: np.dtype[Any], shared: bool | None) -> None:
     """Raise unless the arguments of a sketch fit."""
     if fraction is None or key is None:
         raise error(TypeError, "iv.sketch needs a fraction and a key: iv.sketch(x, 0.1, key)")
@@ -62,14 +64,21 @@ def check(fraction: Any, key: Any, scheme: str, ndim: int, shared: bool | None) 
         raise error(ValueError, f"the scheme of a sketch is 'sample' or 'projection', not {scheme!r}")
     if ndim == 0:
         raise error(TypeError, "iv.sketch takes an array, not a number")
+    if dtype.kind not in "fc":
+        raise error(TypeError, f"iv.sketch takes floats, not {dtype}")
     if shared is not None and ndim < 2:
         raise error(ValueError, "shared= needs an array whose first axis counts examples; this one has a single axis")
 
 
 def require_fraction(fraction: Any) -> None:
-    """Raise unless what is known of a fraction is right."""
-    if isinstance(fraction, int | float | np.floating) and not 0 < fraction <= 1:
-        raise error(ValueError, f"the part of an array that is kept is more than 0 and at most 1, not {fraction}")
+    """Raise unless a fraction is right; one that is a number of the program is checked where it is used."""
+    if isinstance(fraction, Arr | Num):
+        return
+    given = np.asarray(fraction)
+    if given.ndim or given.dtype.kind not in "iuf":
+        raise error(TypeError, f"the part of an array that is kept is a number, not {fraction!r}")
+    if not 0 < given <= 1:
+        raise error(ValueError, _FRACTION.format(fraction))
 
 
 @implements(sketch)
@@ -84,10 +93,8 @@ def _staged(
     unproven: bool = False,
 ) -> Any:
     array = lift(x)
-    check(fraction, key, scheme, array.ndim if isinstance(array, Arr) else 0, shared)
-    word = random._key(key)
-    if array.dtype.kind not in "fc":
-        raise error(TypeError, f"iv.sketch takes floats, not {array.dtype}")
+    check(fraction, key, scheme, array.ndim if isinstance(array, Arr) else 0, array.dtype, shared)
+    word, part = random._key(key), part_of(fraction)
     if not any(isinstance(scope, Inside) for scope in current().scopes):
         return x
     examples: OneOf["one", "shared", "each"] = "one" if shared is None else "shared" if shared else "each"
@@ -97,13 +104,19 @@ def _staged(
     size = shapes.extent_atom(shapes.product(array.shape[of.lead :]))
     y = Var(atom.type, atom.hint)
     b = builder()
-    part = _part(fraction)
     count = portion(b, part, size)
     b.let(Let((y,), Library(SKETCH, (atom, word.atom, count), (("of", of),)), site()))
     return owned(y, array.dtype)
 
 
-def _part(fraction: Any) -> Atom:
-    if isinstance(fraction, Arr):
+def part_of(fraction: Any) -> Atom:
+    """A fraction as a number of the program, which checks it."""
+    if isinstance(fraction, Arr) and not fraction.ndim:
         fraction = fraction.read(())
-    return atom_of(fraction, np.dtype(np.float64))
+    if isinstance(fraction, Arr) or (isinstance(fraction, Num) and kind_of(fraction).dtype.kind not in "if"):
+        raise error(TypeError, "the part of an array that is kept is a number")
+    part = atom_of(fraction, np.dtype(np.float64))
+    if isinstance(part, Var):
+        b = builder()
+        b.check(b.prim("and", b.o.gt(part, 0.0), b.o.le(part, 1.0)), _FRACTION, part)
+    return part

@@ -19,6 +19,7 @@ from iverson.opt import (
     bounds,
     branches,
     contract,
+    copies,
     fuse,
     gather,
     hoist,
@@ -68,6 +69,7 @@ PASSES: list[tuple[str, Pass]] = [
     ("gather merged", gather.run),
     ("fuse gathered", fuse.run),
     ("simplify gathered", simplify.run),
+    ("copies", copies.run),
 ]
 
 # for the machine: the count may rise by a constant that the pass states

@@ -20,8 +20,7 @@ from iverson.lang import random, state
 from iverson.lang.calls import call
 from iverson.lang.errors import error, site
 from iverson.lang.inner import is_numeric, like, numeric
-from iverson.lang.num import atom_of
-from iverson.lang.sketching import SCHEMES, require_fraction
+from iverson.lang.sketching import SCHEMES, part_of, require_fraction
 from iverson.lang.staging import builder
 from iverson.lang.values import materialise
 
@@ -33,14 +32,20 @@ class Sampling:
     fraction: Any
     key: Any
     of: Sketch
+    variance: float | None = None  # that is to be had by the choice of the fraction (variance.py)
+
+    def at(self, fraction: Any, key: Any) -> Sampling:
+        """With a fraction and a key that are known."""
+        return Sampling(fraction, key, self.of)
 
 
 def sample(
-    fraction: Any,
+    fraction: Any = None,
     key: Any = "key",
     scheme: str = "sample",
     replace: bool = False,
     shared: bool | None = True,
+    variance: float | None = None,
 ) -> Sampling:
     """Keep a random part of each residual that multiplies the adjoint of a parameter, and estimate the gradient by it.
 
@@ -54,36 +59,54 @@ def sample(
     function that holds it: use another for each gradient.  A key of its own is made for each place and turn.
     `fraction` may be a number of the program, too.  In a `while` loop, whose turns aren't counted, nothing is sampled.
 
-    Raises ValueError for another scheme, or a fraction that isn't in (0, 1]; TypeError where the function has no
-    argument of that name.
+    With `variance` instead of a fraction the derivative chooses that itself, call by call, so that E|g - G|² is
+    `variance` times |G|², g being the estimate of the gradient G: from two gradients of one point, which it takes at
+    the first calls and then at every tenth.  It is for iv.grad and iv.value_and_grad, called from Python (TypeError in
+    compiled functions); `.fraction` and `.variance` tell where it is, `.reset()` begins anew.
+
+    Raises ValueError for another scheme, a fraction that isn't in (0, 1], a variance that isn't positive, or both;
+    TypeError where the function has no argument of that name.
 
     >>> g = iv.grad(loss, tape=iv.tape.sample(0.1, key="key"))
 
     Method: randomised automatic differentiation (Oktay, McGreivy, Aduol, Beatson, Adams, ICLR 2021).
     """
-    require_fraction(fraction)
+    if (fraction is None) == (variance is None):
+        raise ValueError("a sample has a fraction or a variance: iv.tape.sample(0.1) or iv.tape.sample(variance=0.5)")
+    if variance is None:
+        require_fraction(fraction)
+    elif not np.isscalar(variance) or not 0 < variance < float("inf"):
+        raise ValueError(f"the relative variance of a sampled gradient is a positive number, not {variance!r}")
     if scheme not in SCHEMES:
         raise ValueError(f"the scheme of a sample is 'sample' or 'projection', not {scheme!r}")
     if not isinstance(key, str):
         random._key(key)
     examples = "one" if shared is None else "shared" if shared else "each"
-    return Sampling(fraction, key, Sketch(scheme, bool(replace), examples))  # type: ignore[arg-type]
+    return Sampling(fraction, key, Sketch(scheme, bool(replace), examples), variance)  # type: ignore[arg-type]
+
+
+def option_of(tape: Any) -> Sampling | None:
+    """What a tape is told about samples."""
+    options = [t for t in (tape if isinstance(tape, tuple | list) else (tape,)) if isinstance(t, Sampling)]
+    if len(options) > 1:
+        raise ValueError("two options for how the tape is sampled")
+    return options[0] if options else None
 
 
 def sampling(tape: Any, f: Callable[..., Any]) -> Callable[..., Any]:
     """The function, with a mark on its result where the tape is to be sampled."""
-    options = [t for t in (tape if isinstance(tape, tuple | list) else (tape,)) if isinstance(t, Sampling)]
-    if not options:
+    option = option_of(tape)
+    if option is None:
         return f
-    if len(options) > 1:
-        raise ValueError("two options for how the tape is sampled")
+    if option.variance is not None:
+        raise ValueError("a variance is for iv.grad and iv.value_and_grad; else say iv.tape.sample(fraction)")
 
     def marked(*args: Any, **kwargs: Any) -> Any:
         result = call(f, *args, **kwargs)
         leaves, spec = state.flatten(result)
         for k, leaf in enumerate(leaves):
             if is_numeric(leaf) and numeric(leaf).dtype.kind in "fc":
-                leaves[k] = _mark(numeric(leaf), options[0], f, args, kwargs)
+                leaves[k] = _mark(numeric(leaf), option, f, args, kwargs)
                 return state.unflatten(spec, leaves)
         return result
 
@@ -95,14 +118,15 @@ def _mark(x: Any, option: Sampling, f: Callable[..., Any], args: Any, kwargs: An
     atom = materialise(x)
     if not isinstance(atom, Var):
         return x
-    key = random._key(_key(option.key, f, args, kwargs))
+    key = random._key(key_of(option.key, f, args, kwargs))
     y = Var(atom.type, atom.hint)
-    given = (atom, key.atom, atom_of(option.fraction, np.dtype(np.float64)))
+    given = (atom, key.atom, part_of(option.fraction))
     builder().let(Let((y,), Library(SAMPLING, given, (("of", option.of),)), site()))
     return like(x, y)
 
 
-def _key(key: Any, f: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+def key_of(key: Any, f: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """The key of a call: itself, or the argument of this name."""
     if not isinstance(key, str):
         return key
     try:

@@ -32,8 +32,9 @@ from iverson.run.leaves import (
     tangent_tree,
     with_real_part,
 )
-from iverson.run.sampling import sampling
+from iverson.run.sampling import option_of, sampling
 from iverson.run.tape import Tape, policy, unplanned
+from iverson.run.variance import Targeted
 
 # --- reverse mode -----------------------------------------------------------------------------------------------------
 
@@ -86,22 +87,36 @@ def _reverse(
     holomorphic: bool,
 ) -> Callable[..., Any]:
     """A function that gives a part of (value, gradient)."""
-    told, g = policy(tape), sampling(tape, f)
+    told, option = policy(tape), option_of(tape)
+    targeted = option is not None and option.variance is not None
+    g = f if targeted else sampling(tape, f)
 
-    def stage(told: Policy, numbers: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def stage(
+        told: Policy, numbers: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any], g: Callable[..., Any] = g
+    ) -> Any:
         chosen = Chosen(args, argnums, holomorphic)
         sub = subprogram(with_real_part(g, has_aux) if holomorphic else g, args, kwargs, chosen.leaves)
         require_scalar(sub.result[1] if holomorphic else sub.result, f, has_aux, holomorphic)
         outs = derive.apply(sub, "gradient", policy=told, numbers=[materialise(numeric(n)) for n in numbers])
         count = len(sub.function.body.outs)
         value = sub.rebuild(outs[:count])
-        return result((value[1] if holomorphic else value, chosen.cotangents(outs[count:])))
+        return value[1] if holomorphic else value, chosen.cotangents(outs[count:])
 
+    if targeted:
+        if told.budget is not None:
+            raise ValueError("a budget and a variance are two answers to how much is kept: say one of them")
+        assert option is not None
+
+        def at(*args: Any, **kwargs: Any) -> Any:
+            *own, (part, key) = args
+            return stage(told, (), tuple(own), kwargs, sampling(option.at(part, key), f))
+
+        return Targeted(Derived(at, f, what), option, f, result, what)
     if told.budget is None:
-        return Derived(lambda *args, **kwargs: stage(told, (), args, kwargs), f, what)
+        return Derived(lambda *args, **kwargs: result(stage(told, (), args, kwargs)), f, what)
 
     def make(planned: Policy) -> Jit:
-        return Derived(lambda *args, **kwargs: stage(planned, args[-1], args[:-1], kwargs), f, what)
+        return Derived(lambda *args, **kwargs: result(stage(planned, args[-1], args[:-1], kwargs)), f, what)
 
     return Budgeted(make, told, f, what)
 

@@ -72,3 +72,31 @@ def test_chain_hangs_as_statics_says():
 def test_checkpoints_take_less_memory_for_the_same_gradient():
     rows = load("checkpoints").main(cells=20, steps=300)
     assert len(rows) > 5 and min(size for size, _ in rows) < 0.1 * rows[0][0]
+
+
+def test_sampled_gradients_control_the_reactor(monkeypatch, capsys):
+    reactor = load("reactor")
+    monkeypatch.setattr(reactor, "STEPS", 64)
+    monkeypatch.setattr(reactor, "PARTS", (1.0, 0.1))
+    reactor.main(iterations=6)
+    assert "nan" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["fully connected", pytest.param("convolution", marks=pytest.mark.slow)])
+def test_sampled_digits(name, monkeypatch, capsys):
+    """Also with fewer iterations than are drawn."""
+    example = load("sampled_digits")
+    monkeypatch.setattr(example, "SEEDS", 2)
+    monkeypatch.setattr(example, "RATES", (4e-3,))
+    monkeypatch.setattr(example, "NETWORKS", {name: example.NETWORKS[name]})
+    curves = example.main(2)
+    assert all(runs.shape == (2, 2) and np.isfinite(runs).all() for runs in curves.values())
+    assert "nan" not in capsys.readouterr().out
+
+
+def test_recurrent_network_learns_from_a_part_of_its_states(monkeypatch):
+    example = load("irnn")
+    monkeypatch.setattr(example, "HIDDEN", 16)
+    monkeypatch.setattr(example, "PARTS", (1.0, 0.3))
+    curves = example.main(iterations=30)
+    assert all(losses[-1] < losses[0] for losses in curves.values())

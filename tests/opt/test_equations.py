@@ -4,7 +4,7 @@ import numpy as np
 
 from iverson.core.build import Builder
 from iverson.core.syntax import F64, I64, Array, Map, Reduce, Var
-from iverson.opt import bounds, branches, fuse, gather, hoist, parallel, siblings, simplify
+from iverson.opt import bounds, branches, copies, fuse, gather, hoist, parallel, siblings, simplify
 from tests.opt.programs import array, size
 from tests.opt.support import golden
 
@@ -505,3 +505,44 @@ def test_many_yields_stay_in_order():
         """,
         ARGS,
     )
+
+
+def test_copies():
+    """y is x2 under another name for its length; z is needed once more, and the parameter isn't made here."""
+    b, n, x = start()
+    m = size("m")
+    b.check(b.o.eq(n, m), "lengths differ")
+    made = b.map(n, lambda i: b.o.exp(b.read(x, i)))
+    used = b.map(n, lambda i: b.o.neg(b.read(x, i)))
+    y, z, p = (b.map(k, lambda i, a=a: b.read(a, i)) for k, a in ((m, made), (m, used), (n, x)))
+    golden(
+        b.function([n, m, x], [y, z, used, p]),
+        copies.run,
+        """
+            t = eq n m
+            check t ValueError "lengths differ"
+            t1 = for i < n {
+                t2 = x[i]
+                t3 = exp t2
+            } map t3
+            t4 = for i1 < n {
+                t5 = x[i1]
+                t6 = neg t5
+            } map t6
+            t7 = for i2 < m {
+                t8 = t4[i2]
+            } map t8
+            t9 = for i3 < n {
+                t10 = x[i3]
+            } map t10
+        } t1, t7, t4, t9
+        """,
+        [4, 4, X],
+    )
+
+
+def test_copies_of_other_lengths_stay():
+    b, n, x = start()
+    made = b.map(n, lambda i: b.o.exp(b.read(x, i)))
+    f = b.function([n, x], [b.map(b.o.floordiv(n, 2), lambda i: b.read(made, i))])
+    assert copies.run(f) is f
