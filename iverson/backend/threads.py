@@ -74,7 +74,7 @@ class _Threads:
                 out += plan.write()
                 gone |= plan.moved
                 continue
-            inside = [*around, stmt] if isinstance(stmt, For | ir.While) else around
+            inside = [*around, stmt] if isinstance(stmt, For | ir.While) and not _strips(stmt) else around
             for inner in ir.blocks(stmt):
                 inner[:] = self.block(inner, inside)
             out.append(stmt)
@@ -89,6 +89,11 @@ class _Threads:
             return False
         known = Work(loop).known
         return known is None or known >= GRAIN * 2**FEWEST
+
+
+def _strips(stmt: Stmt) -> bool:
+    """Is it around loops that take turns, of which very long ones make all their turns at once?"""
+    return isinstance(stmt, For) and stmt.tag == "strip"
 
 
 def _in_vectors(stmt: Stmt) -> bool:
