@@ -36,6 +36,7 @@ from iverson.core.build import Builder
 from iverson.core.rewrite import type_atoms, uses
 from iverson.core.syntax import F32, F64, Array, Atom, Block, Let, Operator, Scalar, Var
 from iverson.diff.adjoints import Frame, flatten, product
+from iverson.diff.cheap import cheap
 from iverson.diff.footprint import Places
 from iverson.diff.logs import AppendLog, OpenLog
 from iverson.diff.tape import Mode, told
@@ -133,6 +134,7 @@ class Plan:
     block: Block
     steps: list[Step]
     mode: Mode = "auto"
+    again: bool = False  # what is cheap runs again (cheap.py, rerun.py)
     ends: dict[int, Var] = field(default_factory=dict)  # outs by which arrays that are undone within are handed on
     given_up: dict[Var, None] = field(default_factory=dict)  # versions of such arrays that end here
     logs: list[OpenLog] = field(default_factory=list)  # that its statements write and pass on
@@ -169,6 +171,8 @@ class Plan:
             return True
         if step.scalar:
             return self.mode == "store" and any(v.type in (Scalar(F32), Scalar(F64)) for v in step.let.vars)
+        if self.again and not step.chained and cheap(step.let):
+            return False
         return self.mode != "recompute" and not step.chained and bool(step.results)
 
     def inner(self, bound: Iterable[Var]) -> set[Var]:
@@ -262,3 +266,16 @@ class BranchRecord:
 
 
 Record: TypeAlias = ForRecord | MonoidRecord | LoopRecord | BranchRecord | CheckpointRecord
+
+
+def inner_plans(step: Step) -> Sequence[Plan]:
+    """The plans of the scopes inside a statement; an operator's are run on elements that are kept."""
+    match step.record:
+        case BranchRecord(plans):
+            return plans
+        case ForRecord(plan) | LoopRecord(plan):
+            return [plan]
+        case CheckpointRecord(leaf):
+            return [leaf]
+        case _:
+            return []
