@@ -21,12 +21,12 @@ from dataclasses import dataclass, field, replace
 from iverson.backend import loopir as ir
 from iverson.backend.loopir import Compute, For, Load, Program, Reg, Stmt, Store, Value, View, integer
 from iverson.backend.places import Form, Places, accesses
-from iverson.core.syntax import BOOL, I64, DType, Literal
+from iverson.core.syntax import BOOL, I64, DType
 
 WIDTH = 512  # turns of a strip
 SHORTEST, LONGEST = 2**11, 2**18  # turns of a loop that strips are made of
 LOOPS, SHARED = 3, 2  # so many long loops, and arrays that several of them touch, are worth it
-LAG = 32  # turns, at most
+LAG, MOST = 32, 40  # turns and loops, at most
 
 _FLAT = Compute | ir.Combine | Load | Store
 
@@ -40,7 +40,7 @@ def _block(body: list[Stmt], places: Places) -> None:
     out: list[Stmt] = []
     group = _Group(places)
     for stmt in body:
-        for inner in ir.blocks(stmt):
+        for inner in [] if isinstance(stmt, For) and stmt.tag == "wide" else ir.blocks(stmt):
             _block(inner, places)
         if not group.add(stmt):
             out += group.written()
@@ -66,19 +66,21 @@ class _Group:
     whole: list[Stmt] = field(default_factory=list)
     members: list[_Member] = field(default_factory=list)
     before: list[Stmt] = field(default_factory=list)
-    behind: list[Stmt] = field(default_factory=list)
+    behind: list[ir.Free] = field(default_factory=list)
 
     def add(self, stmt: Stmt) -> bool:
         """Take in a statement, if it may be."""
         match stmt:
-            case Compute() | ir.Alloc():
+            case Compute():
+                self.before.append(stmt)
+            case ir.Alloc(buffer) if all(s.buffer.slot is not buffer.slot for s in self.behind):
                 self.before.append(stmt)
             case ir.Free():
                 self.behind.append(stmt)
             case For() | ir.Copy():
                 loop = stmt if isinstance(stmt, For) else _copying(stmt)
                 lag = self.lag(loop) if loop is not None and _plain(loop) else None
-                if loop is None or lag is None:
+                if loop is None or lag is None or len(self.members) == MOST:
                     return False
                 self.members.append(_Member(loop, lag))
             case _:
@@ -105,7 +107,7 @@ class _Group:
         return lag if lag <= LAG else None
 
     def distances(self, a: View, i: Reg, b: View, j: Reg) -> list[int] | None:
-        """By how many turns i and j differ where two places are one: of one number, or none; None if that isn't known."""
+        """By how many turns i and j differ where two places are one: a number, or none; None if that isn't known."""
         found: list[int] | None = None
         for x, y in zip(map(self.places.form, a.prefix), map(self.places.form, b.prefix), strict=True):
             step = x.coefficient(i)
@@ -157,9 +159,8 @@ def _plain(loop: For) -> bool:
 
 def _long(loop: For, places: Places) -> bool:
     """Is a loop's length one of an array, not of an edge?"""
-    made = places.computed.get(loop.high) if isinstance(loop.high, Reg) else None
-    edge = made is not None and made.name == "min" and any(isinstance(a, Literal) for a in made.args)
-    return isinstance(loop.high, Reg) and not edge
+    bound = places.at_most(loop.high)
+    return bound is None or bound >= SHORTEST
 
 
 def _copying(stmt: ir.Copy) -> For | None:

@@ -40,6 +40,7 @@ from iverson.core.syntax import BOOL, F64, I64, DType, Literal
 
 GRAIN = 6000.0  # nanoseconds of work for a chunk, at least
 FEWEST, MOST = 3, 6  # binary logarithms of the number of chunks
+EDGE = 64  # turns that are never enough
 PART = 0.05  # of the work, what copies of arrays may cost
 COPY = 3.0  # nanoseconds for an element of a copy, whose memory is cold, to be cleared and taken in
 
@@ -86,6 +87,9 @@ class _Threads:
             return False
         flat = not any(isinstance(s, For | ir.While) for s in ir.walk(loop.body))
         if around and flat and (len(around) > 1 or loop.carries):
+            return False
+        bound = self.places.at_most(loop.high)
+        if flat and bound is not None and bound <= EDGE:
             return False
         known = Work(loop).known
         return known is None or known >= GRAIN * 2**FEWEST

@@ -1,4 +1,4 @@
-"""What is cheap to run once more: Maps whose elements take a bounded number of scalar operations, and branches of such."""
+"""What is cheap to run once more: Maps whose elements take so many scalar operations, and branches of such."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _scalar(let: Let) -> bool:
 def _count(let: Let) -> int:
     """Primitives and reads of an element."""
     total = 0
-    for inner in (Block((let,), ()) if isinstance(let.op, If) else let.op.body):  # type: ignore[union-attr]
+    for inner in [let] if isinstance(let.op, If) else let.op.body:  # type: ignore[union-attr]
         times = 1
         if isinstance(inner.op, For):
             for n in inner.op.extent:

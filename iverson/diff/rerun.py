@@ -11,11 +11,12 @@ cost model decides: an element that is kept is written, and read when it has lef
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from math import prod
 
-from iverson.core.costs import cost
-from iverson.core.rewrite import statements, uses
-from iverson.core.syntax import Array, Block, Function
+from iverson.core.prims import TABLE
+from iverson.core.rewrite import blocks, statements, uses
+from iverson.core.syntax import Array, Atom, Block, Contribute, For, Function, Literal, Loop, Prim, Read, While
 from iverson.diff.cheap import cheap
 from iverson.diff.residuals import LoopRecord, Plan, inner_plans
 
@@ -45,7 +46,30 @@ def price(made: Function, plan: Plan) -> int:
     """The work of a transformed program of typical sizes, and what it keeps."""
     forward = {v for let in statements(Block(plan.forward(), ())) for v in let.vars}
     held = {v for let in made.body if forward.isdisjoint(let.vars) for v in uses(let)} & forward
-    known = cost(made)
-    sizes = [known.elements(v) for v in held if isinstance(v.type, Array)]
-    env = {v: TYPICAL for s in (known.work, *sizes) for v in s.variables()}
-    return known.work.value(env) + STORED * sum(s.value(env) for s in sizes)
+    return _work(made.body) + STORED * sum(_typical(v.type.extents) for v in held if isinstance(v.type, Array))
+
+
+def _work(block: Block) -> int:
+    """What the cost model counts in scalar statements; what else there is doesn't depend on what is kept."""
+    total = 0
+    for let in block:
+        op = let.op
+        inner = sum(_work(body) for _, body in blocks(op))
+        match op:
+            case For(_, extent):
+                total += _typical(extent) * inner
+            case Loop(_, extent):
+                total += _typical((extent,)) * inner
+            case While():
+                total += TYPICAL * inner
+            case Prim(name):
+                total += TABLE[name].cost
+            case Read() | Contribute():
+                total += 1
+            case _:
+                total += inner
+    return total
+
+
+def _typical(extents: Sequence[Atom]) -> int:
+    return prod(int(n.value) if isinstance(n, Literal) else TYPICAL for n in extents)

@@ -130,7 +130,7 @@ def _regular(body: Iterable[Let]) -> set[Atom]:
 
 
 def _is_edge(op: If, conditions: Collection[Atom]) -> bool:
-    """Is a branch that is decided by the indices alone a scalar, or does it just contribute, to one place of an array?"""
+    """Is a branch that the indices alone decide a scalar, or does it just contribute, to one place of an array?"""
     flat = all(_is_flat(let) for _, inner in blocks(op) for let in inner)
     whole = Let((), op)
     scalar = all(isinstance(o.type, Scalar) for o in op.then.outs) and not contributed(op)

@@ -222,8 +222,9 @@ class _Fuser:
 
     def edged(self, producer: For) -> bool:
         """Does an index decide on what an element is?"""
-        tests = [self.defined.get(let.op.pred) for let in producer.body if isinstance(let.op, If)]  # type: ignore[call-overload]
-        return any(t is not None and not {*producer.index}.isdisjoint(t.args) for t in tests)
+        preds = [let.op.pred for let in producer.body if isinstance(let.op, If)]
+        tests = [self.defined[p] for p in preds if isinstance(p, Var) and p in self.defined]
+        return any(not {*producer.index}.isdisjoint(t.args) for t in tests)
 
     def covers(self, place: _Place, read: Read, producer: For) -> bool:
         """All of the producer's elements are read, whenever the consumer runs."""
