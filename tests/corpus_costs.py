@@ -54,7 +54,7 @@ EXCEPTIONS: dict[str, dict[str, float]] = {
     "log_sum_exp_of_prefixes": {"statements": 6.2},
     "histograms_of_monoids": {"statements": 6.6},
     "operators_with_free_variables": {"ratio": 6.7, "statements": 7.6},
-    "many_short_reductions": {"ratio": 6.9, "statements": 6.4, "tape": 53.0},
+    "many_short_reductions": {"ratio": 7.1, "statements": 6.5, "tape": 35.0},
     # results of inner reductions, which the primal has in registers, or as one scalar a turn, are stored
     "nbody_forces": {"tape": 100.0},
     "knapsack": {"tape": 29.0},
