@@ -231,8 +231,10 @@ void ht(Index vertices, Index n, const double* theta, const double* us, const In
     }
     for (Index i = 0; i < n; i++)
         for (int j = 0; j < 3; j++) {
-            double seen = where[3 * correspondences[i] + j];
-            if (us) {
+            double seen;
+            if (!us) {
+                seen = where[3 * correspondences[i] + j];
+            } else {
                 const Index* t = triangles + 3 * correspondences[i];
                 double u = us[2 * i], v = us[2 * i + 1];
                 seen = u * where[3 * t[0] + j] + v * where[3 * t[1] + j] + (1 - u - v) * where[3 * t[2] + j];

@@ -36,6 +36,7 @@ from iverson.backend import (
     schedule,
     special,
     split,
+    strips,
     tails,
     threads,
     trees,
@@ -207,6 +208,7 @@ def _scheduled(
         wraps.run(program)
         tails.run(program)
         reuse.run(program)
+        strips.run(program)
     return program
 
 

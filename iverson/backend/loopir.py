@@ -26,6 +26,7 @@ becoming `next` at the end of a turn, and `out` behind the loop.  A loop's tag s
     thread   turns are independent and carry nothing; on the pool (backend/pool.py), each in a function of its own
     tile     a block of a loop that was split
     cold     in order; too short to be unrolled or vectorised
+    strip    in order; of the loops in it a strip each (backend/strips.py)
     wide     a block of turns in vector registers (backend/vectors.py), whose inner loops are as they should be
 
 On vectors there are also  splat v: v in every lane;  iota v: v, v + 1, ...;  lane x k: that of lane k;  vector v...:

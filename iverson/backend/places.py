@@ -136,6 +136,14 @@ class Places:
             return [self.form(a) for a in made.args]
         return []
 
+    def at_most(self, value: Value) -> int | None:
+        """A number that a value isn't above, where the program says one."""
+        if isinstance(value, Literal):
+            return int(value.value)
+        made = self.computed.get(value)
+        known = [b for a in made.args if (b := self.at_most(a)) is not None] if made and made.name == "min" else []
+        return min(known, default=None)
+
     def _natural(self, reg: Reg) -> bool:
         """Is a register never negative?"""
         if reg in self.lengths:

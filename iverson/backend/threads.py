@@ -41,6 +41,7 @@ MOST_COPIED = 4  # the same as chunks.MOST, for loops whose chunks have copies
 COPY, NEAR = 3.0, 0.25  # nanoseconds for an element of a copy to be cleared and taken in; if its memory is near
 CLOSE = 2**15  # elements of copies that are near
 BLOCK = 64  # turns of a loop without loops in it, such that no vector is cut by the end of a chunk
+EDGE = 64  # turns that are never enough
 
 ROUTINE = 256.0  # elements of each array of a BLAS or LAPACK routine that uses no threads of its own, at most
 
@@ -79,7 +80,7 @@ class _Threads:
                 out += copied(stmt)
                 self.awake = True
                 continue
-            inside = [*around, stmt] if isinstance(stmt, For | ir.While) else around
+            inside = [*around, stmt] if isinstance(stmt, For | ir.While) and not _strips(stmt) else around
             for inner in ir.blocks(stmt):
                 inner[:] = self.block(inner, inside)
             out.append(stmt)
@@ -125,8 +126,16 @@ class _Threads:
         flat = not any(isinstance(s, For | ir.While) for s in ir.walk(loop.body))
         if around and flat and (len(around) > 1 or loop.carries):
             return False
+        bound = self.places.at_most(loop.high)
+        if flat and bound is not None and bound <= EDGE:
+            return False
         known = Work(loop).known
         return known is None or known >= GRAIN * AWAKE
+
+
+def _strips(stmt: Stmt) -> bool:
+    """Is it around loops that take turns, of which very long ones make all their turns at once?"""
+    return isinstance(stmt, For) and stmt.tag == "strip"
 
 
 def _in_vectors(stmt: Stmt) -> bool:

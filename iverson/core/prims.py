@@ -38,7 +38,7 @@ import numpy as np
 
 from iverson.core import special as s
 from iverson.core.special import Meaning, Value, holomorphic, on_real
-from iverson.core.syntax import DType
+from iverson.core.syntax import DType, Literal
 
 
 class Ops(Protocol):
@@ -128,6 +128,22 @@ def _pow_exponent(o: Ops, t: Any, x: Any, z: Any, y: Any) -> Any:
     return o.mul(t, o.mul(y, o.log(o.select(flat, 1.0, x))))
 
 
+def is_one(x: Any) -> bool:
+    """Is an operand the constant 1?"""
+    value = x.value if isinstance(x, Literal) else x
+    return isinstance(value, int | float) and value == 1
+
+
+def _divisor(o: Ops, t: Any, x: Any, z: Any, y: Any) -> Any:
+    """-t y / z, which needs no division where y is 1 / z."""
+    return o.neg(o.mul(o.mul(t, y) if is_one(x) else o.div(t, z), y))
+
+
+def _sqrt(o: Ops, t: Any, x: Any, y: Any) -> Any:
+    """t / (2 y), by a reciprocal that all directions share, and the norms that are divided by as well."""
+    return o.mul(o.mul(t, 0.5), o.div(1.0, y))
+
+
 def _off_zero(o: Ops, y: Any) -> Any:
     """A norm as a divisor: at the origin 1, so that the direction there is 0."""
     return o.select(o.eq(y, 0.0), 1.0, y)
@@ -212,7 +228,7 @@ _ARITHMETIC = [
         "div",
         "float",
         s.div,
-        (lambda o, t, x, z, y: o.div(t, z), lambda o, t, x, z, y: o.neg(o.mul(o.div(t, z), y))),
+        (lambda o, t, x, z, y: o.div(t, z), _divisor),
         "op:div",
     ),
     _binary("floordiv", "number", s.floordiv, (None, None), "inline:floordiv"),
@@ -318,7 +334,7 @@ _LOGIC = [
 ]
 
 _ELEMENTARY = [
-    _unary("sqrt", holomorphic(np.sqrt), lambda o, t, x, y: o.div(o.mul(t, 0.5), y), "llvm:sqrt", _POSITIVE),
+    _unary("sqrt", holomorphic(np.sqrt), _sqrt, "llvm:sqrt", _POSITIVE),
     _unary("cbrt", s.cbrt, lambda o, t, x, y: o.div(t, o.mul(3.0, o.mul(y, y)))),
     _unary("exp", holomorphic(np.exp), lambda o, t, x, y: o.mul(t, y)),
     _unary("exp2", holomorphic(np.exp2), lambda o, t, x, y: o.mul(t, o.mul(y, _LN2))),

@@ -35,6 +35,7 @@ from iverson.diff.residuals import (
     Slots,
     Step,
     Updates,
+    inner_plans,
 )
 from iverson.diff.reverse import reverse
 from iverson.diff.tape import AUTO, Policy
@@ -152,19 +153,6 @@ class _Labels:
         site = next((self.sites[w] for w in reversed(names) if self.sites.get(w)), None)
         made = next((self.made[w] for w in reversed(names) if w in self.made), None) if how == "stored" else None
         return Residual(self.chain(vs[0])[-1].hint, how, site, tuple(vs), made, sum(self.reads[v] for v in vs))
-
-
-def inner_plans(step: Step) -> Sequence[Plan]:
-    """The plans of the scopes inside a statement; an operator's are run on elements that are kept."""
-    match step.record:
-        case BranchRecord(plans):
-            return plans
-        case ForRecord(plan) | LoopRecord(plan):
-            return [plan]
-        case CheckpointRecord(leaf):
-            return [leaf]
-        case _:
-            return []
 
 
 def _tables(record: Record | None) -> Sequence[Slots]:

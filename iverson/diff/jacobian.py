@@ -63,14 +63,14 @@ def jacfwd(f: Function, wrt: Sequence[int]) -> Function:
 
 
 def _rows(b: Builder, sums: Reach, sets: Block, param: Var, shared: set[Var]) -> dict[Var, Atom]:
-    """Which directions reach the rows of the arrays that are summed over, by the name of each."""
+    """Which directions don't reach the rows of the arrays that are summed over, by the name of each."""
     found = _tangents(b, sets, {sums.sets.params[-1]: seeds(b, param)}, shared)
     return dict(zip(sums.arrays, found, strict=True))
 
 
 def _any(b: Builder, rows: Sequence[Atom], i: Atom, own: Atom) -> Atom:
-    """Is a direction in a row of one of these sets?"""
-    holds = [b.prim("ne", b.o.bit_and(b.read(r, i, safe=True), own), literal(0)) for r in rows]
+    """Does a direction reach a row of one of these arrays?  (An equality is what LLVM makes masked sums of.)"""
+    holds = [b.prim("eq", b.o.bit_and(b.read(r, i, safe=True), own), literal(0)) for r in rows]
     total = holds[0]
     for h in holds[1:]:
         total = b.prim("or", total, h)

@@ -117,11 +117,16 @@ def _sets(g: Function, direction: Var, arrays: Sequence[Var], moving: set[Var]) 
 
 
 def _rows(sets: Sets, found: Atom) -> Atom:
-    """The union of each row."""
+    """The complement of the union of each row."""
     b, (n, *rest) = sets.b, extents_of(found)
-    if not rest:
-        return found
-    return b.map(n, lambda i: b.reduce(sets.unite(()), rest, lambda *j: b.read(found, i, *j, safe=True)))
+
+    def row(i: Atom) -> Atom:
+        if not rest:
+            return b.read(found, i, safe=True)
+        union: Atom = b.reduce(sets.unite(()), rest, lambda *j: b.read(found, i, *j, safe=True))
+        return union
+
+    return b.map(n, lambda i: b.prim("bit_not", row(i)))
 
 
 class _Structured:

@@ -97,11 +97,20 @@ class Chain(NamedTuple):
 
 
 class Planner:
-    def __init__(self, active: set[Var], derivation: Derivation, mode: Mode = "auto", masks: bool = False) -> None:
+    def __init__(
+        self,
+        active: set[Var],
+        derivation: Derivation,
+        mode: Mode = "auto",
+        masks: bool = False,
+        again: bool = False,
+    ) -> None:
         self.active = active
         self.derivation = derivation
         self.mode: Mode = mode
         self.masks = masks
+        self.again = again  # in the turns of loops, what is cheap
+        self.looped = False
         self.shared: tuple[Let, ...] = ()  # the statements whose forward and return sweep share one scope
         self.turn: frozenset[Var] = frozenset()  # what the turns of surrounding loops bind, back to the nearest For
 
@@ -125,7 +134,7 @@ class Planner:
         """Plan a block that updates `arrays` in place, and hands them on by the outs at these places (None: any)."""
         begun = [v for let in block if not isinstance(let.op, Read) for v in let.vars if isinstance(v.type, Array)]
         tracked = {v: Undone.AGAIN for v in begun if not is_few(v)} | dict(arrays)
-        plan = Plan(block, [self.step(let, tracked) for let in block], self.mode)
+        plan = Plan(block, [self.step(let, tracked) for let in block], self.mode, self.again and self.looped)
         within = dict.fromkeys(v for v, how in tracked.items() if how is Undone.WITHIN)
         for let in block:
             rows = let.vars if isinstance(let.op, Read) else ()
@@ -316,10 +325,11 @@ class Planner:
     @contextmanager
     def turns(self, body: Block | None, bound: Iterable[Var] = ()) -> Iterator[None]:
         """Plan a body of turns; None: of a For."""
-        outer = self.turn
-        self.turn = frozenset() if body is None else outer.union(bound, (v for let in body for v in let.vars))
+        outer = self.turn, self.looped
+        self.turn = frozenset() if body is None else self.turn.union(bound, (v for let in body for v in let.vars))
+        self.looped |= body is not None
         yield
-        self.turn = outer
+        self.turn, self.looped = outer
 
     def checkpointed(self, let: Let, op: Loop | While) -> tuple[tuple[Let, ...], CheckpointRecord]:
         inner, record = leaf(let, op)

@@ -53,6 +53,7 @@ from iverson.core.syntax import (
     Var,
 )
 from iverson.diff.adjoints import Frame, flatten, product
+from iverson.diff.cheap import cheap
 from iverson.diff.footprint import Places
 from iverson.diff.logs import AppendLog, OpenLog
 from iverson.diff.tape import Mode, told
@@ -152,6 +153,7 @@ class Plan:
     block: Block
     steps: list[Step]
     mode: Mode = "auto"
+    again: bool = False  # what is cheap runs again (cheap.py, rerun.py)
     ends: dict[int, Var] = field(default_factory=dict)  # outs by which arrays that are undone within are handed on
     given_up: dict[Var, None] = field(default_factory=dict)  # versions of such arrays that end here
     logs: list[OpenLog] = field(default_factory=list)  # that its statements write and pass on
@@ -190,6 +192,8 @@ class Plan:
         if step.scalar:
             return self.mode == "store" and any(v.type in (Scalar(F32), Scalar(F64)) for v in step.let.vars)
         small = self.mode != "store" and _small(step.let.op)
+        if self.again and not step.chained and cheap(step.let):
+            return False
         return self.mode != "recompute" and not step.chained and bool(step.results) and not small
 
     def inner(self, bound: Iterable[Var]) -> set[Var]:
@@ -292,3 +296,16 @@ class BranchRecord:
 
 
 Record: TypeAlias = ForRecord | MonoidRecord | LoopRecord | BranchRecord | CheckpointRecord
+
+
+def inner_plans(step: Step) -> Sequence[Plan]:
+    """The plans of the scopes inside a statement; an operator's are run on elements that are kept."""
+    match step.record:
+        case BranchRecord(plans):
+            return plans
+        case ForRecord(plan) | LoopRecord(plan):
+            return [plan]
+        case CheckpointRecord(leaf):
+            return [leaf]
+        case _:
+            return []

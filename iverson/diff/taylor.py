@@ -119,10 +119,13 @@ class Arithmetic:
         return lambda k: self.plus(*(self.times(x[j], z[k - j]) for j in range(k + 1)))
 
     def _quotient(self, x: Series, z: Series, y: Series) -> Callable[[int], Coefficient]:
-        """x = y z, solved for the last coefficient of y."""
+        """x = y z, solved for the last coefficient of y; where x is 1, by y instead of a division."""
+        reciprocal = not x.varies and prims.is_one(x.first)
 
         def tail(k: int) -> Coefficient:
             known = self.plus(*(self.times(z[j], y[k - j]) for j in range(1, k + 1)))
+            if reciprocal and known is not None:
+                return self.b.o.neg(self.b.o.mul(known, y.first))
             rest = x[k] if known is None else self.plus(x[k], self.b.o.neg(known))
             return None if rest is None else self.b.o.div(rest, z.first)
 

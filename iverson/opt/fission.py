@@ -16,8 +16,22 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from iverson.core.dce import dce
-from iverson.core.rewrite import blocks, map_blocks, rename, uses, with_body, with_lets
-from iverson.core.syntax import Accumulator, Array, Atom, Block, Contribute, For, Function, If, Let, Prim, Read, Var
+from iverson.core.rewrite import blocks, contributed, map_blocks, rename, uses, with_body, with_lets
+from iverson.core.syntax import (
+    Accumulator,
+    Array,
+    Atom,
+    Block,
+    Contribute,
+    For,
+    Function,
+    If,
+    Let,
+    Prim,
+    Read,
+    Scalar,
+    Var,
+)
 
 CHEAP = frozenset({"add", "sub", "mul", "neg", "abs", "min", "max", "select", "float64", "int64", "and", "or", "not"})
 COMPARISONS = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
@@ -43,7 +57,7 @@ def split(let: Let, op: For) -> list[Let]:
         return [let]
     if len(op.index) > 1 and op.yields:
         return [let]
-    groups = _groups([i for i in body if isinstance(i.op, Contribute | If)])
+    groups = _groups([i for i in body if isinstance(i.op, Contribute | If) and not i.vars])
     groups.sort(key=lambda group: not _moves(group, op.index[-1]))
     if len(groups) < 2:
         return [let]
@@ -116,10 +130,12 @@ def _regular(body: Iterable[Let]) -> set[Atom]:
 
 
 def _is_edge(op: If, conditions: Collection[Atom]) -> bool:
-    """Does a branch that is decided by the indices alone just contribute, to one place of an array?"""
+    """Is a branch that the indices alone decide a scalar, or does it just contribute, to one place of an array?"""
     flat = all(_is_flat(let) for _, inner in blocks(op) for let in inner)
     whole = Let((), op)
-    return flat and op.pred in conditions and not op.then.outs and not _conflict(whole, whole)
+    scalar = all(isinstance(o.type, Scalar) for o in op.then.outs) and not contributed(op)
+    plain = scalar if op.then.outs else not _conflict(whole, whole)
+    return flat and op.pred in conditions and plain
 
 
 def _slice(body: Iterable[Let], sites: list[Let], outs: tuple[Atom, ...]) -> list[Let]:
@@ -134,6 +150,8 @@ def _slice(body: Iterable[Let], sites: list[Let], outs: tuple[Atom, ...]) -> lis
 
 
 def is_cheap(let: Let) -> bool:
+    if isinstance(let.op, If):
+        return all(is_cheap(i) for _, inner in blocks(let.op) for i in inner)
     return isinstance(let.op, Read) or (isinstance(let.op, Prim) and let.op.name in CHEAP | COMPARISONS)
 
 

@@ -167,6 +167,8 @@ class _Fuser:
             return False
         if any(len(read.index) != len(op.index) or not self.in_bounds(read, op) for _, read in sites):
             return False
+        if self.edged(op) and any(place.conditional and not {*place.crossed}.issuperset(r.index) for place, r in sites):
+            return False  # an edge within an edge: neither could be peeled
         if self.cost(op.body) > 1 and (len(sites) > 1 or not self.once(*sites[0])):
             return False
         between = range(at + 1, max(place.at for place, _ in sites) + 1)
@@ -236,6 +238,12 @@ class _Fuser:
             return None
         varying = [a for a in op.args if not isinstance(a, Literal) and a not in self.params]
         return self.shifted(varying[0], crossed) if len(varying) == 1 else None
+
+    def edged(self, producer: For) -> bool:
+        """Does an index decide on what an element is?"""
+        preds = [let.op.pred for let in producer.body if isinstance(let.op, If)]
+        tests = [self.defined[p] for p in preds if isinstance(p, Var) and p in self.defined]
+        return any(not {*producer.index}.isdisjoint(t.args) for t in tests)
 
     def covers(self, place: _Place, read: Read, producer: For) -> bool:
         """All of the producer's elements are read, whenever the consumer runs."""

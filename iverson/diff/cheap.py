@@ -1,0 +1,56 @@
+"""What is cheap to run once more: Maps whose elements take so many scalar operations, and branches of such."""
+
+from __future__ import annotations
+
+from iverson.core.rewrite import statements
+from iverson.core.syntax import Array, Block, For, If, Let, Literal, Map, Prim, Read
+
+CHEAP = 24  # primitives and reads of an element
+DEAR = frozenset({"pow", "lgamma", "digamma", "trigamma", "polygamma", "erfinv"})
+SHORT = 4  # turns of an inner loop that are written out
+
+
+def cheap(let: Let) -> bool:
+    """May a statement run once more: a Map of cheap elements, or a branch of cheap scalars?"""
+    op = let.op
+    maps = isinstance(op, For) and bool(let.vars) and all(isinstance(y, Map) for y in op.yields)
+    return (maps or isinstance(op, If)) and _small(let) and 0 < _count(let) <= CHEAP
+
+
+def _small(let: Let) -> bool:
+    """Is all that it does for an element done by scalar operations, a bounded number of them?"""
+    match let.op:
+        case For(_, _, body):
+            return all(_scalar(inner) for inner in body)
+        case If(_, then, orelse):
+            return all(_scalar(inner) for side in (then, orelse) for inner in side)
+        case _:
+            return False
+
+
+def _scalar(let: Let) -> bool:
+    if any(isinstance(v.type, Array) for v in let.vars):
+        return False
+    match let.op:
+        case Prim(name):
+            return name not in DEAR
+        case Read():
+            return True
+        case For(_, extent):
+            return all(isinstance(n, Literal) and n.value <= SHORT for n in extent) and _small(let)
+        case If():
+            return _small(let)
+        case _:
+            return False
+
+
+def _count(let: Let) -> int:
+    """Primitives and reads of an element."""
+    total = 0
+    for inner in [let] if isinstance(let.op, If) else let.op.body:  # type: ignore[union-attr]
+        times = 1
+        if isinstance(inner.op, For):
+            for n in inner.op.extent:
+                times *= int(n.value) if isinstance(n, Literal) else 1
+        total += times * sum(isinstance(s.op, Prim | Read) for s in statements(Block((inner,), ())))
+    return total
