@@ -30,6 +30,7 @@ from iverson.opt import (
     simplify,
     spill,
     stencil,
+    unread,
     updates,
     winner,
 )
@@ -39,6 +40,7 @@ Pass = Callable[[Function], Function]
 PREPARE: list[tuple[str, Pass]] = [
     ("simplify", simplify.primal),
     ("bounds", bounds.run),
+    ("unread", unread.run),
     ("simplify bounded", simplify.primal),
     ("hoist", hoist.run),
     ("branches", branches.run),
