@@ -29,6 +29,7 @@ from iverson.backend import (
     merge,
     peel,
     pool,
+    recurrences,
     relax,
     residuals,
     reuse,
@@ -206,6 +207,7 @@ def _scheduled(
         wraps.run(program)
         tails.run(program)
         reuse.run(program)
+        recurrences.run(program, reassociate)
     return program
 
 
