@@ -77,6 +77,7 @@ class Sizes:
         self._least: dict[Factor, int] = {}  # constant lower bounds
         self._facts: list[Size] = []  # what else is >= 0
         self._budget = 0
+        self._effort: int | None = None
         self._failed: dict[tuple[Size, bool], int] = {}  # what could not be proven, with so much fuel
         for p in function.params if function else ():
             self._extents(p)
@@ -230,9 +231,9 @@ class Sizes:
         i = self.of(index)
         return self.nonnegative(i) and self.nonnegative(self.of(extent) - i - 1)
 
-    def nonnegative(self, p: Size) -> bool:
-        """Is p >= 0, whatever the variables are?"""
-        self._budget = _BUDGET
+    def nonnegative(self, p: Size, effort: int | None = None) -> bool:
+        """Is p >= 0, whatever the variables are?  `effort`: how often a fact may be tried, at most."""
+        self._budget, self._effort = _BUDGET, effort
         self._failed.clear()
         return self._prove(p, _FUEL, True)
 
@@ -329,6 +330,10 @@ class Sizes:
         for known in self._facts:
             for m, c in negative:
                 for q, k in _cancelling(m, c, known):
+                    if self._effort is not None:
+                        self._effort -= 1
+                        if self._effort < 0:
+                            return False
                     if self._even_or_positive(q) and self._prove(p - known * Size({q: k}), fuel - 1, integral):
                         return True
         return False

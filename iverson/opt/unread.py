@@ -52,6 +52,8 @@ from iverson.core.syntax import (
 )
 
 MOST = 400  # pairs of an update and a read, for one array
+MISSES = 6  # of them for which no proof is found, before giving up
+EFFORT = 16  # for a proof
 
 Path = tuple[tuple[int, int], ...]  # from a Loop's body to a statement: positions, and which block of that statement
 
@@ -113,18 +115,31 @@ class _Unread:
         if chain is None or not chain.writes or len(chain.reads) * len(chain.writes) > MOST:
             return let
         gone = dict.fromkeys(chain.before)
-        while gone:
+        known: dict[tuple[int, int], bool] = {}
+        while gone and sum(known.values()) < MISSES:
             new = _dropped(let, {v: chain.before[v] for v in gone})
             live = {v for inner in statements(Block((new,), ())) for v in inner.vars}
             reads = [r for r in chain.reads if r.name is None or r.name in live]
             reads += [w for w in chain.writes if w.name in chain.combined and w.name not in gone]
-            met = {w.name for w in chain.writes if w.name in gone and any(self.meet(op, w, r) for r in reads)}
+            met = {w.name for w in chain.writes if w.name in gone and self.met(op, w, reads, known)}
             if not met:
                 return new
             gone = {v: None for v in gone if v not in met}
         return let
 
     # --- may a read meet what was written? ----------------------------------------------------------------------------
+
+    def met(self, op: Loop, write: _Access, reads: Sequence[_Access], known: dict[tuple[int, int], bool]) -> bool:
+        """May one of some reads meet what was written?  `known`: of what is known of pairs."""
+        if any(known.get((id(write), id(r))) for r in reads) or sum(known.values()) >= MISSES:
+            return True
+        for r in reads:
+            pair = id(write), id(r)
+            if pair not in known:
+                known[pair] = self.meet(op, write, r)
+            if known[pair]:
+                return True
+        return False
 
     def meet(self, op: Loop, write: _Access, read: _Access) -> bool:
         """May a read be of a place that was written before?"""
@@ -156,8 +171,8 @@ class _Unread:
                 self.sizes.later(other.index, inner.index, inner.extent)
             there = self.enter(scopes, other.body, read.path[depth:], None if level is not None else read.index)
             return any(
-                self.sizes.nonnegative(self.sizes.of(a) - self.sizes.of(b) - 1)
-                or self.sizes.nonnegative(self.sizes.of(b) - self.sizes.of(a) - 1)
+                self.sizes.nonnegative(self.sizes.of(a) - self.sizes.of(b) - 1, EFFORT)
+                or self.sizes.nonnegative(self.sizes.of(b) - self.sizes.of(a) - 1, EFFORT)
                 for a, b in zip(at, there, strict=False)
             )
 
