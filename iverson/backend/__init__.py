@@ -29,6 +29,7 @@ from iverson.backend import (
     merge,
     peel,
     pool,
+    recurrences,
     relax,
     residuals,
     reuse,
@@ -208,6 +209,7 @@ def _scheduled(
         wraps.run(program)
         tails.run(program)
         reuse.run(program)
+        recurrences.run(program, reassociate)
         strips.run(program)
     return program
 

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from iverson.backend import loopir as ir
 from iverson.backend.chains import Chains
 from iverson.backend.loopir import Buffer, Cell, Reg, Stmt, Value, View, integer
+from iverson.core.sizes import Size
 from iverson.core.syntax import (
     BOOL,
     I64,
@@ -88,6 +89,7 @@ class Context:
         self.frames: list[Frame] = [Frame()]
         self.sites: list[ir.ErrorSite] = []
         self.origin: Site | None = None  # of the statement that is lowered
+        self.rooms: Mapping[Var, Size] = {}  # records of logs, where known (backend/rooms.py)
         self._memory_sites: dict[Site | None, int] = {}
 
     # --- statements ---------------------------------------------------------------------------------------------------

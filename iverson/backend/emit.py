@@ -5,7 +5,7 @@ Flags, and why:
     reassoc             on the combinations of built-in monoids only: it is what associativity grants
     contract            on arithmetic, but on no addition whose carried operand would put the whole FMA into the chain
     nsz                 on minimum and maximum, which vectorise only so
-    never               nnan, ninf, arcp: NaN, infinity and division keep their meaning
+    never               nnan, ninf, arcp: NaN, infinity and division keep their meaning (but in backend/recurrences.py)
 
 Each buffer that is written has an alias scope of its own, since pointers come from tables.  A loop on the pool is a
 function of its turn and of the registers it finds around it, with the same scopes.  Heap blocks are entered in

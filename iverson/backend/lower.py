@@ -19,6 +19,7 @@ from iverson.backend.lower_accumulate import lower_accumulate, lower_contribute
 from iverson.backend.lower_control import lower_if, lower_loop, lower_while
 from iverson.backend.lower_library import lower_library
 from iverson.backend.lower_parallel import lower_for
+from iverson.backend.rooms import rooms
 from iverson.core import rewrite
 from iverson.core.ownership import copies
 from iverson.core.syntax import (
@@ -132,6 +133,7 @@ def lower(
     of the donated parameter of that number; `proven`: statements whose indices are known to be in bounds.
     """
     ctx = Context(Chains(function, copies(function)), proven, RULES)
+    ctx.rooms = rooms(function)
     chosen = layouts or [Layout.C] * len(function.params)
     homes = _arguments(ctx, function, chosen)
     for p in _shadowed(function, proven):

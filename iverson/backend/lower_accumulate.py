@@ -12,6 +12,7 @@ from iverson.backend.context import Context, Filling, Log, Result, Target
 from iverson.backend.loopir import Cell, Reg, Value, View
 from iverson.backend.lower_logs import append, bind_log, open_log, put
 from iverson.backend.lower_parallel import apply, combine, wins
+from iverson.backend.rooms import room
 from iverson.core.syntax import (
     Accumulate,
     Accumulator,
@@ -53,7 +54,7 @@ def _inits(ctx: Context, let: Let, op: Accumulate) -> list[tuple[View | Cell, ..
     for acc, columns in zip(op.accs, op.inits, strict=True):
         assert isinstance(acc.type, Accumulator)
         if acc.type.monoid == "append":
-            groups.append(open_log(ctx, acc.type.dtypes))
+            groups.append(open_log(ctx, acc.type.dtypes, room(ctx, ctx.rooms.get(acc))))
             result += 1 + len(acc.type.dtypes)
             continue
         groups.append(list(range(len(flat), len(flat) + len(columns))))

@@ -15,16 +15,15 @@ from iverson.backend.loopir import Buffer, Cell, Owner, Reg, Value, View, intege
 from iverson.core.rewrite import atoms, statements
 from iverson.core.syntax import BOOL, I64, Contribute, DType, For, Var
 
-FIRST = 64  # records in the first block of a log
 
-
-def open_log(ctx: Context, dtypes: tuple[DType, ...]) -> Log:
+def open_log(ctx: Context, dtypes: tuple[DType, ...], first: Value) -> Log:
+    """A log with room for its first records."""
     columns = tuple(Cell(ir.POINTER, "log") for _ in dtypes)
     log = Log(columns, dtypes, tuple(Owner() for _ in dtypes), Cell(I64, "length"), Cell(I64, "capacity"))
     for cell, dtype, owner in zip(columns, dtypes, log.owners, strict=True):
-        ctx.emit(ir.Grow(cell, dtype, None, integer(FIRST), owner, log.capacity))
+        ctx.emit(ir.Grow(cell, dtype, None, first, owner, log.capacity))
     ctx.put(log.length, integer(0))
-    ctx.put(log.capacity, integer(FIRST))
+    ctx.put(log.capacity, first)
     return log
 
 

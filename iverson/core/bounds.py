@@ -72,10 +72,12 @@ class Sizes:
         self._defined: dict[Var, Size] = {}
         self._conditions: dict[Var, Condition] = {}
         self._upper: dict[Factor, Size] = {}  # indices: 0 <= i <= upper
-        self._order: dict[Factor, int] = {}  # and which was bound first
+        self._order: dict[Factor, int] = {}  # and which was bound first; a name may be bound again
+        self._ranges = 0
         self._least: dict[Factor, int] = {}  # constant lower bounds
         self._facts: list[Size] = []  # what else is >= 0
         self._budget = 0
+        self._effort: int | None = None
         self._failed: dict[tuple[Size, bool], int] = {}  # what could not be proven, with so much fuel
         for p in function.params if function else ():
             self._extents(p)
@@ -143,10 +145,17 @@ class Sizes:
         self._between(index, last)
         self.fact(last)
 
+    def later(self, index: Var, than: Var, extent: Atom) -> None:
+        """An index of a later turn: than < index < extent."""
+        turns, last = Var(Scalar(I64), "turns"), self.of(extent) - self.of(than) - 2
+        self._between(turns, last)
+        self.fact(last)
+        self.define(index, self.of(than) + size(turns) + 1)
+
     def _between(self, v: Var, upper: Size) -> None:
         """0 <= v <= upper."""
         self._upper[v] = upper
-        self._order[v] = len(self._order)
+        self._order[v] = self._ranges = self._ranges + 1
         self._least[v] = 0
 
     def _extents(self, v: Var) -> None:
@@ -222,9 +231,9 @@ class Sizes:
         i = self.of(index)
         return self.nonnegative(i) and self.nonnegative(self.of(extent) - i - 1)
 
-    def nonnegative(self, p: Size) -> bool:
-        """Is p >= 0, whatever the variables are?"""
-        self._budget = _BUDGET
+    def nonnegative(self, p: Size, effort: int | None = None) -> bool:
+        """Is p >= 0, whatever the variables are?  `effort`: how often a fact may be tried, at most."""
+        self._budget, self._effort = _BUDGET, effort
         self._failed.clear()
         return self._prove(p, _FUEL, True)
 
@@ -291,7 +300,7 @@ class Sizes:
             return self._floor_out(c, rest, f, up, down, fuel)
         each = [c * s + rest for s in f.items]
         one_is_enough = down if isinstance(f, Least) else up
-        return [[q] for q in each] if one_is_enough else [each]
+        return [[q] for q in sorted(each, key=lambda q: len(q.terms))] if one_is_enough else [each]
 
     def _sign(self, c: Size, fuel: int) -> tuple[bool, bool]:
         """Is c >= 0, is c <= 0, as far as can be told?"""
@@ -321,6 +330,10 @@ class Sizes:
         for known in self._facts:
             for m, c in negative:
                 for q, k in _cancelling(m, c, known):
+                    if self._effort is not None:
+                        self._effort -= 1
+                        if self._effort < 0:
+                            return False
                     if self._even_or_positive(q) and self._prove(p - known * Size({q: k}), fuel - 1, integral):
                         return True
         return False

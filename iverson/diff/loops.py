@@ -76,7 +76,8 @@ class _Reversed:
         for row in record.rows:
             turn.cursors[row.acc] = s.b.o.sub(turn.cursors[row.acc], 1)
         self._start(turn, i, buffers)
-        s.enter(turn, record.plan, record.slots, (i,))
+        found = {t.updates.left for t in record.undo.values() if t is not None}
+        s.enter(turn, record.plan, record.slots, (i,), found)
         for k, g in adjoints.items():
             s.add(turn, op.body.outs[k], g)
         for out, emitted in zip(op.body.outs[len(op.carry) :], emits, strict=True):
@@ -113,6 +114,9 @@ class _Reversed:
                 env[v] = self.record.slots[v].read(self.s.b, turn, (i,))
         for let in log.lets:
             self.s.b.let(rename_let(let, env))
+        if log.left is not None:
+            at = [lookup(a, env) for a in log.entries[-1][0]]
+            turn.env[log.left] = self.s.b.read(buffer, *at, safe=True)
         for index, old in reversed(log.entries):
             buffer = self.s.b.set(buffer, [lookup(a, env) for a in index], lookup(old, env))
         return buffer

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from iverson.core.build import Builder, dtype_of, extents_of, literal, stacked
 from iverson.core.flow import finals_of
-from iverson.core.rewrite import blocks, contributed, free, single_update, statements, uses
+from iverson.core.rewrite import blocks, contributed, free, needed, single_update, statements, uses
 from iverson.core.syntax import (
     I64,
     Accumulate,
@@ -412,7 +412,7 @@ class Planner:
 
     def updates(self, op: Loop | While, k: int, chain: Chain, plan: Plan) -> Updates:
         """The log of a turn's updates."""
-        updates = _updates(plan, chain.lets)
+        updates = replace(_updates(plan, chain.lets), left=_left(op, chain))
         fill = self.blank(op, k, chain)
         return updates if fill is None else replace(updates, entries=((updates.entries[0][0], fill),))
 
@@ -496,6 +496,20 @@ def _updates(plan: Plan, chain: Sequence[Let]) -> Updates:
             lets.insert(0, prims[v])
             needed.update(uses(prims[v]))
     return Updates(tuple(entries), tuple(lets))
+
+
+def _left(op: Loop | While, chain: Chain) -> Var | None:
+    """What a turn's last update of an array sets, if making it again would take what was there before."""
+    if not chain.lets:
+        return None
+    last = chain.lets[-1].op
+    c = single_update(last)
+    assert isinstance(last, Accumulate) and c is not None
+    if not isinstance(c.values[0], Var) or last.accs[0].type.monoid != "set":  # type: ignore[union-attr]
+        return None
+    versions = {op.carry[chain.of], *(v for let in chain.lets for v in let.vars)}
+    made = [let.op for let in needed(op.body.lets, c.values) if isinstance(let.op, Read)]
+    return c.values[0] if any(r.array in versions and r.index == c.index for r in made) else None
 
 
 def _flat(arrays: Sequence[Var]) -> tuple[dict[Var, OpenLog], dict[Var, list[Let]]]:

@@ -90,6 +90,7 @@ class Updates:
 
     entries: tuple[tuple[tuple[Atom, ...], Atom], ...]
     lets: tuple[Let, ...] = ()  # Prims that give the indices
+    left: Var | None = None  # what the last one left in its place, where that was made of what it overwrote
 
     def names(self) -> list[Var]:
         """What must be known to undo them."""

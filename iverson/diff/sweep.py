@@ -7,7 +7,7 @@ sweep               each statement from the last to the first: its rule, which e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeAlias
 
 from iverson.core.build import Builder
@@ -34,14 +34,24 @@ class Sweep(Adjoints):
 
     # --- scopes -------------------------------------------------------------------------------------------------------
 
-    def enter(self, frame: Frame, plan: Plan, slots: Slots, position: Sequence[Atom] = ()) -> None:
-        """Have the block's values again: kept ones from their slots at `position`, the others by running again."""
+    def enter(
+        self,
+        frame: Frame,
+        plan: Plan,
+        slots: Slots,
+        position: Sequence[Atom] = (),
+        found: Collection[Var | None] = (),
+    ) -> None:
+        """Have the block's values again: kept ones from their slots at `position`, the others by running again.
+
+        Scalars that are `found` in arrays as the block left them are there already.
+        """
         own = {v for step in plan.steps for v in step.let.vars}
         for v in plan.given_up:
             if v not in own:
                 frame.env[v] = slots[v].read(self.b, frame, position)
         for step in plan.steps:
-            if isinstance(step.let.op, Check | Contribute):
+            if isinstance(step.let.op, Check | Contribute) or (step.scalar and step.let.vars[0] in found):
                 continue
             if step.kept:
                 for v in (*step.results, *(v for v in step.let.vars if v in plan.given_up)):

@@ -33,6 +33,7 @@ from iverson.opt import (
     simplify,
     spill,
     stencil,
+    unread,
     updates,
     winner,
 )
@@ -42,6 +43,7 @@ Pass = Callable[[Function], Function]
 PREPARE: list[tuple[str, Pass]] = [
     ("simplify", simplify.primal),
     ("bounds", bounds.run),
+    ("unread", unread.run),
     ("simplify bounded", simplify.primal),
     ("hoist", hoist.run),
     ("branches", branches.run),
