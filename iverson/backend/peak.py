@@ -97,7 +97,7 @@ class _About:
         return _About(quiet, any(isinstance(s, ir.Grow) for s in inner), cells)
 
 
-_ALLOCATING = (ir.Alloc, ir.Free, ir.Grow)
+_ALLOCATING = (ir.Alloc, ir.Mapped, ir.Free, ir.Grow)
 
 
 @dataclass
@@ -173,6 +173,9 @@ class _Walk:
             extents = [self.bound(e) for e in stmt.buffer.extents]
             self.values[stmt.buffer.pointer] = self.fresh(extents, stmt.buffer.dtype)
             self.history.append((self.live, stmt.buffer.hint, stmt.site))
+
+    def mapped(self, stmt: ir.Mapped) -> None:
+        self.values[stmt.buffer.pointer] = _Block(0)  # no memory that the system couldn't have back
 
     def release(self, stmt: ir.Free) -> None:
         self.free(self.values.get(stmt.buffer.pointer))
@@ -278,6 +281,7 @@ _RULES: dict[type[Stmt], Callable[..., None]] = {
     ir.Get: _Walk.get,
     ir.Put: _Walk.put,
     ir.Alloc: _Walk.alloc,
+    ir.Mapped: _Walk.mapped,
     ir.Free: _Walk.release,
     ir.Grow: _Walk.grow,
     ir.If: _Walk.branch,
