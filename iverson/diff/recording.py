@@ -71,7 +71,7 @@ from iverson.diff.residuals import (
     varies,
 )
 from iverson.diff.sampled import is_mask
-from iverson.diff.tape import Mode
+from iverson.diff.tape import Mode, Named
 from iverson.diff.yields import EXTREMA, Yields, monoid_of
 
 
@@ -95,11 +95,19 @@ class Chain(NamedTuple):
 
 
 class Planner:
-    def __init__(self, active: set[Var], derivation: Derivation, mode: Mode = "auto", masks: bool = False) -> None:
+    def __init__(
+        self,
+        active: set[Var],
+        derivation: Derivation,
+        mode: Mode = "auto",
+        masks: bool = False,
+        again: frozenset[Named] = frozenset(),
+    ) -> None:
         self.active = active
         self.derivation = derivation
         self.mode: Mode = mode
         self.masks = masks
+        self.again = again
         self.shared: tuple[Let, ...] = ()  # the statements whose forward and return sweep share one scope
         self.turn: frozenset[Var] = frozenset()  # what the turns of surrounding loops bind, back to the nearest For
 
@@ -122,7 +130,7 @@ class Planner:
     def block(self, block: Block, arrays: Mapping[Var, Undone], handed: Collection[int] | None = None) -> Plan:
         """Plan a block that updates `arrays` in place, and hands them on by the outs at these places (None: any)."""
         tracked = dict(arrays)
-        plan = Plan(block, [self.step(let, tracked) for let in block], self.mode)
+        plan = Plan(block, [self.step(let, tracked) for let in block], self.mode, self.again)
         within = dict.fromkeys(v for v, how in tracked.items() if how is Undone.WITHIN)
         for let in block:
             rows = let.vars if isinstance(let.op, Read) else ()

@@ -38,7 +38,7 @@ from iverson.core.syntax import F32, F64, Array, Atom, Block, Let, Operator, Sca
 from iverson.diff.adjoints import Frame, flatten, product
 from iverson.diff.footprint import Places
 from iverson.diff.logs import AppendLog, OpenLog
-from iverson.diff.tape import Mode, told
+from iverson.diff.tape import Mode, Named, named, told
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,7 @@ class Plan:
     block: Block
     steps: list[Step]
     mode: Mode = "auto"
+    again: frozenset[Named] = frozenset()  # statements whose results run again
     ends: dict[int, Var] = field(default_factory=dict)  # outs by which arrays that are undone within are handed on
     given_up: dict[Var, None] = field(default_factory=dict)  # versions of such arrays that end here
     logs: list[OpenLog] = field(default_factory=list)  # that its statements write and pass on
@@ -169,7 +170,8 @@ class Plan:
             return True
         if step.scalar:
             return self.mode == "store" and any(v.type in (Scalar(F32), Scalar(F64)) for v in step.let.vars)
-        return self.mode != "recompute" and not step.chained and bool(step.results)
+        again = self.mode == "recompute" or (bool(step.let.vars) and named(step.let) in self.again)
+        return not again and not step.chained and bool(step.results)
 
     def inner(self, bound: Iterable[Var]) -> set[Var]:
         """The names of the scope."""

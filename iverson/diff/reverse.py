@@ -118,7 +118,7 @@ def _reverse(
     primal = sampled(recorded(primal, active(primal.body, inputs), transpose))
     derivation = Derivation(primal.body)
     names = active(primal.body, inputs)
-    plan = Planner(names, derivation, policy.mode, samples(primal)).top(primal.body)
+    plan = Planner(names, derivation, policy.mode, samples(primal), policy.again).top(primal.body)
     b = Builder()
     for let in plan.forward():
         b.let(let)

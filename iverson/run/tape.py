@@ -76,9 +76,7 @@ def _bytes(size: Any, what: str = "budget") -> int:
             raise ValueError(f"iv.tape.{what}: {size!r} is no size: write a number of bytes, or '200MB', '1.5 GiB'")
         size = int(float(found[1]) * unit)
     if isinstance(size, bool) or not hasattr(size, "__index__") or not 1 <= size.__index__() <= _MOST:
-        raise ValueError(
-            f"iv.tape.{what}: a positive number of bytes{', at most 2**62' * (size != told)}, not {told!r}"
-        )
+        raise ValueError(f"iv.tape.{what}: a positive number of bytes, at most 2**62, not {told!r}")
     return size.__index__()  # type: ignore[no-any-return]
 
 

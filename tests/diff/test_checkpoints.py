@@ -18,7 +18,7 @@ from iverson.diff import reverse
 from iverson.diff.checkpoints import Schedule
 from iverson.diff.tape import Policy
 from iverson.opt.pipeline import prepare
-from iverson.run.planner import advances
+from iverson.run.priced import advances
 from tests.backend.native import Native
 from tests.corpus import Case
 from tests.corpus_costs import largest

@@ -108,6 +108,25 @@ def reaction(u, n):
     return (u**2).sum()
 
 
+def pairs(x, n):
+    v = np.zeros(len(x))
+    for _ in range(n):
+        d = x[:, None] - x[None, :]
+        w = np.exp(-d * d)
+        force = (w * d).sum(axis=1) / w.sum(axis=1)
+        v = 0.9 * v - 0.1 * force
+        x = x + v
+    return (x * x).sum()
+
+
+def attention(q, w, n):
+    for _ in range(n):
+        s = q @ w @ q.T
+        p = np.exp(s - s.max(axis=1)[:, None])
+        q = (p / p.sum(axis=1)[:, None]) @ q
+    return (q * q).sum()
+
+
 def until(x, tolerance):
     k = 0
     while x * x > tolerance:
@@ -139,4 +158,6 @@ BUDGETED: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "nested": (nested, (_x, 200)),
     "momentum": (momentum, (_x, _x, 300)),
     "reaction": (reaction, (_rng.normal(size=(17, 17)), 200)),
+    "pairs": (pairs, (_x[:30], 80)),
+    "attention": (attention, (_rng.normal(size=(20, 4)), _rng.normal(size=(4, 4)) / 4, 60)),
 }
