@@ -127,16 +127,21 @@ class _Option:
     passing: float  # bytes while the loop is swept back
 
 
+def _first(loop: LoopInfo, n: int) -> frozenset[Named]:
+    """The n results of which a byte takes least to be had again."""
+    groups = sorted(loop.groups, key=lambda g: g.seconds / max(g.bytes, 1))
+    return frozenset(g.name for g in groups[:n])
+
+
 def _options(loop: LoopInfo) -> Iterator[_Option]:
     """Stored or checkpointed, and the first few results by seconds a byte run again; those no other one beats."""
     found: list[_Option] = []
     turns = max(loop.turns, 1)
-    groups = sorted(loop.groups, key=lambda g: g.seconds / max(g.bytes, 1))
-    for n in range(len(groups) + 1):
-        again = frozenset(g.name for g in groups[:n])
-        seconds = sum(g.seconds for g in groups[:n])
-        stored = loop.kept + sum(g.bytes for g in groups[n:])
-        turn = sum(g.bytes for g in groups[:n]) / turns
+    for n in range(len(loop.groups) + 1):
+        again = _first(loop, n)
+        seconds = sum(g.seconds for g in loop.groups if g.name in again)
+        stored = loop.kept + sum(g.bytes for g in loop.groups if g.name not in again)
+        turn = sum(g.bytes for g in loop.groups if g.name in again) / turns
         found.append(_Option(False, again, seconds, stored, turn))
         for block in _blocks(turns, 2.0):
             most = -(-turns // block)
@@ -206,10 +211,10 @@ class Planner:
 
     @cached_property
     def smallest(self) -> list[Choice]:
-        """Those among which the least memory is: all checkpointed, and nothing, or all that may, run again."""
-        groups = tuple(frozenset(g.name for g in loop.groups) for loop in self.loops)
-        every = (True,) * len(self.loops)
-        return list(dict.fromkeys(Choice(every, again) for again in (self.stored.again, groups)))
+        """Those among which the least memory is: all checkpointed, or none, and none or a few results run again."""
+        count, most = len(self.loops), max((len(loop.groups) for loop in self.loops), default=0)
+        firsts = [tuple(_first(loop, n) for loop in self.loops) for n in range(most + 1)]
+        return [Choice((p,) * count, again) for p in (True, False) for again in firsts]
 
     def front(self, points: int = 12) -> list[Plan]:
         """The plans that none beats in both bytes and seconds, from storing all down to the least memory."""
@@ -295,7 +300,7 @@ class Planner:
             return self.peak(choice, numbers) or 0
 
         def tried(block: int) -> tuple[float, int, int] | None:
-            slots = _most(lambda slots: at(slots, block), max(-(-loop.turns // block), 1), bound)
+            slots = most_slots(lambda slots: at(slots, block), max(-(-loop.turns // block), 1), bound)
             return (loop.extra(slots, block), slots, block) if slots else None
 
         few = len(chosen) < 3  # else it is walked through less often
@@ -321,7 +326,7 @@ class Planner:
         return self._peaks[key]
 
 
-def _most(size: Callable[[int], int], most: int, bound: int) -> int:
+def most_slots(size: Callable[[int], int], most: int, bound: int) -> int:
     """The most slots, up to so many, whose size is within the bound, or nearly; 0 if there are none."""
     low, high = 1, most
     below, above = size(low), size(high)

@@ -119,14 +119,6 @@ def pairs(x, n):
     return (x * x).sum()
 
 
-def attention(q, w, n):
-    for _ in range(n):
-        s = q @ w @ q.T
-        p = np.exp(s - s.max(axis=1)[:, None])
-        q = (p / p.sum(axis=1)[:, None]) @ q
-    return (q * q).sum()
-
-
 def until(x, tolerance):
     k = 0
     while x * x > tolerance:
@@ -159,5 +151,4 @@ BUDGETED: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "momentum": (momentum, (_x, _x, 300)),
     "reaction": (reaction, (_rng.normal(size=(17, 17)), 200)),
     "pairs": (pairs, (_x[:30], 80)),
-    "attention": (attention, (_rng.normal(size=(20, 4)), _rng.normal(size=(4, 4)) / 4, 60)),
 }
