@@ -4,8 +4,8 @@ For programs whose loops have many turns: the bytes that a call allocates at onc
 thread's CPU time beside that of tape="auto", medians in turns, for budgets from all to little, and for the checkpoints
 of a million turns with 20 slots.
 
-`python -m benchmarks.tape front [name...]`: the time of the best other plan for the bytes of a budget's plan, beside the
-time of that: other sizes of blocks, each with all the slots that fit, and everything run again that may.
+`python -m benchmarks.tape front [name...]`: the time of the best other plan for the bytes of a plan, beside the
+time of that one: other sizes of blocks, each with all the slots that fit, and everything run again that may.
 """
 
 from __future__ import annotations
