@@ -25,6 +25,7 @@ from iverson.backend import (
     interrupt,
     linear,
     loopir,
+    mapped,
     memory,
     merge,
     peel,
@@ -74,6 +75,7 @@ class Code:
         foreign = {name: linear.address(name) for name in self.imports if name.startswith(linear.PREFIX)}
         if warning.SYMBOL in self.imports:
             foreign[warning.SYMBOL] = warning.address()
+        foreign |= {name: at for name, at in mapped.addresses().items() if name in self.imports}
         if interrupt.FLAG in self.imports:
             foreign[interrupt.FLAG] = interrupt.address()
         foreign |= {name: pool.address(name) for name in self.imports if name in pool.SYMBOLS}
@@ -91,7 +93,10 @@ class Code:
         if site.wrapped and values[0] < 0:
             values[0] -= values[1]
         kind = getattr(builtins, site.error, None) or getattr(np.linalg, site.error, ValueError)
-        error = kind(site.message.format(*values))
+        message = site.message.format(*values)
+        if kind is OSError and (why := mapped.reason()):
+            message += f": {why}"
+        error = kind(message)
         error.site = site.site
         if site.site is not None:
             error.add_note(f"  at {site.site.file}:{site.site.line}, in {site.site.function}")

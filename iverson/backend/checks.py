@@ -274,7 +274,7 @@ class _Leaving:
                 case ir.Load(_, View(_, prefix)):
                     if not all(i in checked or self._steady(i) for i in prefix):
                         return False
-                case ir.Copy() | ir.Alloc() | ir.Call() | ir.Grow() | Require():
+                case ir.Copy() | ir.Alloc() | ir.Mapped() | ir.Call() | ir.Grow() | Require():
                     return False
         return True
 

@@ -224,6 +224,19 @@ class _Emitter(Frame):
         self.line(f"{name} = call ptr @iv_alloc(i64 {size_text})")
         self._got(name, self.owner(buffer.slot), abi.OUT_OF_MEMORY if stmt.site is None else stmt.site + 1)
 
+    def mapped(self, stmt: loopir.Mapped) -> None:
+        buffer = stmt.buffer
+        size, directory = self.bytes(buffer.extents, ITEM_SIZE[buffer.dtype]), self._constant(stmt.directory)
+        self.arithmetic.external(runtime.MAP, "ptr", ["i64", "ptr"])
+        self.arithmetic.external(runtime.UNMAP, "i8", ["ptr"])
+        name = self.define(buffer.pointer)
+        self.line(f"{name} = call ptr @{runtime.MAP}(i64 {size}, ptr {directory})")
+        self._got(name, self.owner(buffer.slot), stmt.site + 1)
+
+    def _constant(self, content: bytes) -> str:
+        self.strings.append(content)
+        return f"@string.{len(self.strings) - 1}"
+
     def _got(self, pointer: str, place: str, status: int = abi.OUT_OF_MEMORY) -> None:
         """Leave if there was no memory; else the block is alive."""
         got, none = self.labels("got", "none")
@@ -352,8 +365,7 @@ class _Emitter(Frame):
         if isinstance(content, Cell):
             return self.cell(content)
         if isinstance(content, bytes):
-            self.strings.append(content)
-            return f"@string.{len(self.strings) - 1}"
+            return self._constant(content)
         if isinstance(content, str):
             text, t = f"i8 {ord(content)}", "i8"
         else:
@@ -531,6 +543,7 @@ _METHODS = {
     loopir.While: "while_",
     loopir.If: "if_",
     loopir.Alloc: "alloc",
+    loopir.Mapped: "mapped",
     loopir.Free: "free",
     loopir.Own: "own",
     loopir.Grow: "grow",

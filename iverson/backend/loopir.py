@@ -245,6 +245,15 @@ class Alloc:
 
 
 @dataclass(eq=False, slots=True)
+class Mapped:
+    """Zeros in a file that is mapped into memory (backend/mapped.py)."""
+
+    buffer: Buffer
+    directory: bytes
+    site: int  # whose error it is if there is no room
+
+
+@dataclass(eq=False, slots=True)
 class Free:
     buffer: Buffer
 
@@ -320,7 +329,7 @@ class Poll:
 
 Stmt: TypeAlias = (
     Argument | Result | Compute | Combine | Load | Store | Copy | Get | Put | For | While | If
-    | Alloc | Free | Own | Grow | Choose | Require | Bound | Call | Poll
+    | Alloc | Mapped | Free | Own | Grow | Choose | Require | Bound | Call | Poll
 )  # fmt: skip
 
 
@@ -378,7 +387,7 @@ def defined(stmt: Stmt) -> list[Reg]:
             return [c.out for c in stmt.carries]
         case If():
             return [j.out for j in stmt.joins]
-        case Alloc() | Choose():
+        case Alloc() | Mapped() | Choose():
             return [stmt.buffer.pointer]
         case _:
             return []
@@ -410,6 +419,8 @@ def used(stmt: Stmt) -> list[Value]:
             return [pred, *(v for j in joins for v in (j.then, j.orelse))]
         case Alloc(buffer, _, when, _):
             return [*buffer.extents, *(() if when is None else (when,))]
+        case Mapped(buffer):
+            return [*buffer.extents]
         case Free(buffer) | Own(buffer):
             return [buffer.pointer]
         case Grow(_, _, old, new):
@@ -571,6 +582,8 @@ class _Printer:
             case Alloc(buffer, stack):
                 where = "stack" if stack else "alloc"
                 return f"{name(buffer)} = {where} {buffer.dtype!r}[{self.list(buffer.extents)}]"
+            case Mapped(buffer, directory):
+                return f"{name(buffer)} = mapped {buffer.dtype!r}[{self.list(buffer.extents)}] in {directory!r}"
             case Free(buffer):
                 return f"free {name(buffer)}"
             case Own(buffer):

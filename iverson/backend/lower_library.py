@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from iverson.backend import lapack, lower_decompositions
+from iverson.backend import lapack, lower_decompositions, mapped
 from iverson.backend import loopir as ir
 from iverson.backend.context import Context, Unsupported
 from iverson.backend.lapack import Lowering, Params, leading, letter, number, size
@@ -27,6 +27,8 @@ from iverson.core.syntax import BOOL, I32, I64, Let, Library, Literal, Site
 def lower_library(ctx: Context, let: Let) -> None:
     op = let.op
     assert isinstance(op, Library)
+    if op.name == "mapped":
+        return mapped.lower(ctx, let)
     if op.name not in _LOWERINGS:
         raise Unsupported(f"the back end has no {op.name}")
     inputs = [_contiguous(ctx, ctx.view(a)) for a in op.args]

@@ -248,7 +248,7 @@ def _cells(body: Iterable[Stmt]) -> set[Cell]:
 
 def _leaves(stmt: Stmt) -> bool:
     """May the program be left here?"""
-    return any(isinstance(s, ir.Require | ir.Bound | Alloc | ir.Grow | ir.Poll) for s in ir.walk([stmt]))
+    return any(isinstance(s, ir.Require | ir.Bound | Alloc | ir.Mapped | ir.Grow | ir.Poll) for s in ir.walk([stmt]))
 
 
 def _all_used(stmt: Stmt) -> Iterable[Value]:

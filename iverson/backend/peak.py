@@ -40,9 +40,12 @@ class Event:
     site: Site | None
 
 
-def peak(program: Program, slots: Sequence[int | None]) -> Peak:
-    """`slots`: the integers in the table of arguments; None for anything else."""
-    walk = _Walk(slots)
+def peak(program: Program, slots: Sequence[int | None], about: dict[int, About] | None = None) -> Peak:
+    """`slots`: the integers in the table of arguments; None for anything else.
+
+    `about` is what walks of this one program know of its statements, kept from walk to walk.
+    """
+    walk = _Walk(slots, _about={} if about is None else about)
     walk.block(program.body)
     events = (Event(live, hint, None if k is None else program.sites[k].site) for live, hint, k in walk.history)
     return Peak(walk.most, walk.exact, tuple(events))
@@ -82,7 +85,7 @@ _QUICK: dict[str, Callable[..., Any]] = {
 
 
 @dataclass(frozen=True)
-class _About:
+class About:
     """What a statement does to memory."""
 
     quiet: bool  # allocates and frees none
@@ -90,14 +93,14 @@ class _About:
     assigned: tuple[Cell, ...]
 
     @staticmethod
-    def of(stmt: Stmt) -> _About:
+    def of(stmt: Stmt) -> About:
         inner = list(ir.walk([stmt]))
         quiet = not any(isinstance(s, _ALLOCATING) and not (isinstance(s, ir.Alloc) and s.stack) for s in inner)
         cells = tuple(dict.fromkeys(s.cell for s in inner if isinstance(s, ir.Put)))
-        return _About(quiet, any(isinstance(s, ir.Grow) for s in inner), cells)
+        return About(quiet, any(isinstance(s, ir.Grow) for s in inner), cells)
 
 
-_ALLOCATING = (ir.Alloc, ir.Free, ir.Grow)
+_ALLOCATING = (ir.Alloc, ir.Mapped, ir.Free, ir.Grow)
 
 
 @dataclass
@@ -108,7 +111,7 @@ class _Walk:
     live: int = 0
     most: int = 0
     exact: bool = True
-    _about: dict[int, _About] = field(default_factory=dict)
+    _about: dict[int, About] = field(default_factory=dict)
     history: list[tuple[int, str, int | None]] = field(default_factory=list)
 
     def of(self, v: Value) -> _Known:
@@ -174,6 +177,9 @@ class _Walk:
             self.values[stmt.buffer.pointer] = self.fresh(extents, stmt.buffer.dtype)
             self.history.append((self.live, stmt.buffer.hint, stmt.site))
 
+    def mapped(self, stmt: ir.Mapped) -> None:
+        self.values[stmt.buffer.pointer] = _Block(0)  # no memory that the system couldn't have back
+
     def release(self, stmt: ir.Free) -> None:
         self.free(self.values.get(stmt.buffer.pointer))
         self.history.append((self.live, stmt.buffer.hint, None))
@@ -200,9 +206,9 @@ class _Walk:
 
     # --- control ------------------------------------------------------------------------------------------------------
 
-    def about(self, stmt: Stmt) -> _About:
+    def about(self, stmt: Stmt) -> About:
         if id(stmt) not in self._about:
-            self._about[id(stmt)] = _About.of(stmt)
+            self._about[id(stmt)] = About.of(stmt)
         return self._about[id(stmt)]
 
     def branch(self, stmt: ir.If) -> None:
@@ -278,6 +284,7 @@ _RULES: dict[type[Stmt], Callable[..., None]] = {
     ir.Get: _Walk.get,
     ir.Put: _Walk.put,
     ir.Alloc: _Walk.alloc,
+    ir.Mapped: _Walk.mapped,
     ir.Free: _Walk.release,
     ir.Grow: _Walk.grow,
     ir.If: _Walk.branch,

@@ -340,7 +340,7 @@ def complete(text: str) -> tuple[str, tuple[str, ...]]:
     """The module with everything it calls defined or declared, and its foreign symbols (see `special.addresses`)."""
     parts, symbols = [text], set()
     defined, waiting = set(_DEFINED.findall(text)), set(_CALLED.findall(text))
-    memory = runtime.definitions()
+    memory = runtime.definitions(maps=runtime.MAP in waiting)
     if waiting & runtime.NAMES:
         parts.append(memory)
         defined |= set(_DEFINED.findall(memory))

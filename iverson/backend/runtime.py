@@ -21,6 +21,7 @@ import ctypes
 import sys
 
 NAMES = frozenset({"iv_alloc", "iv_zeroed", "iv_grow", "iv_free"})
+MAP, UNMAP = "python_mapped", "python_unmapped"  # backend/mapped.py
 ALIGNMENT = 64
 # NumPy asks for huge pages above 4 MiB too: page faults dominate the first touch of a large array
 HUGE = 1 << 22
@@ -124,6 +125,38 @@ free:
   ret void
 }}
 """
+_FREE = """
+define internal void @iv_free(ptr %block) alwaysinline nounwind {
+  %nothing = icmp eq ptr %block, null
+  br i1 %nothing, label %out, label %give
+give:
+  call void @iv_give(ptr %block)
+  br label %out
+out:
+  ret void
+}
+"""
+# of a kernel that maps files (backend/mapped.py); their blocks begin pages
+_FREE_OR_UNMAP = """
+define internal void @iv_free(ptr %block) noinline nounwind {
+  %nothing = icmp eq ptr %block, null
+  br i1 %nothing, label %out, label %some
+some:
+  %address = ptrtoint ptr %block to i64
+  %within = and i64 %address, 4095
+  %page = icmp eq i64 %within, 0
+  br i1 %page, label %ask, label %give
+ask:
+  %was = call i8 @python_unmapped(ptr %block)
+  %mapped = icmp ne i8 %was, 0
+  br i1 %mapped, label %out, label %give
+give:
+  call void @iv_give(ptr %block)
+  br label %out
+out:
+  ret void
+}
+"""
 _NO_POOL = """
 define internal noalias ptr @iv_take(i64 %bytes) alwaysinline nounwind {{
   ret ptr null
@@ -198,16 +231,6 @@ out:
   ret ptr %block
 }}
 
-define internal void @iv_free(ptr %block) alwaysinline nounwind {{
-  %nothing = icmp eq ptr %block, null
-  br i1 %nothing, label %out, label %give
-give:
-  call void @iv_give(ptr %block)
-  br label %out
-out:
-  ret void
-}}
-
 declare i64 @llvm.umax.i64(i64, i64)
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
@@ -247,12 +270,13 @@ declare { i64, i1 } @llvm.umul.with.overflow.i64(i64, i64)
 _pool = (ctypes.c_int64 * (2 + 2 * SLOTS))()
 
 
-def definitions() -> str:
-    """The text; all of it is internal, so what a module doesn't call vanishes."""
+def definitions(maps: bool = False) -> str:
+    """The text, of a module that maps files or not; all of it is internal, so what a module doesn't call vanishes."""
     linux = sys.platform == "linux"
     pool = (_POOL if linux else _NO_POOL).format(words=len(_pool), slots=SLOTS, smallest=SMALLEST, largest=LARGEST)
     advise = _ADVISE.format(huge=HUGE) if linux else "  br label %out\n"
-    return _DEFINITIONS.format(alignment=ALIGNMENT, advise=advise, smallest=SMALLEST) + pool
+    memory = _DEFINITIONS.format(alignment=ALIGNMENT, advise=advise, smallest=SMALLEST)
+    return memory + (_FREE_OR_UNMAP if maps else _FREE) + pool
 
 
 def symbols() -> dict[str, int]:

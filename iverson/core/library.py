@@ -20,6 +20,8 @@ Arguments are only read; results are fresh.  Derivatives are core programs: diff
     sort_by_bin (k, starts)                   the stable order of bins k, int64, all in bounds; bin b has its places
                                               from starts[b] on
     fft (x; inverse)                          of complex rows [..., n, 2]; the inverse is not scaled
+    mapped (rows, x; directory)               zeros [*rows, *x] in a file without a name, mapped into memory, gone with
+                                              the array.  Of rows and x only the extents count
 
 Factors that are passed along with their matrix (lu, pivots, u, s, vt) are what is known of it, not variables of their
 own: so a derivative of any order reuses one factorisation.
@@ -174,6 +176,11 @@ def _fft_types(args: Sequence[Array], params: Params) -> list[Type]:
     return [args[0]]
 
 
+def _mapped_types(args: Sequence[Array], params: Params) -> list[Type]:
+    _expect(len(args) == 2, "mapped takes two arrays")
+    return [Array(args[1].dtype, (*args[0].extents, *args[1].extents))]
+
+
 # --- meanings ---------------------------------------------------------------------------------------------------------
 
 
@@ -201,6 +208,10 @@ def _fft(x: Any, *, inverse: bool) -> Values:
     z = x[..., 0] + 1j * x[..., 1]
     y = np.fft.ifft(z, norm="forward") if inverse else np.fft.fft(z)
     return (np.stack([y.real, y.imag], axis=-1).astype(x.dtype),)
+
+
+def _mapped(rows: Any, x: Any, *, directory: str) -> Values:
+    return (np.zeros((*rows.shape, *x.shape), x.dtype),)
 
 
 # --- costs ------------------------------------------------------------------------------------------------------------
@@ -300,5 +311,8 @@ TABLE: dict[str, Row] = {
     "sort": Row(_sort_types, _sort, _sort_cost, _sort_span, {}),
     "argsort": Row(_argsort_types, _argsort, _sort_cost, _sort_span, {}),
     "sort_by_bin": Row(_sort_by_bin_types, _sort_by_bin, _sort_by_bin_cost, lambda s: _log2(s[0][0]) + 1, {}),
+    "mapped": Row(
+        _mapped_types, _mapped, lambda s, _: math.prod(s[0]) * math.prod(s[1]), lambda s: 1, {"directory": "."}
+    ),
     "fft": Row(_fft_types, _fft, _fft_cost, lambda s: _log2(s[0][-2]) + 1, {"inverse": False}),
 }

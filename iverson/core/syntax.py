@@ -223,14 +223,28 @@ class Contribute:
 
 
 @dataclass(frozen=True, slots=True)
+class Disk:
+    """Room for states in a file: so many bytes, in a directory."""
+
+    bytes: int
+    directory: str
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A note to reverse mode: of a loop's states `slots` are kept at a time, the turns between them run again.
 
-    So many turns as `block` says are recorded at once (None: by the size of the state).
+    So many turns as `block` says are recorded at once (None: by the size of the state).  What a disk has room for is
+    kept beside the slots.
     """
 
     slots: int | Var  # a number, or a parameter of the program
     block: int | Var | None = None
+    disk: Disk | None = None
+
+    def __repr__(self) -> str:
+        more = "" if self.disk is None else f", disk={self.disk.bytes} bytes in {self.disk.directory!r}"
+        return f"Checkpoint(slots={self.slots!r}, block={self.block!r}{more})"
 
 
 Tape: TypeAlias = Checkpoint | OneOf["store"]

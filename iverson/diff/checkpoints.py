@@ -18,6 +18,9 @@ is optimal: the runs that l blocks take are t(l, c) = r l - C(c + r, r - 1), the
 (Griewank and Walther, Algorithm 799: revolve, ACM TOMS 26, 2000).  The sum of all m is t(n / k, s), the forward sweep's
 but for its last block included; every block is run once more to be recorded.
 
+Where there is room on a disk, the stack has more slots than those in memory: its bottom is in files, which are mapped
+into memory.  The schedule is that of all slots, and what lies lowest is written and read least.
+
 A state is what the loop carries, arrays as a whole.  Each block is one Loop that is recorded and swept as any other, on
 arrays of its own, so what surrounds the loop has no part in it.  A nested loop keeps nothing in the forward sweep (its
 surroundings would have to store it for each of their turns), nor does a While, whose turns are only counted there: the
@@ -28,6 +31,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from iverson.core.build import Builder, as_atom, dtype_of, extents_of, literal, results
 from iverson.core.rewrite import contributed, free, rename, rename_let
@@ -57,24 +62,53 @@ def split(b: Builder, length: Atom, slots: Atom) -> Atom:
 
 
 @dataclass(frozen=True)
-class Stack:
-    """The states that are kept, of which blocks, and how many they are."""
+class Rows:
+    """What the states that are kept have of one carry: rows in memory, the lowest ones in a file if there is one."""
 
-    kept: tuple[Atom, ...]
+    memory: Atom
+    file: Atom | None = None
+
+    def put(self, b: Builder, low: Atom, row: Atom, x: Atom) -> Rows:
+        """With x in a row; the `low` lowest ones are the file's."""
+        file = self.file
+        if file is None:
+            return replace(self, memory=_put(b, self.memory, row, x))
+        memory, file = b.if_(
+            b.o.lt(row, low),
+            lambda: (self.memory, _put(b, file, row, x)),
+            lambda: (_put(b, self.memory, b.o.sub(row, low), x), file),
+        )
+        return Rows(memory, file)
+
+    def get(self, b: Builder, low: Atom, row: Atom) -> Atom:
+        file = self.file
+        if file is None:
+            return _get(b, self.memory, row)
+        (found,) = b.if_(
+            b.o.lt(row, low),
+            lambda: (_get(b, file, row),),
+            lambda: (_get(b, self.memory, b.o.sub(row, low)),),
+        )
+        return found
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The states that are kept, of which blocks, and how many they are; `low` of the places for them are in files."""
+
+    kept: tuple[Rows, ...]
     at: Atom
     top: Atom
+    low: Atom
 
     def atoms(self) -> tuple[Atom, ...]:
-        return (*self.kept, self.at, self.top)
-
-    @staticmethod
-    def of(atoms: Sequence[Atom]) -> Stack:
-        *kept, at, top = atoms
-        return Stack(tuple(kept), at, top)
+        files = (rows.file for rows in self.kept if rows.file is not None)
+        return (*(rows.memory for rows in self.kept), *files, self.at, self.top)
 
     def push(self, b: Builder, state: Sequence[Atom], block: Atom) -> Stack:
-        kept = tuple(_put(b, rows, self.top, x) for rows, x in zip(self.kept, state, strict=True))
-        return Stack(kept, b.set(self.at, (self.top,), block, safe=True), b.o.add(self.top, 1))
+        kept = tuple(rows.put(b, self.low, self.top, x) for rows, x in zip(self.kept, state, strict=True))
+        at = b.set(self.at, (self.top,), block, safe=True)
+        return replace(self, kept=kept, at=at, top=b.o.add(self.top, 1))
 
     def drop(self, b: Builder, block: Atom) -> Stack:
         """Without the state of this block, if that is on top."""
@@ -84,7 +118,7 @@ class Stack:
     def load(self, b: Builder) -> tuple[Atom, tuple[Atom, ...]]:
         """The block on top and its state (of no meaning if there is none)."""
         row = b.o.max(b.o.sub(self.top, 1), 0)
-        return b.read(self.at, row, safe=True), tuple(_get(b, rows, row) for rows in self.kept)
+        return b.read(self.at, row, safe=True), tuple(rows.get(b, self.low, row) for rows in self.kept)
 
 
 def _put(b: Builder, rows: Atom, row: Atom, x: Atom) -> Atom:
@@ -116,14 +150,30 @@ class Schedule:
         self.b, self.op, self.turns, self.at = b, op, turns, at
         self.size = self._at_once() if note.block is None else as_atom(note.block)
         self.blocks = b.o.floordiv(b.o.add(turns, b.o.sub(self.size, 1)), self.size)
-        self.rows = b.o.max(b.o.min(as_atom(note.slots), self.blocks), 1)
+        slots = as_atom(note.slots)
+        self.disk = note.disk
+        self.rows = b.o.max(b.o.min(slots, self.blocks), 1)
+        self.low: Atom = literal(0)  # rows that are in files
+        if self.disk is not None:
+            room = b.o.floordiv(literal(self.disk.bytes), b.o.max(self._total(self._filed), 1))
+            self.low = b.o.max(b.o.min(room, b.o.sub(self.blocks, slots)), 0)
+            self.rows = b.o.add(self.rows, self.low)
 
     def _at_once(self) -> Atom:
         b = self.b
-        numbers: Atom = literal(0)
+        return b.o.max(b.o.floordiv(literal(AT_ONCE), b.o.max(self._total(lambda c: 1), 1)), 1)
+
+    def _total(self, weight: Callable[[Var], int]) -> Atom:
+        """The numbers of a state, with weights."""
+        b = self.b
+        total: Atom = literal(0)
         for c in self.op.carry:
-            numbers = b.o.add(numbers, product(b, tuple(map(self.at, extents_of(c)))))
-        return b.o.max(b.o.floordiv(literal(AT_ONCE), b.o.max(numbers, 1)), 1)
+            total = b.o.add(total, b.o.mul(product(b, tuple(map(self.at, extents_of(c)))), weight(c)))
+        return total
+
+    def _filed(self, c: Atom) -> int:
+        """The bytes that an element of a carry has in files: arrays alone are there."""
+        return np.dtype(dtype_of(c).value).itemsize if self.disk is not None and extents_of(c) else 0
 
     def count(self, block: Atom) -> Atom:
         """The turns of a block."""
@@ -132,9 +182,31 @@ class Schedule:
 
     def stack(self, state: Sequence[Atom]) -> Stack:
         """The stack that holds the state of block 0."""
-        b = self.b
-        kept = tuple(b.zeros((self.rows, *extents_of(x)), dtype_of(x)) for x in state)
-        return Stack(kept, b.zeros((self.rows,), I64), literal(0)).push(b, state, literal(0))
+        b, inner = self.b, self.b.o.sub(self.rows, self.low)
+        filed = [self._filed(x) > 0 for x in state]
+        memory = [
+            b.zeros((inner if f else self.rows, *extents_of(x)), dtype_of(x)) for f, x in zip(filed, state, strict=True)
+        ]
+        low = b.zeros((self.low,), I64) if any(filed) else None
+        files = [self._file(low, x) if low is not None and f else None for f, x in zip(filed, state, strict=True)]
+        kept = tuple(map(Rows, memory, files))
+        return Stack(kept, b.zeros((self.rows,), I64), literal(0), self.low).push(b, state, literal(0))
+
+    def _file(self, rows: Atom, x: Atom) -> Atom:
+        assert self.disk is not None
+        return self.b.library("mapped", rows, x, directory=self.disk.directory)[0]
+
+    @property
+    def width(self) -> int:
+        """How many names a stack has."""
+        return len(self.op.carry) + sum(self._filed(c) > 0 for c in self.op.carry) + 2
+
+    def stacked(self, atoms: Sequence[Atom]) -> Stack:
+        """The stack of these names."""
+        *arrays, at, top = atoms
+        memory, files = arrays[: len(self.op.carry)], iter(arrays[len(self.op.carry) :])
+        kept = (Rows(m, next(files) if self._filed(c) else None) for m, c in zip(memory, self.op.carry, strict=True))
+        return Stack(tuple(kept), at, top, self.low)
 
     def run(self, start: Atom, turns: Atom, state: Sequence[Atom], turn: Turn) -> tuple[Var, ...]:
         """So many turns from the start of a block."""
@@ -148,7 +220,7 @@ class Schedule:
         b, o, count = self.b, self.b.o, len(state)
 
         def step(a: Atom, *atoms: Atom) -> tuple[Atom, ...]:
-            now, stacked = atoms[:count], Stack.of(atoms[count:])
+            now, stacked = atoms[:count], self.stacked(atoms[count:])
             m = split(b, o.sub(o.add(goal, 1), a), o.sub(o.add(self.rows, 1), stacked.top))
             reached, after = o.add(a, m), self.run(a, o.mul(m, self.size), now, turn)
             more = b.if_(
@@ -159,7 +231,7 @@ class Schedule:
             return reached, *after, *more
 
         _, *found = b.while_((start, *state, *stack.atoms()), lambda a, *_: o.lt(a, goal), step)
-        return Stack.of(found[count:]), found[:count]
+        return self.stacked(found[count:]), found[:count]
 
 
 Turn = Callable[[Atom, Sequence[Atom]], Sequence[Atom]]
@@ -272,7 +344,7 @@ class _Return:
         """The stack and the state at the start of the last block."""
         if self.record.held is not None:
             held = self.record.held
-            return Stack.of([*map(self.frame.at, held.stack)]), [*map(self.frame.at, held.state)]
+            return self.schedule.stacked([*map(self.frame.at, held.stack)]), [*map(self.frame.at, held.state)]
         inits = [*map(self.frame.at, self.op.inits)]
         return self.schedule.descend(self.schedule.stack(inits), literal(0), inits, self.last, self.again)
 
@@ -282,7 +354,7 @@ class _Return:
         coming = iter(atoms)
         adjoints = {k: next(coming) for k in self.active}
         state: Sequence[Atom] = [next(coming) for _ in range(carries)]
-        stack = Stack.of([next(coming) for _ in range(carries + 2)])
+        stack = self.schedule.stacked([next(coming) for _ in range(self.schedule.width)])
         turn = child.inside({})
         turn.env |= {
             record.start: s.b.o.mul(q, self.schedule.size),

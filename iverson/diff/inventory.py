@@ -109,7 +109,9 @@ class _Labels:
                         self._log(turned.updates, step.let.site)
             case CheckpointRecord(held=Held(stack, state)):
                 of = step.let.vars[: len(state)]
-                for kept, named in zip((*stack, *state), (*of, None, None, *of), strict=True):
+                arrays = [v for v in of if isinstance(v.type, Array)]
+                files = arrays if len(stack) > len(of) + 2 else []
+                for kept, named in zip((*stack, *state), (*of, *files, None, None, *of), strict=True):
                     if isinstance(kept, Var):
                         self.how[kept] = "checkpoint"
                         self.sites[kept] = step.let.site

@@ -100,10 +100,15 @@ def _fft_vjp(call: Call, adjoints: Sequence[Maybe], wanted: Sequence[bool]) -> S
     return [call.m.library("fft", adjoints[0], inverse=not call.params["inverse"])]
 
 
+def _constant(call: Call, *_: object) -> Sequence[Maybe]:
+    return [None]
+
+
 RULES: Mapping[str, Rule] = {
     "matmul": Rule((0, 1), _matmul_jvp, _matmul_vjp),
     "sort": Rule((0,), _sort_jvp, _sort_vjp),
     "fft": Rule((0,), _fft_jvp, _fft_vjp),
+    "mapped": Rule((), _constant, _constant),
     **solve_rules.RULES,
     **decomposition_rules.RULES,
 }

@@ -72,7 +72,7 @@ from iverson.diff.residuals import (
     varies,
 )
 from iverson.diff.sampled import is_mask
-from iverson.diff.tape import Mode
+from iverson.diff.tape import Mode, Named
 from iverson.diff.yields import EXTREMA, Yields, monoid_of
 
 
@@ -103,13 +103,15 @@ class Planner:
         derivation: Derivation,
         mode: Mode = "auto",
         masks: bool = False,
-        again: bool = False,
+        again: frozenset[Named] = frozenset(),
+        cheaply: bool = False,
     ) -> None:
         self.active = active
         self.derivation = derivation
         self.mode: Mode = mode
         self.masks = masks
-        self.again = again  # in the turns of loops, what is cheap
+        self.again = again  # what runs again
+        self.cheaply = cheaply  # in the turns of loops what is cheap does, too
         self.looped = False
         self.shared: tuple[Let, ...] = ()  # the statements whose forward and return sweep share one scope
         self.turn: frozenset[Var] = frozenset()  # what the turns of surrounding loops bind, back to the nearest For
@@ -134,7 +136,9 @@ class Planner:
         """Plan a block that updates `arrays` in place, and hands them on by the outs at these places (None: any)."""
         begun = [v for let in block if not isinstance(let.op, Read) for v in let.vars if isinstance(v.type, Array)]
         tracked = {v: Undone.AGAIN for v in begun if not is_few(v)} | dict(arrays)
-        plan = Plan(block, [self.step(let, tracked) for let in block], self.mode, self.again and self.looped)
+        plan = Plan(
+            block, [self.step(let, tracked) for let in block], self.mode, self.again, self.cheaply and self.looped
+        )
         within = dict.fromkeys(v for v, how in tracked.items() if how is Undone.WITHIN)
         for let in block:
             rows = let.vars if isinstance(let.op, Read) else ()

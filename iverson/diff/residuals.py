@@ -56,7 +56,7 @@ from iverson.diff.adjoints import Frame, flatten, product
 from iverson.diff.cheap import cheap
 from iverson.diff.footprint import Places
 from iverson.diff.logs import AppendLog, OpenLog
-from iverson.diff.tape import Mode, told
+from iverson.diff.tape import Mode, Named, named, told
 
 SMALL = 32  # statements that all turns of a For take: then it runs again
 
@@ -154,7 +154,8 @@ class Plan:
     block: Block
     steps: list[Step]
     mode: Mode = "auto"
-    again: bool = False  # what is cheap runs again (cheap.py, rerun.py)
+    again: frozenset[Named] = frozenset()  # statements whose results run again
+    cheaply: bool = False  # as those that are cheap do (cheap.py, rerun.py)
     ends: dict[int, Var] = field(default_factory=dict)  # outs by which arrays that are undone within are handed on
     given_up: dict[Var, None] = field(default_factory=dict)  # versions of such arrays that end here
     logs: list[OpenLog] = field(default_factory=list)  # that its statements write and pass on
@@ -193,9 +194,9 @@ class Plan:
         if step.scalar:
             return self.mode == "store" and any(v.type in (Scalar(F32), Scalar(F64)) for v in step.let.vars)
         small = self.mode != "store" and _small(step.let.op)
-        if self.again and not step.chained and cheap(step.let):
-            return False
-        return self.mode != "recompute" and not step.chained and bool(step.results) and not small
+        again = self.mode == "recompute" or (bool(step.let.vars) and named(step.let) in self.again)
+        again |= small or (self.cheaply and cheap(step.let))
+        return not again and not step.chained and bool(step.results)
 
     def inner(self, bound: Iterable[Var]) -> set[Var]:
         """The names of the scope."""

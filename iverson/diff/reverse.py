@@ -107,7 +107,7 @@ def reverse(function: Function, wrt: Sequence[int], seeded: bool, policy: Policy
             stored = _reverse(function, wrt, seeded, policy, exact)
             if policy.mode != "auto" or not choice(stored[1]):
                 return stored
-            again = _reverse(function, wrt, seeded, policy, exact, again=True)
+            again = _reverse(function, wrt, seeded, policy, exact, cheaply=True)
             return again if price(*again) < price(*stored) else stored
         except Biased as problem:
             if not problem.places or 0 in problem.places:
@@ -116,7 +116,7 @@ def reverse(function: Function, wrt: Sequence[int], seeded: bool, policy: Policy
 
 
 def _reverse(
-    function: Function, wrt: Sequence[int], seeded: bool, policy: Policy, exact: set[int], again: bool = False
+    function: Function, wrt: Sequence[int], seeded: bool, policy: Policy, exact: set[int], cheaply: bool = False
 ) -> tuple[Function, Plan]:
     primal = annotated(sequential(function, wrt), policy)
     inputs = [primal.params[k] for k in wrt]
@@ -124,7 +124,7 @@ def _reverse(
     primal = sampled(recorded(primal, active(primal.body, inputs), transpose))
     derivation = Derivation(primal.body)
     names = active(primal.body, inputs)
-    plan = Planner(names, derivation, policy.mode, samples(primal), again).top(primal.body)
+    plan = Planner(names, derivation, policy.mode, samples(primal), policy.again, cheaply).top(primal.body)
     b = Builder()
     for let in plan.forward():
         b.let(let)

@@ -34,6 +34,7 @@ from iverson.core.syntax import (
 
 Mode: TypeAlias = OneOf["auto", "store", "recompute"]
 MODES: tuple[Mode, ...] = ("auto", "store", "recompute")
+Named: TypeAlias = tuple[str, int]  # a statement, by the name of its first result and its line
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,14 @@ class Policy:
     budget        the most bytes that a call may allocate; None: as many as there are
     planned       which of these loops are checkpointed, the others stored: slots and turns a block of each are the last
                   parameters of the function
+    again         nested statements whose results run again
     """
 
     mode: Mode = "auto"
     checkpoint: Checkpoint | None = None
     budget: int | None = None
     planned: tuple[bool, ...] = ()
+    again: frozenset[Named] = frozenset()
 
     def __or__(self, other: Policy) -> Policy:
         """Both; raises ValueError where they say different things about one matter."""
@@ -66,6 +69,8 @@ class Policy:
 
     def __repr__(self) -> str:
         said = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        if self.again:
+            said["again"] = sorted(self.again)
         return f"tape({', '.join(f'{name}={value!r}' for name, value in said.items())})"
 
 
@@ -108,6 +113,11 @@ def outermost(block: Block) -> Iterator[Let]:
         else:
             for _, inner in blocks(let.op):
                 yield from outermost(inner)
+
+
+def named(let: Let) -> Named:
+    """The name by which a decision about a statement is told."""
+    return let.vars[0].hint, let.site.line if let.site else 0
 
 
 # --- what a program says about its values -----------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import re
 import sys
@@ -11,6 +13,7 @@ from types import CodeType, FrameType
 from iverson.core.syntax import Site
 
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_BETWEEN = (functools.__file__, contextlib.__file__)  # what this package runs its own functions through
 _LIBRARY = re.compile(r"[\\/](numpy|scipy|optree)[\\/]")
 _FOREIGN: dict[int, tuple[CodeType, bool]] = {}  # by identity: hashing a code object is slow
 _SITES: dict[tuple[int, int], Site] = {}
@@ -81,7 +84,8 @@ def _site(frame: FrameType, line: int) -> Site:
 
 def _is_foreign(filename: str) -> bool:
     """Whether a file is the user's."""
-    return not filename.startswith((_HERE, "<frozen", "<__array_function__")) and not _LIBRARY.search(filename)
+    ours = filename.startswith((_HERE, "<frozen", "<__array_function__")) or filename in _BETWEEN
+    return not ours and not _LIBRARY.search(filename)
 
 
 def _user_name(frame: FrameType) -> str:

@@ -14,7 +14,7 @@ from iverson.lang import state
 from iverson.lang.errors import error
 from iverson.lang.staging import active
 from iverson.run.jit import Jit
-from iverson.run.planner import Plan, Planner
+from iverson.run.planner import Choice, Plan, Planner
 from iverson.run.watch import Watch
 
 _KEPT = 64  # plans
@@ -72,8 +72,8 @@ class Budgeted:
         return self._plans[key]
 
     def planner(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Planner:
-        def make(planned: tuple[bool, ...]) -> Jit:
-            return self.derivative(Plan(planned, (), 0, 0.0).policy(self.told))
+        def make(choice: Choice) -> Jit:
+            return self.derivative(choice.policy(self.told))
 
         return Planner(make, args, kwargs)
 

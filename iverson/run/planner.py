@@ -1,86 +1,76 @@
-"""Planning the tape of a call: which loops are stored and which checkpointed, within a bound on memory.
+"""Planning the tape of a call: what is stored, run again and checkpointed, within a bound on memory.
 
-    minimise    the work that is done again
-    over        for each outermost loop: stored, or checkpointed with s slots and blocks of b turns
+    minimise    the seconds of what is done again
+    over        for each outermost loop: stored, or checkpointed with s slots and blocks of b turns;
+                for each result of a nested statement in it: stored, or run again
     such that   what the call allocates at once, results included, is at most so many bytes
 
-Work is the cost model's (core/costs.py) at the sizes of the call.  Memory is walked through in the very loops that are
-compiled (backend/peak.py); on several threads these take no more.  Slots and turns a block are arguments, so a new size
-needs no new program unless other loops are checkpointed.  The choices of loops are few, and all are tried (of more than
-three loops: all, none, each alone, all but each); for each the best slots and blocks, memory shared out in eighths.
+Seconds are those of run/rates.py at the sizes of the call (run/priced.py).  Which loops and results these are is an
+integer program, one choice for each loop, whose memory is linear in the choices (HiGHS, by scipy.optimize.milp).  What
+a program so chosen allocates is walked through in the very loops that are compiled (backend/peak.py); on several threads
+these take no more.  If it is more than the integer program took it for, that is solved again with so much less.  Slots
+and turns a block are arguments of the program, so the best of them are then sought with walks alone.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
-from math import comb
 from typing import Any
 
 import numpy as np
+from scipy import optimize, sparse
 
 from iverson import backend
-from iverson.backend.peak import Peak, peak
-from iverson.core import costs
-from iverson.core.bounds import Sizes
-from iverson.core.rewrite import statements
-from iverson.core.syntax import I64, Array, Block, Function, Library, Loop, Scalar, Site, Var
-from iverson.diff.reverse import sequential
-from iverson.diff.tape import Policy, outermost
+from iverson.backend.peak import About, Peak, peak
+from iverson.core.syntax import Array
+from iverson.diff.tape import Named, Policy
 from iverson.lang import state
-from iverson.run.derive import NAME, Derivative, differentiable
 from iverson.run.jit import Jit
+from iverson.run.priced import LoopInfo, loops
 from iverson.run.program import Program
-from iverson.run.sizes import SizeNames
 
-UNKNOWN_TURNS = 100_000  # of a loop whose turns the data decide, when plans are compared
 SHARES = 8
-BLOCK = 30  # what a block costs beside its turns, in operations
+WALKS = 12  # for the number of slots
+ROUNDS = 4  # of the integer program, while it takes a program for smaller than it is
 
 
 @dataclass(frozen=True)
-class LoopInfo:
-    """An outermost loop of what is differentiated, at the sizes of a call."""
+class Choice:
+    """What is decided by the program that is compiled: which loops are checkpointed, and what runs again in each."""
 
-    site: Site | None
-    turns: int
-    work: float  # of a turn
-    again: bool  # its states are not kept by the forward sweep: one run more
+    planned: tuple[bool, ...]
+    again: tuple[frozenset[Named], ...]
 
-    def extra(self, slots: int, block: int) -> float:
-        """What checkpoints cost: the turns that are run again, and the blocks' own work."""
-        blocks = -(-self.turns // block)
-        runs = advances(blocks, slots) * block + self.turns * (2 if self.again else 1)
-        return runs * self.work + blocks * BLOCK
-
-
-def advances(blocks: int, slots: int) -> int:
-    """How many blocks are run again before each has been recorded: t(l, c) - (l - 1), see diff/checkpoints.py."""
-    if blocks < 1:
-        return 0
-    r = bisect_left(range(blocks), blocks, key=lambda r: comb(slots + r, slots))
-    return (r * blocks - comb(slots + r, r - 1) if r else 0) - (blocks - 1)
+    def policy(self, told: Policy) -> Policy:
+        named = told.again.union(*self.again)
+        return replace(told, budget=None, planned=self.planned if any(self.planned) else (), again=named)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do with each outermost loop, and what that takes: bytes at once, work beyond that of storing all."""
+    """What to do with each outermost loop, and what that takes: bytes at once, seconds beyond those of storing all."""
 
-    planned: tuple[bool, ...]
+    choice: Choice
     numbers: tuple[int, ...]  # slots and turns a block of those that are checkpointed
     bytes: int
     extra: float
 
+    @property
+    def planned(self) -> tuple[bool, ...]:
+        return self.choice.planned
+
     def policy(self, told: Policy) -> Policy:
-        return replace(told, budget=None, planned=self.planned if any(self.planned) else ())
+        return self.choice.policy(told)
 
     def decisions(self) -> list[str]:
         """In words, for each loop."""
         pairs = iter(zip(self.numbers[::2], self.numbers[1::2], strict=True))
-        return ["checkpoint: {} slots, {} turns a block".format(*next(pairs)) if p else "store" for p in self.planned]
+        said = ["checkpoint: {} slots, {} turns a block".format(*next(pairs)) if p else "store" for p in self.planned]
+        again = [", ".join(f"{name} of line {line}" for name, line in sorted(names)) for names in self.choice.again]
+        return [f"{what}; again: {names}" if names else what for what, names in zip(said, again, strict=True)]
 
 
 class Footprint:
@@ -94,6 +84,7 @@ class Footprint:
         program, leaves = jitted.program(given, kwargs)
         self.slots, self.leaves = _slots(program, leaves)
         reassociate = program.options["reassociate"]
+        self._about: dict[int, About] = {}
         self.loops = backend.lowered(program.function, reassociate, committed=program.committed, threaded=False)
 
     def at(self, numbers: Sequence[int] = ()) -> Peak:
@@ -102,7 +93,7 @@ class Footprint:
         for k, n in enumerate(numbers):
             if self.first + k in self.leaves:
                 given[self.leaves[self.first + k]] = n
-        return peak(self.loops, given)
+        return peak(self.loops, given, self._about)
 
 
 def _slots(program: Program, leaves: Sequence[Any]) -> tuple[list[int | None], dict[int, int]]:
@@ -122,85 +113,116 @@ def _slots(program: Program, leaves: Sequence[Any]) -> tuple[list[int | None], d
     return found, places
 
 
-# --- the loops --------------------------------------------------------------------------------------------------------
+# --- the integer program ----------------------------------------------------------------------------------------------
 
 
-def loops(jitted: Jit, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[LoopInfo]:
-    """The outermost loops of what is differentiated, at the sizes of a call."""
-    staged = jitted.staged(args, kwargs, expanded=False)
-    at = SizeNames(jitted, staged, args, kwargs).at
-    outer = Sizes(staged.function)
-    for let in staged.function.body:
-        outer.bind(let)
-        if isinstance(let.op, Library) and let.op.name == NAME:
-            ((_, derivative),) = let.op.params
-            assert isinstance(derivative, Derivative)
-            primal = sequential(differentiable(derivative.function), derivative.wrt)
-            given = zip(primal.params, let.op.args, strict=True)
-            known = {p: outer.of(a) for p, a in given if p.type == Scalar(I64)}
-            return _loops(primal, {p: s.value(at) for p, s in known.items() if all(v in at for v in s.variables())})
-    raise TypeError("no budget can be planned for a function with results of lengths that it computes")
+@dataclass(frozen=True)
+class _Option:
+    """What may be done with a loop, as the integer program sees it."""
+
+    planned: bool
+    again: frozenset[Named]
+    seconds: float
+    kept: float  # bytes from the forward sweep to the loop's return sweep
+    passing: float  # bytes while the loop is swept back
 
 
-def _loops(primal: Function, at: dict[Var, int]) -> list[LoopInfo]:
-    found = []
-    sizes = Sizes(primal)
-    for k, let in enumerate(primal.body):
-        for loop in outermost(Block((let,), ())):
-            turns = UNKNOWN_TURNS
-            if isinstance(loop.op, Loop):
-                extent = sizes.of(loop.op.extent)
-                if all(v in at for v in extent.variables()):
-                    turns = max(extent.value(at), 0)
-            work = _work(primal, k, at) / max(turns, 1) if loop is let else 0.0
-            again = loop is not let or not isinstance(loop.op, Loop)
-            found.append(LoopInfo(loop.site, turns, work or len(list(statements(Block((loop,), ())))), again))
-        sizes.bind(let)
-    return found
+def _first(loop: LoopInfo, n: int) -> frozenset[Named]:
+    """The n results of which a byte takes least to be had again."""
+    groups = sorted(loop.groups, key=lambda g: g.seconds / max(g.bytes, 1))
+    return frozenset(g.name for g in groups[:n])
 
 
-def _work(primal: Function, k: int, at: dict[Var, int]) -> float:
-    """Of statement k, at the sizes; 0 if it isn't known."""
+def _options(loop: LoopInfo) -> Iterator[_Option]:
+    """Stored or checkpointed, and the first few results by seconds a byte run again; those no other one beats."""
+    found: list[_Option] = []
+    turns = max(loop.turns, 1)
+    for n in range(len(loop.groups) + 1):
+        again = _first(loop, n)
+        seconds = sum(g.seconds for g in loop.groups if g.name in again)
+        stored = loop.kept + sum(g.bytes for g in loop.groups if g.name not in again)
+        turn = sum(g.bytes for g in loop.groups if g.name in again) / turns
+        found.append(_Option(False, again, seconds, stored, turn))
+        for block in _blocks(turns, 2.0):
+            most = -(-turns // block)
+            for slots in {min(s, most) for s in (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 233, 1597, most)}:
+                extra = loop.extra(slots, block) + seconds
+                found.append(_Option(True, again, extra, slots * loop.state, turn + block * stored / turns))
+    found.sort(key=lambda o: (o.seconds, o.kept + o.passing))
+    best: list[_Option] = []
+    for o in found:
+        if not any(b.kept <= o.kept and b.passing <= o.passing for b in best):
+            best.append(o)
+    yield from best
 
-    def until(j: int) -> float | None:
-        work = costs.cost(replace(primal, body=Block(primal.body.lets[:j], ()))).work
-        return work.value(at) if all(v in at for v in work.variables()) else None
 
-    before, after = until(k), until(k + 1)
-    return 0.0 if before is None or after is None else after - before
+def _solved(options: Sequence[Sequence[_Option]], bound: float) -> tuple[_Option, ...] | None:
+    """One option for each loop, the least seconds within the bound; None if there is none.
+
+    minimise seconds   such that   all that is kept, and what passes of one loop, is at most the bound
+    """
+    flat = [(k, o) for k, those in enumerate(options) for o in those]
+    if not options:
+        return () if bound >= 0 else None
+    count = len(options)
+    each = sparse.csr_array(
+        (np.ones(len(flat)), ([k for k, _ in flat], np.arange(len(flat)))), shape=(count, len(flat))
+    )
+    kept = np.array([o.kept for _, o in flat])
+    passing = np.array([[o.passing if k == loop else 0.0 for k, o in flat] for loop in range(count)])
+    seconds, scale = np.array([o.seconds for _, o in flat]), max(bound, 1.0)
+    unit = max(float(seconds.max(initial=0.0)), 1e-30)
+    found = optimize.milp(
+        seconds / unit,
+        constraints=[
+            optimize.LinearConstraint(each, 1, 1),
+            optimize.LinearConstraint((kept + passing) / scale, -np.inf, bound / scale),
+        ],
+        integrality=np.ones(len(flat)),
+        bounds=optimize.Bounds(0, 1),
+        options={"mip_rel_gap": 1e-3},
+    )
+    if found.x is None:
+        return None
+    chosen = [flat[j][1] for j in np.flatnonzero(found.x > 0.5)]
+    return tuple(chosen) if len(chosen) == count else None
 
 
 # --- the search -------------------------------------------------------------------------------------------------------
 
 
 class Planner:
-    """Plans for one call; `make` gives the derivative for a choice of loops, which takes the numbers last."""
+    """Plans for one call; `make` gives the derivative for a policy's part of a plan, which takes the numbers last."""
 
-    def __init__(self, make: Callable[[tuple[bool, ...]], Jit], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(self, make: Callable[[Choice], Jit], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.make, self.args, self.kwargs = make, args, kwargs
-        self._footprints: dict[tuple[bool, ...], Footprint] = {}
-        self._peaks: dict[tuple[tuple[bool, ...], tuple[int, ...]], int | None] = {}
+        self._footprints: dict[Choice, Footprint] = {}
+        self._peaks: dict[tuple[Choice, tuple[int, ...]], int | None] = {}
         self.least: int | None = None  # bytes that a plan needs
 
     @cached_property
     def loops(self) -> list[LoopInfo]:
-        return loops(self.make(()), (*self.args, ()), self.kwargs)
+        return loops(self.make(Choice((), ())), (*self.args, ()), self.kwargs)
 
-    def choices(self) -> Iterator[tuple[bool, ...]]:
-        """Which loops are checkpointed: none first, all last."""
-        count = len(self.loops)
-        if count <= 3:
-            yield from sorted(product((False, True), repeat=count), key=sum)
-            return
-        one = [tuple(j == k for j in range(count)) for k in range(count)]
-        but = [tuple(j != k for j in range(count)) for k in range(count)]
-        yield from (tuple([False] * count), *one, *but, tuple([True] * count))
+    @cached_property
+    def stored(self) -> Choice:
+        """All stored."""
+        return Choice((False,) * len(self.loops), (frozenset(),) * len(self.loops))
+
+    @cached_property
+    def smallest(self) -> list[Choice]:
+        """Those among which the least memory is: all checkpointed, or none, and none or a few results run again."""
+        count, most = len(self.loops), max((len(loop.groups) for loop in self.loops), default=0)
+        firsts = [tuple(_first(loop, n) for loop in self.loops) for n in range(most + 1)]
+        return [Choice((p,) * count, again) for p in (True, False) for again in firsts]
 
     def front(self, points: int = 12) -> list[Plan]:
-        """The plans that none beats in both bytes and work, from storing all down to the least memory."""
+        """The plans that none beats in both bytes and seconds, from storing all down to the least memory."""
         found: list[Plan] = []
         bound = 1 << 62
         while (plan := self.best(bound)) is not None and len(found) < points:
+            while found and found[-1].extra >= plan.extra:
+                found.pop()
             found.append(plan)
             least = self.least or 1
             bound = min(plan.bytes - 1, max(int(plan.bytes * (least / max(found[0].bytes, 1)) ** (1 / points)), least))
@@ -208,25 +230,43 @@ class Planner:
 
     @property
     def primal(self) -> float:
-        """The work of the loops."""
-        return sum(loop.work * loop.turns for loop in self.loops)
+        """The seconds of the loops."""
+        return sum(loop.seconds * loop.turns for loop in self.loops)
 
     def best(self, bound: int) -> Plan | None:
         """The plan with the least work; None if there is none."""
-        plans = []
-        for planned in self.choices():
-            plan = self.plan(planned, bound)
-            if plan is not None:
-                plans.append(plan)
-                if plan.extra == 0:
-                    break
+        whole = self.plan(self.stored, bound)
+        if whole is not None:
+            return whole
+        plans = [p for c in self.chosen(bound) if (p := self.plan(c, bound)) is not None]
+        if not plans:
+            plans = [p for c in self.smallest if (p := self.plan(c, bound)) is not None]
         return min(plans, key=lambda p: (p.extra, p.bytes), default=None)
 
-    def plan(self, planned: tuple[bool, ...], bound: int) -> Plan | None:
-        """The best slots and blocks for a choice of loops."""
-        chosen = [loop for loop, p in zip(self.loops, planned, strict=True) if p]
+    def chosen(self, bound: int) -> Iterator[Choice]:
+        """What the integer program chooses, until it fits."""
+        options = [list(_options(loop)) for loop in self.loops]
+        whole = self.peak(self.stored, ())
+        other = (whole or 0) - sum(loop.kept + sum(g.bytes for g in loop.groups) for loop in self.loops)
+        room = float(bound - max(other, 0))
+        for _ in range(ROUNDS):
+            found = _solved(options, room) if room > 0 else None
+            if found is None:
+                return
+            choice = Choice(tuple(o.planned for o in found), tuple(o.again for o in found))
+            yield choice
+            least = self.peak(choice, [1] * (2 * sum(choice.planned)))
+            if least is None or least <= bound:
+                if any(choice.again):  # is it worth that?
+                    yield Choice(choice.planned, self.stored.again)
+                return
+            room -= max(least - bound, room / 8)
+
+    def plan(self, choice: Choice, bound: int) -> Plan | None:
+        """The best slots and blocks for a choice."""
+        chosen = [loop for loop, p in zip(self.loops, choice.planned, strict=True) if p]
         numbers = [1] * (2 * len(chosen))
-        least = self.peak(planned, numbers)
+        least = self.peak(choice, numbers)
         if least is None:
             return None
         if self.least is None or least < self.least:
@@ -234,62 +274,90 @@ class Planner:
         if least > bound:
             return None
         plans = []
+        again = self._again(choice)
         for shares in _shares(len(chosen)):
             tried = list(numbers)
             for k, share in enumerate(shares):
-                before = self.peak(planned, tried) or 0
-                self._fit(planned, chosen, k, tried, min(bound, before + (bound - least) * share // SHARES))
+                before = self.peak(choice, tried) or 0
+                self._fit(choice, chosen, k, tried, min(bound, before + (bound - least) * share // SHARES))
             for k in range(len(chosen)):  # what is left over
-                self._fit(planned, chosen, k, tried, bound)
+                self._fit(choice, chosen, k, tried, bound)
             extra = sum(c.extra(tried[2 * k], tried[2 * k + 1]) for k, c in enumerate(chosen))
-            plans.append(Plan(planned, tuple(tried), self.peak(planned, tried) or 0, extra))
+            plans.append(Plan(choice, tuple(tried), self.peak(choice, tried) or 0, extra + again))
         return min(plans, key=lambda p: p.extra)
 
-    def _fit(
-        self, planned: tuple[bool, ...], chosen: Sequence[LoopInfo], k: int, numbers: list[int], bound: int
-    ) -> None:
+    def _again(self, choice: Choice) -> float:
+        """The seconds of the results that run again."""
+        pairs = zip(self.loops, choice.again, strict=True)
+        return sum(g.seconds for loop, names in pairs for g in loop.groups if g.name in names)
+
+    def _fit(self, choice: Choice, chosen: Sequence[LoopInfo], k: int, numbers: list[int], bound: int) -> None:
         """The best slots and turns a block of one loop, the others' as they are; written into the numbers."""
         loop, best = chosen[k], (chosen[k].extra(*numbers[2 * k : 2 * k + 2]), *numbers[2 * k : 2 * k + 2])
 
         def at(slots: int, block: int) -> int:
             numbers[2 * k : 2 * k + 2] = slots, block
-            return self.peak(planned, numbers) or 0
+            return self.peak(choice, numbers) or 0
 
-        for block in _blocks(loop.turns):
-            first = at(1, block)
-            if first > bound:
+        def tried(block: int) -> tuple[float, int, int] | None:
+            slots = most_slots(lambda slots: at(slots, block), max(-(-loop.turns // block), 1), bound)
+            return (loop.extra(slots, block), slots, block) if slots else None
+
+        few = len(chosen) < 3  # else it is walked through less often
+        for block in _blocks(loop.turns, 4 / 3 if few else 2.0):
+            found = tried(block)
+            if found is None:
                 break
-            most = max(-(-loop.turns // block), 1)
-            each = max(at(2, block) - first, 1)
-            slots = max(1, min(most, 1 + (bound - first) // each))
-            while slots > 1 and (over := at(slots, block) - bound) > 0:
-                slots = max(1, slots - max(1, over // each))
-            best = min(best, (loop.extra(slots, block), slots, block))
+            best = min(best, found)
+        about = best[2]
+        for sixteenths in range(12, 24, 1 if few else 4):
+            found = tried(max(about * sixteenths // 16, 1))
+            best = best if found is None else min(best, found)
         numbers[2 * k : 2 * k + 2] = best[1:]
 
-    def peak(self, planned: tuple[bool, ...], numbers: Sequence[int]) -> int | None:
+    def peak(self, choice: Choice, numbers: Sequence[int]) -> int | None:
         """The most bytes alive at once; None if the data decide."""
-        if planned not in self._footprints:
-            jitted = self.make(planned if any(planned) else ())
-            self._footprints[planned] = Footprint(jitted, self.args, self.kwargs, numbers)
-        key = planned, tuple(numbers)
+        if choice not in self._footprints:
+            self._footprints[choice] = Footprint(self.make(choice), self.args, self.kwargs, numbers)
+        key = choice, tuple(numbers)
         if key not in self._peaks:
-            found = self._footprints[planned].at(numbers)
+            found = self._footprints[choice].at(numbers)
             self._peaks[key] = found.bytes if found.exact else None
         return self._peaks[key]
 
 
-def _blocks(turns: int) -> Iterator[int]:
+def most_slots(size: Callable[[int], int], most: int, bound: int) -> int:
+    """The most slots, up to so many, whose size is within the bound, or nearly; 0 if there are none."""
+    low, high = 1, most
+    below, above = size(low), size(high)
+    if below > bound:
+        return 0
+    if above <= bound:
+        return most
+    for _ in range(WALKS):
+        if high - low < 2 or 64 * (bound - below) < bound:
+            break
+        middle = low + (bound - below) * (high - low) // (above - below)
+        middle = min(max(middle, low + 1), high - 1)
+        now = size(middle)
+        if now <= bound:
+            low, below = middle, now
+        else:
+            high, above = middle, now
+    return low
+
+
+def _blocks(turns: int, factor: float) -> Iterator[int]:
     """Sizes of blocks that are tried."""
     block = 1
     while block <= max(turns, 1):
         yield block
-        block = max(block + 1, block * 4 // 3)
+        block = max(block + 1, int(block * factor))
 
 
 def _shares(count: int) -> Iterator[tuple[int, ...]]:
-    """All ways to share out the memory."""
-    if count < 2:
-        yield (SHARES,) * count
+    """Ways to share out the memory: between two loops in eighths, among more alike."""
+    if count != 2:
+        yield (SHARES // max(count, 1),) * count
     else:
         yield from (s for s in product(range(1, SHARES), repeat=count) if sum(s) == SHARES)

@@ -10,7 +10,8 @@ from iverson.backend.peak import Event
 from iverson.run.budget import Budgeted
 from iverson.run.cost import Residual, cost
 from iverson.run.leaves import Argnums
-from iverson.run.planner import Footprint, LoopInfo, Plan
+from iverson.run.planner import Footprint, Plan
+from iverson.run.priced import LoopInfo
 from iverson.run.tape import Tape, policy
 from iverson.run.transforms import value_and_grad
 

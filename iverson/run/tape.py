@@ -6,11 +6,13 @@ Options are given as `tape=` to `iv.grad` and its kin, alone or several as a tup
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from iverson.core.syntax import Checkpoint
+from iverson.core.syntax import Checkpoint, Disk
 from iverson.diff.tape import AUTO, MODES, Policy, merged
 from iverson.run.sampling import Sampling
 from iverson.run.sampling import sample as sample
@@ -65,19 +67,22 @@ _UNITS = {"": 1, "B": 1} | {f"{p}B": 1000**k for k, p in enumerate("kMGT", 1)}
 _UNITS |= {f"{p}iB": 1024**k for k, p in enumerate("KMGT", 1)}
 
 
-def _bytes(size: Any) -> int:
+def _bytes(size: Any, what: str = "budget") -> int:
+    told = size
     if isinstance(size, str):
         found = re.fullmatch(r"\s*([0-9.]+)\s*([a-zA-Z]*)\s*", size)
         unit = _UNITS.get(found[2]) if found else None
         if found is None or unit is None or found[1].count(".") > 1 or found[1] == ".":
-            raise ValueError(f"iv.tape.budget: {size!r} is no size: write a number of bytes, or '200MB', '1.5 GiB'")
+            raise ValueError(f"iv.tape.{what}: {size!r} is no size: write a number of bytes, or '200MB', '1.5 GiB'")
         size = int(float(found[1]) * unit)
-    if isinstance(size, bool) or not hasattr(size, "__index__") or size.__index__() < 1:
-        raise ValueError(f"iv.tape.budget: a positive number of bytes, not {size!r}")
+    if isinstance(size, bool) or not hasattr(size, "__index__") or not 1 <= size.__index__() <= _MOST:
+        raise ValueError(f"iv.tape.{what}: a positive number of bytes, at most 2**62, not {told!r}")
     return size.__index__()  # type: ignore[no-any-return]
 
 
-def checkpoint(slots: int, block: int | None = None) -> Policy:
+def checkpoint(
+    slots: int, block: int | None = None, disk: int | str | None = None, directory: str | os.PathLike[str] | None = None
+) -> Policy:
     """Keep `slots` states of a loop at a time, and run the turns between them again.
 
     As an option of a derivative it is for the outermost loops of the program; `iv.range(n, tape=...)` says it of one.
@@ -89,22 +94,48 @@ def checkpoint(slots: int, block: int | None = None) -> Policy:
     `block` turns are recorded at once, between two states: by default as many as have 4,096 numbers in their states
     together, at least one.  With `block=1` each turn is a step of its own, as in the literature.
 
-    Raises TypeError or ValueError for numbers that are no positive integers.
+    With `disk`, a number of bytes or "10GB", states are kept in a file beside those slots, as many as there is room
+    for: in all so many more slots, and fewer runs.  The file is in `directory`, by default the system's for temporary
+    files, which may well be memory.  It has no name there and is gone when the call ends, however it ends; the system
+    keeps of it in memory what there is room for.  The bytes are of each loop that runs; what derivatives of derivatives
+    add is in memory.
+
+    Raises TypeError or ValueError for numbers that are no positive integers and sizes that aren't any,
+    NotADirectoryError or PermissionError for a directory that isn't one or can't be written to.  A call raises OSError
+    if there is no room.
 
     >>> iv.grad(f, tape=iv.tape.checkpoint(slots=20))
+    >>> iv.grad(f, tape=iv.tape.checkpoint(slots=3, disk="50GB", directory="/scratch"))
 
-    Method: Griewank and Walther, Algorithm 799: revolve, ACM TOMS 26 (2000).
+    Method: Griewank and Walther, Algorithm 799: revolve, ACM TOMS 26 (2000); the lowest slots on disk: Stumm and
+    Walther, MultiStage Approaches for Optimal Offline Checkpointing, SIAM J. Sci. Comput. 31 (2009).
     """
-    return Policy(
-        checkpoint=Checkpoint(_positive(slots, "slots"), None if block is None else _positive(block, "block"))
-    )
+    turns = None if block is None else _positive(block, "block")
+    return Policy(checkpoint=Checkpoint(_positive(slots, "slots"), turns, _disk(disk, directory)))
+
+
+def _disk(disk: int | str | None, directory: str | os.PathLike[str] | None) -> Disk | None:
+    if disk is None:
+        if directory is not None:
+            raise TypeError("iv.tape.checkpoint: say how much the directory may take, as in disk='10GB'")
+        return None
+    room = _bytes(disk, "checkpoint")
+    where = os.path.abspath(tempfile.gettempdir() if directory is None else os.fspath(directory))
+    if not os.path.isdir(where):
+        raise NotADirectoryError(f"iv.tape.checkpoint: {where} is not a directory")
+    if not os.access(where, os.W_OK):
+        raise PermissionError(f"iv.tape.checkpoint: {where} can't be written to")
+    return Disk(room, where)
+
+
+_MOST = 2**62  # slots, turns and bytes: sums of them are integers of the program
 
 
 def _positive(n: Any, name: str) -> int:
     if isinstance(n, bool) or not hasattr(n, "__index__"):
         raise TypeError(f"iv.tape.checkpoint: {name} is a positive integer, not {type(n).__name__}")
-    if n.__index__() < 1:
-        raise ValueError(f"iv.tape.checkpoint: {name} is a positive integer, not {n}")
+    if not 1 <= n.__index__() <= _MOST:
+        raise ValueError(f"iv.tape.checkpoint: {name} is a positive integer{', at most 2**62' * (n > 0)}, not {n}")
     return n.__index__()  # type: ignore[no-any-return]
 
 

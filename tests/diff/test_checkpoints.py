@@ -13,12 +13,12 @@ from iverson.core.build import Builder, literal
 from iverson.core.check import check
 from iverson.core.evaluate import evaluate
 from iverson.core.rewrite import map_blocks, statements, with_body, with_lets, with_op
-from iverson.core.syntax import I64, Block, Checkpoint, Function, Let, Loop, Scalar, Var, While
+from iverson.core.syntax import I64, Block, Checkpoint, Disk, Function, Let, Loop, Scalar, Var, While
 from iverson.diff import reverse
 from iverson.diff.checkpoints import Schedule
 from iverson.diff.tape import Policy
 from iverson.opt.pipeline import prepare
-from iverson.run.planner import advances
+from iverson.run.priced import advances
 from tests.backend.native import Native
 from tests.corpus import Case
 from tests.corpus_costs import largest
@@ -64,13 +64,14 @@ def prepared(program: object) -> tuple[Case, Function]:
 
 
 SLOTS = (1, 2, 3, 5)
+FILES = Disk(200, ".")
 
 
 @pytest.mark.parametrize("k", range(0, len(DIFFERENTIABLE), 2), ids=lambda k: DIFFERENTIABLE[k].name)
 def test_loops_with_checkpoints_have_the_same_derivatives(k: int) -> None:
     case, primal = prepared(DIFFERENTIABLE[k])
     if has_loops(primal):
-        note = Checkpoint(SLOTS[k // 2 % 4], 1 + k % 3 // 2)
+        note = Checkpoint(SLOTS[k // 2 % 4], 1 + k % 3 // 2, FILES if k % 3 == 0 else None)
         require_same(DIFFERENTIABLE[k], [("all", everywhere(primal, note), Policy())], case, primal)
 
 
@@ -84,6 +85,7 @@ def test_any_decision_gives_the_same_derivatives(program: object) -> None:
             note = Checkpoint(slots, 1 if slots != 3 else 2)
             changed += [("outer", primal, Policy(checkpoint=note)), ("all", everywhere(primal, note), Policy())]
             changed.append(("store", primal, Policy(mode="store", checkpoint=note)))
+            changed.append(("files", everywhere(primal, replace(note, disk=FILES)), Policy()))
     require_same(program, changed, case, primal)
 
 
@@ -125,7 +127,7 @@ def counting() -> Function:
         def back(r: Var, now: Var, kept: Var, at: Var, top: Var) -> tuple[object, ...]:
             q = b.o.sub(last, r)
             b.contribute(wrong, (), b.o.int64(b.o.ne(q, now)))
-            stack = type(schedule.stack((now,))).of((kept, at, top)).drop(b, q)
+            stack = schedule.stacked((kept, at, top)).drop(b, q)
             start, state = stack.load(b)
             stack, state = schedule.descend(stack, start, state, b.o.sub(q, 1), turn)
             return (*state, *stack.atoms())

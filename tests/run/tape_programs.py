@@ -108,6 +108,17 @@ def reaction(u, n):
     return (u**2).sum()
 
 
+def pairs(x, n):
+    v = np.zeros(len(x))
+    for _ in range(n):
+        d = x[:, None] - x[None, :]
+        w = np.exp(-d * d)
+        force = (w * d).sum(axis=1) / w.sum(axis=1)
+        v = 0.9 * v - 0.1 * force
+        x = x + v
+    return (x * x).sum()
+
+
 def until(x, tolerance):
     k = 0
     while x * x > tolerance:
@@ -139,4 +150,5 @@ BUDGETED: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "nested": (nested, (_x, 200)),
     "momentum": (momentum, (_x, _x, 300)),
     "reaction": (reaction, (_rng.normal(size=(17, 17)), 200)),
+    "pairs": (pairs, (_x[:30], 80)),
 }

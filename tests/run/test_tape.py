@@ -151,7 +151,7 @@ def test_values_are_kept_and_computed_again() -> None:
         (lambda: iv.tape.checkpoint(slots=2, block=True), TypeError, "block is a positive integer"),
         (lambda: iv.tape.budget("many"), ValueError, "'many' is no size"),
         (lambda: iv.tape.budget("3 parsecs"), ValueError, "no size"),
-        (lambda: iv.tape.budget(0), ValueError, "positive number of bytes"),
+        (lambda: iv.tape.budget(0), ValueError, "positive number of bytes, at most 2**62, not 0"),
         (lambda: iv.range(3, tape="recompute"), ValueError, "a loop's tape is"),
         (lambda: iv.range(3, tape=iv.tape.budget(5)), ValueError, "a budget is for iv.grad"),
         (lambda: iv.jacrev(oscillator, tape=iv.tape.budget(5)), ValueError, "a budget is for iv.grad"),
@@ -211,7 +211,7 @@ def test_a_budget_is_kept_and_used(name: str, allocations: Allocations) -> None:
         np.testing.assert_allclose(got[1], want[1], rtol=1e-9, atol=1e-12)
         plan = g.plan(*args)
         assert bytes_ <= plan.bytes <= bound
-        binds = planner.best(int(1.15 * bound)).extra < plan.extra
+        binds = planner.best(int(1.15 * bound)).extra < 0.99 * plan.extra
         assert not binds or bytes_ >= 0.85 * bound - 64 * 40
     with pytest.raises(MemoryError, match=f"the least is {least:,} with checkpoints in the loops at line"):
         iv.value_and_grad(f, tape=iv.tape.budget(least - 1))(*args)

@@ -1,0 +1,214 @@
+"""The outermost loops of what is differentiated, at the sizes of a call, with the prices that a plan chooses by.
+
+Turns, the time of one, the bytes of a state, and what a gradient keeps of the turns: what it must keep (what is
+carried, what is overwritten), and the results of nested statements, each of which may run again instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from iverson.core import costs
+from iverson.core.bounds import Sizes
+from iverson.core.build import dtype_of, extents_of
+from iverson.core.rewrite import free, statements
+from iverson.core.sizes import Size
+from iverson.core.syntax import I64, Block, Function, Let, Library, Loop, Scalar, Site, Var, While
+from iverson.diff import inventory
+from iverson.diff.reverse import sequential
+from iverson.diff.sampled import written_out
+from iverson.diff.tape import Named, Policy, named, outermost
+from iverson.run import rates
+from iverson.run.derive import NAME, Derivative, differentiable
+from iverson.run.jit import Jit
+from iverson.run.sizes import SizeNames
+
+UNKNOWN_TURNS = 100_000  # of a loop whose turns the data decide, when plans are compared
+
+
+@dataclass(frozen=True)
+class Group:
+    """Results of nested statements of one name and line: kept, or run again in the return sweep."""
+
+    name: Named
+    bytes: int  # of all turns
+    seconds: float  # to run them again
+
+
+@dataclass(frozen=True)
+class LoopInfo:
+    """An outermost loop."""
+
+    site: Site | None
+    turns: int
+    seconds: float  # of a turn
+    again: bool  # its states are not kept by the forward sweep: one run more
+    state: int = 0  # bytes of what it carries
+    kept: int = 0  # bytes of all turns that a gradient keeps in any case
+    groups: tuple[Group, ...] = ()
+
+    def extra(self, slots: int, block: int) -> float:
+        """What checkpoints cost: the turns that are run again, and the blocks' own work."""
+        count = -(-self.turns // block)
+        runs = advances(count, slots) * block + self.turns * (2 if self.again else 1)
+        return runs * self.seconds + rates.blocks(count, self.state, min(slots, count) * self.state)
+
+
+def advances(blocks: int, slots: int) -> int:
+    """How many blocks are run again before each has been recorded: t(l, c) - (l - 1), see diff/checkpoints.py.
+
+    The least r with C(slots + r, slots) >= blocks is found without large binomials.
+    """
+    if blocks < 1 or slots >= blocks:
+        return 0
+    if slots == 1:
+        return (blocks - 1) * (blocks - 2) // 2
+    low, high = 0, 1
+    while _at_most(slots, high) < blocks:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _at_most(slots, middle) >= blocks else (middle, high)
+    r = high if blocks > 1 else 0
+    return (r * blocks - _binomial(slots + r, r - 1) if r else 0) - (blocks - 1)
+
+
+def _at_most(slots: int, r: int) -> int:
+    """C(slots + r, r), the turns that so many slots and runs reach."""
+    return _binomial(slots + r, min(slots, r))
+
+
+def _binomial(n: int, k: int) -> int:
+    k = min(k, n - k)
+    found = 1
+    for j in range(1, k + 1):
+        found = found * (n - k + j) // j
+        if found > 1 << 200:  # more than any number of turns
+            return found
+    return found
+
+
+# --- of a call --------------------------------------------------------------------------------------------------------
+
+
+def loops(jitted: Jit, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[LoopInfo]:
+    """The outermost loops of what is differentiated, at the sizes of a call."""
+    staged = jitted.staged(args, kwargs, expanded=False)
+    at = SizeNames(jitted, staged, args, kwargs).at
+    outer = Sizes(staged.function)
+    for let in staged.function.body:
+        outer.bind(let)
+        if isinstance(let.op, Library) and let.op.name == NAME:
+            ((_, derivative),) = let.op.params
+            assert isinstance(derivative, Derivative)
+            ready = differentiable(derivative.function)
+            primal = sequential(ready, derivative.wrt)
+            given = zip(primal.params, let.op.args, strict=True)
+            known = {p: outer.of(a) for p, a in given if p.type == Scalar(I64)}
+            sizes = {p: s.value(at) for p, s in known.items() if all(v in at for v in s.variables())}
+            numbered = {k: sizes[p] for k, p in enumerate(primal.params) if p in sizes}
+            return _with_kept(_loops(primal, sizes), ready, derivative, numbered)
+    raise TypeError("no budget can be planned for a function with results of lengths that it computes")
+
+
+@dataclass(frozen=True)
+class _Found:
+    info: LoopInfo
+    names: frozenset[Named]  # of the statements in it
+
+
+def _loops(primal: Function, at: Mapping[Var, int]) -> list[_Found]:
+    found = []
+    sizes = Sizes(primal)
+    for k, let in enumerate(primal.body):
+        for loop in outermost(Block((let,), ())):
+            assert isinstance(loop.op, Loop | While)
+            turns = UNKNOWN_TURNS
+            if isinstance(loop.op, Loop):
+                turns = max(_value(sizes.of(loop.op.extent), at, UNKNOWN_TURNS), 0)
+            seconds = _seconds(primal, k, at) / max(turns, 1) if loop is let else 0.0
+            state = sum(
+                prod(_value(sizes.of(e), at, 1) for e in extents_of(c)) * np.dtype(dtype_of(c).value).itemsize
+                for c in loop.op.carry
+                if extents_of(c)
+            )
+            inside = list(statements(Block((loop,), ())))
+            seconds = seconds or rates.run(0, len(inside))
+            again = loop is not let or not isinstance(loop.op, Loop)
+            names = frozenset(named(s) for s in inside if s.vars)
+            found.append(_Found(LoopInfo(loop.site, turns, seconds, again, state), names))
+        sizes.bind(let)
+    return found
+
+
+def _value(s: Size, at: Mapping[Var, int], otherwise: int) -> int:
+    return s.value(at) if all(v in at for v in s.variables()) else otherwise
+
+
+def _seconds(primal: Function, k: int, at: Mapping[Var, int]) -> float:
+    """Of statement k, at the sizes; 0 if that isn't known."""
+
+    def until(j: int) -> float | None:
+        found = costs.cost(replace(primal, body=Block(primal.body.lets[:j], ())))
+        if not all(v in at for s in (found.work, found.span) for v in s.variables()):
+            return None
+        return rates.run(found.work.value(at), found.span.value(at))
+
+    before, after = until(k), until(k + 1)
+    return 0.0 if before is None or after is None else after - before
+
+
+def _with_kept(
+    found: Sequence[_Found], ready: Function, derivative: Derivative, sizes: Mapping[int, int]
+) -> list[LoopInfo]:
+    """The loops with what a gradient keeps of them; `sizes` are the values of parameters."""
+    policy = Policy(mode=derivative.policy.mode)
+    made, kept = inventory.residuals(ready, derivative.wrt, policy=policy)
+    measured = costs.cost(made)
+    at = {made.params[k]: n for k, n in sizes.items()}
+    lines = [{line for _, line in f.names} | ({f.info.site.line} if f.info.site else set()) for f in found]
+    must = [0] * len(found)
+    groups: list[dict[Named, Group]] = [{} for _ in found]
+    for r in kept:
+        total = [_bytes(measured, v, at) for v in r.arrays]
+        where = next((k for k, ls in enumerate(lines) if r.site and r.site.line in ls), None)
+        if where is None or None in total:
+            continue
+        size = sum(n for n in total if n is not None)
+        seconds = _again(r, size, at) if r.made is not None and r.arrays[0] not in r.made.vars else None
+        if seconds is None or r.made is None:
+            must[where] += size
+            continue
+        key = named(r.made)
+        before = groups[where].get(key, Group(key, 0, 0.0))
+        groups[where][key] = Group(key, before.bytes + size, before.seconds + seconds)
+    return [replace(f.info, kept=m, groups=tuple(g.values())) for f, m, g in zip(found, must, groups, strict=True)]
+
+
+def _bytes(measured: costs.Cost, v: Var, at: Mapping[Var, int]) -> int | None:
+    count = measured.elements(v)
+    known = all(x in at for x in count.variables())
+    return count.value(at) * np.dtype(dtype_of(v).value).itemsize if known else None
+
+
+def _again(r: inventory.Residual, size: int, at: Mapping[Var, int]) -> float | None:
+    """The seconds that a stored result takes to be had again, all of its entries."""
+    if r.made is None or r.how != "stored":
+        return None
+    once = statement_cost(r.made)
+    each = prod(at.get(e, 1) if isinstance(e, Var) else int(e.value) for e in extents_of(r.made.vars[0]))
+    if not all(v in at for s in (once.work, once.span) for v in s.variables()) or not each:
+        return None
+    item = np.dtype(dtype_of(r.made.vars[0]).value).itemsize
+    return rates.run(once.work.value(at), once.span.value(at)) * size / (item * each)
+
+
+def statement_cost(let: Let) -> costs.Cost:
+    """What a statement costs, for itself."""
+    statement = written_out(Block((let,), ()))
+    return costs.cost(Function(tuple(free(statement)), statement))
