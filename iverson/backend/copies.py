@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 from iverson.backend import loopir as ir
 from iverson.backend.loopir import Alloc, Buffer, Cell, For, Free, Load, Program, Reg, Stmt, Store, Value, View, integer
-from iverson.backend.places import Places, accesses
+from iverson.backend.places import Places, accesses, only
 
 
 def run(program: Program) -> None:
@@ -167,7 +167,7 @@ def _life(body: list[Stmt], alloc: Alloc) -> tuple[list[int], int] | None:
     if len(frees) != 1:
         return None
     users = [k for k, s in enumerate(body) if any(a.view.buffer is buffer for a in accesses([s]))]
-    return (users, frees[0]) if users and ir.only(body, buffer, Load | Store | Free) else None
+    return (users, frees[0]) if users and only(body, buffer, Load | Store | Free) else None
 
 
 def _room(body: list[Stmt], nest: Stmt, log: Cell) -> list[Stmt] | None:

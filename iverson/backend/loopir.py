@@ -41,7 +41,6 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
-from types import UnionType
 from typing import Any, TypeAlias
 
 from iverson.core.syntax import I64, DType, Literal, Site
@@ -433,11 +432,6 @@ def used(stmt: Stmt) -> list[Value]:
             return [index, extent, *(() if when is None else (when,))]
         case _:
             return []
-
-
-def only(body: list[Stmt], buffer: Buffer, kinds: UnionType) -> bool:
-    """Is an array used by statements of some kinds alone, at any depth?"""
-    return all(isinstance(s, kinds) or buffer.pointer not in used(s) for s in walk(body))
 
 
 def _reads(view: View) -> list[Value]:

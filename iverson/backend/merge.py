@@ -21,7 +21,7 @@ from dataclasses import replace
 from iverson.backend import loopir as ir
 from iverson.backend.invariance import inner_registers
 from iverson.backend.loopir import Alloc, Buffer, Cell, For, Free, Load, Program, Reg, Stmt, Store, Value
-from iverson.backend.places import Access, Places, accesses
+from iverson.backend.places import Access, Places, accesses, only
 from iverson.backend.unroll import reduction, short, written_out
 
 STATEMENTS, BUFFERS = 80, 16  # of a merged loop, at most
@@ -174,7 +174,7 @@ class _Merger:
             buffer = alloc.buffer
             users = [k for k, s in enumerate(body) if any(a.view.buffer is buffer for a in accesses([s]))]
             loop = body[users[0]] if len(users) == 1 else None
-            if isinstance(loop, For) and self._private(loop, buffer) and ir.only(body, buffer, Load | Store | Free):
+            if isinstance(loop, For) and self._private(loop, buffer) and only(body, buffer, Load | Store | Free):
                 body[users[0]] = _without(loop, buffer)
                 self.places.learn([body[users[0]]])
                 body[:] = [s for s in body if s is not alloc and not (isinstance(s, Free) and s.buffer is buffer)]

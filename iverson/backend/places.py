@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import UnionType
 from typing import TypeAlias
 
 from iverson.backend import loopir as ir
@@ -222,3 +223,8 @@ class Places:
 
 def accesses(body: Iterable[Stmt]) -> list[Access]:
     return [s for s in ir.walk(list(body)) if isinstance(s, Load | Store)]
+
+
+def only(body: list[Stmt], buffer: Buffer, kinds: UnionType) -> bool:
+    """Is an array used by statements of some kinds alone, at any depth?"""
+    return all(isinstance(s, kinds) or buffer.pointer not in ir.used(s) for s in ir.walk(body))

@@ -17,7 +17,7 @@ from types import UnionType
 
 from iverson.backend import loopir as ir
 from iverson.backend.loopir import Alloc, Buffer, Free, Load, Program, Stmt, Store
-from iverson.backend.places import Places, accesses
+from iverson.backend.places import Places, accesses, only
 from iverson.backend.turns import mentions, nest, touching
 
 
@@ -61,7 +61,7 @@ def _alike(a: Buffer, b: Buffer) -> bool:
 def _only(body: list[Stmt], b: Buffer, kinds: UnionType) -> bool:
     """Is an array used by statements of some kinds alone, and under this name?"""
     views = (s.view for s in accesses(body))
-    return all(v.buffer is b or v.buffer.pointer is not b.pointer for v in views) and ir.only(body, b, kinds)
+    return all(v.buffer is b or v.buffer.pointer is not b.pointer for v in views) and only(body, b, kinds)
 
 
 def _in_turn(use: Stmt, a: Buffer, b: Buffer, places: Places) -> bool:

@@ -7,9 +7,9 @@
 
 Seconds are those of run/rates.py at the sizes of the call (run/priced.py).  Which loops and results these are is an
 integer program, one choice for each loop, whose memory is linear in the choices (HiGHS, by scipy.optimize.milp).  What
-a program so chosen allocates is walked through in the very loops that are compiled (backend/peak.py); on several threads
-these take no more.  If it is more than the integer program took it for, that is solved again with so much less.  Slots
-and turns a block are arguments of the program, so the best of them are then sought with walks alone.
+a program so chosen allocates is walked through in the very loops that are compiled (backend/peak.py); on several
+threads these take no more.  If it is more than the integer program took it for, that is solved again with so much
+less.  Slots and turns a block are arguments of the program, so the best of them are then sought with walks alone.
 """
 
 from __future__ import annotations
