@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from iverson.backend import loopir as ir
-from iverson.backend.loopir import Compute, For, Load, Program, Reg, Stmt, Store, Value, View, integer
+from iverson.backend.loopir import Compute, For, Load, Program, Reg, Stmt, Store, Value, Vector, View, integer
 from iverson.backend.places import Form, Places, accesses
 from iverson.core.syntax import BOOL, I64, DType
 
@@ -154,7 +154,9 @@ class _Group:
 
 
 def _plain(loop: For) -> bool:
-    return loop.tag in ("any", "apart") and not loop.carries and all(isinstance(s, _FLAT) for s in loop.body)
+    if loop.tag not in ("any", "apart") or loop.carries or not all(isinstance(s, _FLAT) for s in loop.body):
+        return False
+    return not any(isinstance(r.type, Vector) for s in loop.body for r in ir.defined(s))  # one place an access
 
 
 def _long(loop: For, places: Places) -> bool:

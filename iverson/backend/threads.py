@@ -126,8 +126,8 @@ class _Threads:
         flat = not any(isinstance(s, For | ir.While) for s in ir.walk(loop.body))
         if around and flat and (len(around) > 1 or loop.carries):
             return False
-        bound = self.places.at_most(loop.high)
-        if flat and bound is not None and bound <= EDGE:
+        bound = self.known.places.at_most(loop.high)
+        if flat and loop.whole is None and bound is not None and bound <= EDGE:
             return False
         known = Work(loop).known
         return known is None or known >= GRAIN * AWAKE
