@@ -250,7 +250,7 @@ class _Trace:
     def renamed(self, op: Op, env: dict[Var, Atom], block: Block) -> Op:
         """What bounds the indices in a block of an op."""
         match op:
-            case For(index, extent):
+            case For(index, extent, body) if block is body:
                 names = tuple(env[i] for i in index)
                 return For(names, tuple(lookup(n, env) for n in extent), block, ())  # type: ignore[arg-type]
             case Loop(index, extent):

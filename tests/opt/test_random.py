@@ -3,7 +3,20 @@
 import pytest
 
 from iverson.diff.reverse import gradient
-from iverson.opt import bounds, branches, fuse, gather, hoist, parallel, promote, siblings, simplify, updates
+from iverson.opt import (
+    bounds,
+    branches,
+    fuse,
+    gather,
+    hoist,
+    initial,
+    outer,
+    parallel,
+    promote,
+    siblings,
+    simplify,
+    updates,
+)
 from iverson.opt.pipeline import optimise, prepare
 from tests.core.generate import random_function
 from tests.opt.support import assert_kept, outcome, same
@@ -14,6 +27,8 @@ PASSES = {
     "bounds": (bounds.run, True, 0.0),
     "branches": (branches.run, True, 0.0),
     "promote": (promote.run, True, 0.5),
+    "initial": (initial.run, False, 0.5),
+    "outer": (outer.run, False, 0.5),
     "fuse": (fuse.run, True, 0.0),
     "siblings": (siblings.run, True, 0.0),
     "hoist": (hoist.run, True, 3.0),
