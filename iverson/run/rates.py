@@ -6,7 +6,7 @@
 
 The constants are fitted to the times of nine programs of tests/run/tape_programs.py, each at 11 sizes of blocks and 5
 numbers of slots (one thread of an AMD EPYC with AVX-512, its pool of blocks warm).  With the rate of a turn fitted for
-each program, all of 400 times are within 14% of this; the rate itself is .02 to .1 ns an operation in vectors, 1.5 to 2
+each program, all times are within 15% of this; the rate itself is .02 to .1 ns an operation in vectors, 1.5 to 2
 in chains.  `python -m benchmarks.tape front` measures what the planner chooses beside what it could have chosen.
 """
 
