@@ -89,7 +89,7 @@ SLOW: dict[str, float] = {
     "ridge_normal_equations": 10.0,
     "gramschmidt": 9.3,
     # the paths of every turn are kept, n^3 numbers, beside a primal whose two arrays stay in the first-level cache; by
-    # hand in C++ 250 us where the primal takes 54, and at twice the size, which the clock may choose, 3000 where 350
+    # hand in C++ 250 us where the primal takes 54, and at twice the size, which the clock may choose, 3000
     "floyd_warshall": 20.0,
     # a few elements of a matrix are looked at, and all of its adjoint is written
     "search_rows_with_exits": 7.5,
