@@ -117,6 +117,6 @@ def undo(b: Builder, frame: Frame, log: AppendLog, buffer: Atom) -> Atom:
     def back(k: Atom, array: Var) -> Atom:
         at = b.o.sub(b.o.sub(length, 1), k)
         index = [b.read(frame.var(c), at, safe=True) for c in log.index]
-        return b.set(array, index, b.read(frame.var(log.old), at, safe=True))
+        return b.set(array, index, b.read(frame.var(log.old), at, safe=True), safe=True)
 
     return b.loop(length, [buffer], back)[0]

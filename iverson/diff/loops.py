@@ -118,5 +118,5 @@ class _Reversed:
             at = [lookup(a, env) for a in log.entries[-1][0]]
             turn.env[log.left] = self.s.b.read(buffer, *at, safe=True)
         for index, old in reversed(log.entries):
-            buffer = self.s.b.set(buffer, [lookup(a, env) for a in index], lookup(old, env))
+            buffer = self.s.b.set(buffer, [lookup(a, env) for a in index], lookup(old, env), safe=True)
         return buffer

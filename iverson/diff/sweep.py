@@ -135,7 +135,7 @@ class Sweep(Adjoints):
             return buffer
         assert isinstance(log, Updates)
         for index, old in reversed(log.entries):
-            buffer = self.b.set(buffer, [frame.at(i) for i in index], frame.at(old))
+            buffer = self.b.set(buffer, [frame.at(i) for i in index], frame.at(old), safe=True)
         return buffer
 
     # --- bodies that run at most once ---------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ A read meets an update if it comes later in the turn, or in a later one, and f m
 or in Loops inside of it, in Fors and branches of their Accumulate; so do reads, anywhere.  What only updates that go
 read doesn't count: all are taken to go, then those that a live read meets stay.
 
+An update that may raise an IndexError stays.
+
 A return sweep puts back what a turn overwrote, and often reads none of it, as where a factorisation reads what is
 finished alone.  Then what was kept for it isn't needed either.
 
@@ -82,6 +84,7 @@ class _Chain:
     reads: list[_Access]
     writes: list[_Access]
     combined: set[Var]  # versions that depend on what was there
+    raising: set[Var]  # versions whose updates may raise
     regular: bool = True
 
 
@@ -114,7 +117,7 @@ class _Unread:
         chain = _followed(op, k)
         if chain is None or not chain.writes or len(chain.reads) * len(chain.writes) > MOST:
             return let
-        gone = dict.fromkeys(chain.before)
+        gone = {v: None for v in chain.before if v not in chain.raising}
         known: dict[tuple[int, int], bool] = {}
         while gone and sum(known.values()) < MISSES:
             new = _dropped(let, {v: chain.before[v] for v in gone})
@@ -206,7 +209,7 @@ class _Unread:
 
 def _followed(op: Loop, k: int) -> _Chain | None:
     """The reads and updates of a Loop's k-th carry; None where it isn't regular."""
-    chain = _Chain({}, [], [], set())
+    chain = _Chain({}, [], [], set(), set())
     end = _through(op, k, (), chain)
     return chain if end and chain.regular else None
 
@@ -262,7 +265,8 @@ def _updated(let: Let, array: Atom, versions: set[Var], path: Path, position: in
         if all(a.type.monoid != "append" for a in op.accs if isinstance(a.type, Accumulator)):
             number = len(blocks(op)) - 1
             places = list(_contributions(op.body, acc, (*path, (position, number))))
-            chain.writes += [_Access(at, index, made) for at, index in places]
+            chain.writes += [_Access(at, c.index, made) for at, c in places]
+            chain.raising.update(made for _, c in places if not c.safe)
             if acc.type.monoid != "set":
                 chain.combined.add(made)
             versions.add(made)
@@ -271,10 +275,10 @@ def _updated(let: Let, array: Atom, versions: set[Var], path: Path, position: in
     return False
 
 
-def _contributions(block: Block, acc: Var, path: Path) -> Iterator[tuple[Path, tuple[Atom, ...]]]:
+def _contributions(block: Block, acc: Var, path: Path) -> Iterator[tuple[Path, Contribute]]:
     for position, let in enumerate(block):
         if isinstance(let.op, Contribute) and let.op.acc is acc:
-            yield (*path, (position, 0)), let.op.index
+            yield (*path, (position, 0)), let.op
         for number, (_, inner) in enumerate(blocks(let.op)):
             yield from _contributions(inner, acc, (*path, (position, number)))
 
