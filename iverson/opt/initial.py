@@ -55,6 +55,7 @@ from iverson.opt.effects import extents
 from iverson.opt.gather import Gather
 
 COMMUTING = ("add", "mul", "min", "max")
+EFFORT = 16  # for a proof
 
 
 def run(f: Function) -> Function:
@@ -263,7 +264,7 @@ class _Trace:
 
     def differ(self, e: Atom, w: Atom) -> bool:
         apart = self.sizes.of(e) - self.sizes.of(w)
-        return self.sizes.nonnegative(apart - 1) or self.sizes.nonnegative(-apart - 1)
+        return self.sizes.nonnegative(apart - 1, EFFORT) or self.sizes.nonnegative(-apart - 1, EFFORT)
 
     # --- what is made of it -------------------------------------------------------------------------------------------
 
