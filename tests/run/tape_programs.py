@@ -112,7 +112,7 @@ def pairs(x, n):
     v = np.zeros(len(x))
     for _ in range(n):
         d = x[:, None] - x[None, :]
-        w = np.exp(-d * d)
+        w = (1.0 + d * d) ** -1.5
         force = (w * d).sum(axis=1) / w.sum(axis=1)
         v = 0.9 * v - 0.1 * force
         x = x + v
