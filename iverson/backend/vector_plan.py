@@ -38,7 +38,7 @@ from iverson.core.syntax import BOOL, DType, Literal
 LANES = 8
 TURNS = 16  # what a loop of unknown length counts as
 WORTH = 8.0  # so many varying operations pay for one that is done lane by lane
-SUMMING = 0.5  # of what is done lane by lane, a sum over the lanes
+SUMMING = 1.0  # of what is done lane by lane, a sum over the lanes
 
 PLAIN = (
     Compute | ir.Combine | Load | Store | ir.Copy | For | ir.While | ir.If
