@@ -142,7 +142,8 @@ class _Fuser:
         return Block(tuple(map(mark, block)), block.outs)
 
     def flattened(self, op: For) -> For:
-        """A map of nothing but a map as one over the indices of both; scalars that were needed before don't count."""
+        """A map of nothing but a map as one over the indices of both, unless its elements are sums, dear ones; scalars
+        that were needed before don't count."""
         if op.yields != (Map(),):
             return op
         lets = needed(op.body.lets, op.body.outs)
@@ -153,7 +154,7 @@ class _Fuser:
         if not isinstance(let.op, For) or op.body.outs != let.vars or set(op.index) & set(let.op.extent):
             return op
         inner = self.flattened(let.op)
-        if inner.yields != (Map(),):
+        if inner.yields != (Map(),) or any(isinstance(s.op, For) for s in inner.body):
             return op
         return replace(inner, index=(*op.index, *inner.index), extent=(*op.extent, *inner.extent))
 
