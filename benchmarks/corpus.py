@@ -17,7 +17,6 @@ is measured again, up to four times: a neighbour on the machine takes the caches
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 import tempfile
@@ -31,6 +30,7 @@ import numpy as np
 
 import iverson as iv
 from benchmarks.__main__ import medians
+from benchmarks.resident import keep_freed_memory
 from iverson.diff import reverse
 from iverson.lang import state
 from iverson.opt.pipeline import optimise, prepare
@@ -200,13 +200,6 @@ def measured(program: Program) -> tuple[int, Costs]:
     return n, Costs(ratio, tape, length(vjp) / max(length(primal), 1), seconds)
 
 
-def keep_memory() -> None:
-    """Have glibc hand no freed memory back to the system."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    for parameter in (-1, -3) if mallopt is not None else ():  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
-        mallopt(parameter, 1 << 30)
-
-
 def main(arguments: Sequence[str]) -> int:
     names = [a for a in arguments if not a.startswith("-")]
     chosen = [p for p in PROGRAMS if p.differentiable and (not names or any(name in p.name for name in names))]
@@ -231,5 +224,5 @@ if __name__ == "__main__":
         os.execve(sys.executable, again, {**os.environ, **alone})
     with tempfile.TemporaryDirectory() as nowhere:  # what is on disk isn't compiled
         os.environ["XDG_CACHE_HOME"] = nowhere
-        keep_memory()
+        keep_freed_memory()
         sys.exit(main(sys.argv[1:]))

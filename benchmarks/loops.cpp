@@ -1,20 +1,7 @@
 // The programs of benchmarks/workloads.py and benchmarks/promise as plain C++ for one thread, values alone.
 
-#include <algorithm>
-#include <cmath>
-#include <cstdint>
-#include <vector>
 
-using Index = std::int64_t;
-
-static double square(double x) { return x * x; }
-
-static double log_sum_exp(const double* x, Index n) {
-    double top = x[0], sum = 0;
-    for (Index i = 1; i < n; i++) top = std::max(top, x[i]);
-    for (Index i = 0; i < n; i++) sum += std::exp(x[i] - top);
-    return top + std::log(sum);
-}
+#include "common.hpp"
 
 struct Two { double a[2][2]; };
 
@@ -58,17 +45,7 @@ void digits(Index n, Index k, Index d, const double* alpha, const double* mu, co
 }
 
 void kmeans(Index n, Index k, Index d, const double* points, const double* centres, double* out) {
-    double total = 0;
-    for (Index i = 0; i < n; i++) {
-        double best = INFINITY;
-        for (Index j = 0; j < k; j++) {
-            double distance = 0;
-            for (Index a = 0; a < d; a++) distance += square(points[i * d + a] - centres[j * d + a]);
-            best = std::min(best, distance);
-        }
-        total += best;
-    }
-    *out = total;
+    *out = nearest(n, k, d, points, centres);
 }
 
 void logsumexp(Index n, const double* x, double* out) { *out = log_sum_exp(x, n); }

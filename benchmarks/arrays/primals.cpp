@@ -1,15 +1,10 @@
 // The programs of benchmarks/arrays as plain C++ for one thread, values alone.  Arrays are row-major.
 
-#include <algorithm>
-#include <cmath>
 #include <complex>
-#include <cstdint>
-#include <vector>
 
-using Index = std::int64_t;
+#include "../common.hpp"
+
 using Complex = std::complex<double>;
-
-static double square(double x) { return x * x; }
 
 extern "C" {
 
@@ -130,16 +125,6 @@ void sparse_kmeans(Index n, Index k, Index d, const double* centres, const doubl
 }
 
 void kmeans(Index n, Index k, Index d, const double* centres, const double* points, double* out) {
-    double total = 0;
-    for (Index i = 0; i < n; i++) {
-        double best = INFINITY;
-        for (Index j = 0; j < k; j++) {
-            double distance = 0;
-            for (Index a = 0; a < d; a++) distance += square(points[i * d + a] - centres[j * d + a]);
-            best = std::min(best, distance);
-        }
-        total += best;
-    }
-    *out = total;
+    *out = nearest(n, k, d, points, centres);
 }
 }

@@ -1,6 +1,6 @@
 """The evaluations by themselves: times of primals and derivatives, in the thread's CPU time, and what to compare with.
 
-The measure is a plain C++ primal (`primals.cpp`, -O3 -march=native, one thread), compiled here if there is a g++.
+The measure is a plain C++ primal (`primals.cpp`, -O3 -march=native, one thread), compiled if there is a g++.
 Every tool's derivative is given as a multiple of it; the peers' multiples are of GradBench's own C++ primals, each
 measured where the derivative was.
 """
@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import shutil
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.gradbench.protocol import NAMES, evaluation
+from benchmarks.suite.native import library, passed
 
 # The fastest others that we know of at these sizes: the derivative as a multiple of the C++ primal, and whose it is.
 PEERS = {
@@ -58,40 +57,21 @@ def cpu_time(call: Callable[[], Any], seconds: float = 0.5, least: int = 3) -> f
     return 1e3 * float(np.median(times))
 
 
-def library() -> ctypes.CDLL | None:
-    """The C++ primals, compiled; None without a compiler."""
-    compiler = shutil.which("g++")
-    if compiler is None:
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "primals.so"
-        source = Path(__file__).with_name("primals.cpp")
-        flags = ["-O3", "-march=native", "-std=c++17", "-shared", "-fPIC"]
-        subprocess.run([compiler, *flags, str(source), "-o", str(made)], check=True)
-        return ctypes.CDLL(str(made))
-
-
 def native(found: ctypes.CDLL, name: str, args: Sequence[Any], ours: Any) -> Callable[[], Any]:
     """A call of the C++ primal on an evaluation's arguments; it computes what `ours` is."""
     given, out = ARGUMENTS[name](*args)
     held = [np.ascontiguousarray(a) if isinstance(a, np.ndarray) else a for a in given]
     function = getattr(found, name)
     function.restype = None
-    passed = [_passed(a) for a in (*held, out)]
+    pointers = [passed(a) for a in (*held, out)]
 
     def call(keep: Any = (held, out)) -> None:  # what the pointers point to
-        function(*passed)
+        function(*pointers)
 
     call()
     parts = ours if isinstance(ours, tuple) else (ours,)
     np.testing.assert_allclose(out, np.concatenate([np.ravel(x) for x in parts]), rtol=1e-9, atol=1e-9, err_msg=name)
     return call
-
-
-def _passed(a: Any) -> Any:
-    if a is None or isinstance(a, np.ndarray):
-        return ctypes.c_void_p(None if a is None else a.ctypes.data)
-    return ctypes.c_int64(a)
 
 
 def _ht(theta: np.ndarray, us: np.ndarray | None, data: dict[str, Any]) -> tuple[list[Any], np.ndarray]:
@@ -123,7 +103,7 @@ ARGUMENTS: dict[str, Callable[..., tuple[list[Any], np.ndarray]]] = {
 
 def compare(names: Sequence[str] = ()) -> None:
     """Print a table: ms, and multiples of the C++ primal."""
-    found = library()
+    found = library(Path(__file__).with_name("primals.cpp")) if shutil.which("g++") else None
     if found is None:
         print("no g++ here: nothing to compare with in C++\n")
     print(

@@ -1,21 +1,8 @@
 // The evaluations as plain C++ for one thread, as one writes them who doesn't care for derivatives: what `--own` measures
 // by.  Arrays are row-major.
 
-#include <algorithm>
-#include <cmath>
-#include <cstdint>
-#include <vector>
 
-using Index = std::int64_t;
-
-static double square(double x) { return x * x; }
-
-static double log_sum_exp(const double* x, Index n) {
-    double top = x[0], sum = 0;
-    for (Index i = 1; i < n; i++) top = std::max(top, x[i]);
-    for (Index i = 0; i < n; i++) sum += std::exp(x[i] - top);
-    return top + std::log(sum);
-}
+#include "../common.hpp"
 
 static double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
@@ -138,17 +125,7 @@ void det(Index n, const double* a, double* out) {
 }
 
 void kmeans(Index k, Index n, Index d, const double* points, const double* centroids, double* out) {
-    double cost = 0;
-    for (Index i = 0; i < n; i++) {
-        double nearest = INFINITY;
-        for (Index j = 0; j < k; j++) {
-            double distance = 0;
-            for (Index a = 0; a < d; a++) distance += square(points[i * d + a] - centroids[j * d + a]);
-            nearest = std::min(nearest, distance);
-        }
-        cost += nearest;
-    }
-    *out = cost;
+    *out = nearest(n, k, d, points, centroids);
 }
 
 void ba(Index p, const double* cameras, const double* points, const double* weights, const Index* observations,

@@ -16,8 +16,8 @@ Hand-written gradients are checked against ours before anything is timed.
 
 from __future__ import annotations
 
-import ctypes
 import json
+import math
 import os
 import platform
 import resource
@@ -26,7 +26,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,37 +34,11 @@ import iverson as iv
 from benchmarks.__main__ import medians
 from benchmarks.kernels.registry import HAND_IS_COMPILED, Kernel
 from benchmarks.kernels.suite import KERNELS
+from benchmarks.resident import NONE, keep_freed_memory, peak
 
 LIMIT = 60  # CPU seconds for a cell of JAX
 SMALL, LARGER = 12, 3  # a size at which a function is compiled; by how much memory is measured at a larger one
 ONE_THREAD = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
-
-
-def keep_freed_memory(above: int = 2**31 - 1) -> None:
-    """Have the C library keep what is freed, up to so many bytes an array.
-
-    For times, all of it: faults of fresh pages would be most of what some kernels measure. For peaks, next to nothing.
-    """
-    if hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(-1, above)  # M_TRIM_THRESHOLD
-        libc.mallopt(-3, above)  # M_MMAP_THRESHOLD
-
-
-def peak(call: Callable[[], Any]) -> float:
-    """MB by which the peak of the resident set grows in a call; NaN where the system doesn't say."""
-
-    def status(field: str) -> int:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith(field))
-
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")
-        before = status("VmRSS")
-        call()
-        return (status("VmHWM") - before) / 1024
-    except OSError:
-        return float("nan")
 
 
 def memory(name: str, which: str) -> float:
@@ -77,10 +50,11 @@ def memory(name: str, which: str) -> float:
 
 def memory_here(k: Kernel, which: str) -> float:
     call = k.adjoint if which == "hand" else iv.value_and_grad(k.program, argnums=k.wrt)
-    keep_freed_memory(2**13)
+    keep_freed_memory(NONE)
     small, args = k.args(SMALL), k.args(LARGER * k.size)
     call(*small), call(*small)
-    return peak(lambda: call(*args))
+    found = peak(lambda: call(*args))
+    return math.nan if found is None else found / 2**20
 
 
 def in_jax(k: Kernel) -> tuple[float, float, float]:

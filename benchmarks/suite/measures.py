@@ -5,15 +5,14 @@ All are of the process that calls them, which measures one pair of workload and 
 
 from __future__ import annotations
 
-import ctypes
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.resident import NONE, keep_freed_memory, peak
 from benchmarks.suite.registry import Program, Workload
 
 TOGETHER = 2e-4  # seconds: shorter calls are timed many together
@@ -59,30 +58,6 @@ def digest(result: Any) -> dict[str, Any]:
     return {"count": whole.size, "norm": float(np.linalg.norm(whole)), "product": float(weights @ whole)}
 
 
-def keep_freed_memory(above: int) -> None:
-    """Have the C library keep what is freed, up to so many bytes an array: all for times, next to nothing for peaks."""
-    if hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(-1, above)  # M_TRIM_THRESHOLD
-        libc.mallopt(-3, above)  # M_MMAP_THRESHOLD
-
-
-def peak(call: Callable[[], Any]) -> float | None:
-    """Bytes by which the peak of the resident set grows in a call; None where the system doesn't say."""
-
-    def status(field: str) -> int:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith(field))
-
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")
-        before = status("VmRSS")
-        call()
-        return 1024.0 * (status("VmHWM") - before)
-    except (OSError, AttributeError):
-        return None
-
-
 def _calls(program: Program) -> Iterator[tuple[str, Callable[..., Any]]]:
     for what in ("value", "gradient"):
         if (function := getattr(program, what)) is not None:
@@ -91,7 +66,7 @@ def _calls(program: Program) -> Iterator[tuple[str, Callable[..., Any]]]:
 
 def measure_time(workload: Workload, program: Program, seconds: float) -> Iterator[Event]:
     """First calls, digests of results, and medians with their quartiles, as they are found."""
-    keep_freed_memory(2**31 - 1)
+    keep_freed_memory()
     args = program.prepare(workload.arguments(workload.size))
     for what, function in _calls(program):
         begin = processor_seconds()
@@ -106,7 +81,7 @@ def measure_memory(workload: Workload, program: Program, seconds: float) -> Iter
     """What a gradient allocates at most, beyond its arguments."""
     if program.gradient is None:
         return
-    keep_freed_memory(2**13)
+    keep_freed_memory(NONE)
     if program.memory is not None:
         yield {"memory": program.memory(program.prepare(workload.arguments(workload.size)))}
         return
@@ -122,7 +97,7 @@ def measure_memory(workload: Workload, program: Program, seconds: float) -> Iter
 
 def measure_growth(workload: Workload, program: Program, seconds: float) -> Iterator[Event]:
     """Medians at the sizes of the workload's growth, as far as the time limit goes."""
-    keep_freed_memory(2**31 - 1)
+    keep_freed_memory()
     found: list[dict[str, float]] = []
     for n in workload.growth:
         args = program.prepare(workload.arguments(n))

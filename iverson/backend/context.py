@@ -338,6 +338,6 @@ class Context:
 
 
 def dtype_of(value: Value) -> DType:
-    t = value.dtype if isinstance(value, Literal) else value.type
+    t = ir.type_of(value)
     assert isinstance(t, DType)
     return t

@@ -139,7 +139,7 @@ class _Emitter(Frame):
         if stmt.view.buffer.dtype is BOOL:
             value = f"i8 {self._widened(stmt.value, 'i8')}"
         pointer = self.address(stmt.view)
-        self.line(f"store {value}, ptr {pointer}{_alignment(_type(stmt.value))}{self.alias(stmt.view.buffer)}")
+        self.line(f"store {value}, ptr {pointer}{_alignment(loopir.type_of(stmt.value))}{self.alias(stmt.view.buffer)}")
 
     def _widened(self, value: Value, wide: str) -> str:
         name = self.fresh()
@@ -332,7 +332,7 @@ class _Emitter(Frame):
     # --- arithmetic -------------------------------------------------------------------------------------------------
 
     def compute(self, stmt: loopir.Compute) -> None:
-        dtype = _type(stmt.args[-1])
+        dtype = loopir.type_of(stmt.args[-1])
         if is_vector(stmt):
             lines, name = self.vectors.emit(stmt.name, stmt.out.type, stmt.args, self.arithmetic.flags(stmt))
         else:
@@ -369,7 +369,7 @@ class _Emitter(Frame):
         if isinstance(content, str):
             text, t = f"i8 {ord(content)}", "i8"
         else:
-            text, t = self.typed(content), type_text(_type(content))
+            text, t = self.typed(content), type_text(loopir.type_of(content))
         place = self.fresh("by")
         self.entry.append(f"  {place} = alloca {t}")
         self.line(f"store {text}, ptr {place}")
@@ -568,10 +568,6 @@ def _has_loops(body: list[Stmt]) -> bool:
 def _alignment(kind: Type) -> str:
     """Vectors are aligned as their elements are."""
     return f", align {ITEM_SIZE[kind.dtype]}" if isinstance(kind, Vector) else ""
-
-
-def _type(value: Value) -> Type:
-    return value.dtype if isinstance(value, Literal) else value.type
 
 
 def _buffers(body: list[Stmt]) -> list[Buffer]:

@@ -344,6 +344,10 @@ def integer(value: int) -> Literal:
     return Literal(value, I64)
 
 
+def type_of(value: Value) -> Type:
+    return value.dtype if isinstance(value, Literal) else value.type
+
+
 _NESTING = (For, While, If)
 
 

@@ -93,7 +93,7 @@ def _peeled(loop: For, places: Places) -> list[Stmt] | None:
 def _side(loop: For, pred: Value, places: Places) -> _Side | None:
     """How a condition depends on the index of a loop; None if not by one bound near one of its ends."""
     made = places.computed.get(pred) if isinstance(pred, Reg) else None
-    if made is None or made.name not in _MIRRORED or any(_type(a) is not I64 for a in made.args):
+    if made is None or made.name not in _MIRRORED or any(ir.type_of(a) is not I64 for a in made.args):
         return None
     difference, name = places.form(made.args[0]).plus(places.form(made.args[1]), -1), made.name
     if difference.coefficient(loop.index) == -1:
@@ -110,10 +110,6 @@ def _side(loop: For, pred: Value, places: Places) -> _Side | None:
             before = name in ("lt", "le")
             return _Side((here if name in ("lt", "ge") else behind,), (before, not before))
     return None
-
-
-def _type(v: Value) -> ir.Type:
-    return v.dtype if isinstance(v, Literal) else v.type
 
 
 def _edges(loop: For, cuts: Sequence[_Cut]) -> tuple[list[Stmt], list[Value]]:

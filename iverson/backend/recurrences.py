@@ -91,7 +91,7 @@ def _left_before(loop: For, at: int, load: Load, places: Places) -> Value | None
     for k, store in reversed(list(enumerate(loop.body))):
         if isinstance(store, Store) and store.view.buffer is load.view.buffer:
             there = [places.form(v).with_(loop.index, before) for v in store.view.prefix]
-            if there == here:
+            if there == here and ir.type_of(store.value) == load.out.type:
                 later = [s for s in loop.body[k + 1 :] if isinstance(s, Store)]
                 return store.value if all(places.apart(s.view, store.view) for s in later) else None
     return None

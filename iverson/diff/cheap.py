@@ -1,13 +1,20 @@
-"""What is cheap to run once more: Maps whose elements take so many scalar operations, and branches of such."""
+"""What is cheap to run once more.
+
+cheap     Maps whose elements take so many scalar operations, and branches of such: where that is less than to keep them
+tiny      a For of so few scalar operations that keeping anything of it is more: always
+"""
 
 from __future__ import annotations
 
+import math
+
 from iverson.core.rewrite import statements
-from iverson.core.syntax import Array, Block, For, If, Let, Literal, Map, Prim, Read
+from iverson.core.syntax import Array, Block, For, If, Let, Literal, Map, Op, Prim, Read
 
 CHEAP = 24  # primitives and reads of an element
 DEAR = frozenset({"pow", "lgamma", "digamma", "trigamma", "polygamma", "erfinv"})
 SHORT = 4  # turns of an inner loop that are written out
+TINY = 32  # statements that all turns of a For take
 
 
 def cheap(let: Let) -> bool:
@@ -54,3 +61,12 @@ def _count(let: Let) -> int:
                 times *= int(n.value) if isinstance(n, Literal) else 1
         total += times * sum(isinstance(s.op, Prim | Read) for s in statements(Block((inner,), ())))
     return total
+
+
+def tiny(op: Op) -> bool:
+    """Does a For do no more than a few scalars would?"""
+    if not isinstance(op, For) or not all(isinstance(let.op, Prim | Read) for let in op.body):
+        return False
+    turns = [int(n.value) if isinstance(n, Literal) else TINY + 1 for n in op.extent]
+    plain = all(isinstance(y, Map) or y.monoid == "add" for y in op.yields)
+    return plain and math.prod(turns) * len(op.body.lets) <= TINY

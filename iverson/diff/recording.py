@@ -126,16 +126,14 @@ class Planner:
         """
         self.shared = block.lets
         looped = {x for let in block if isinstance(let.op, Loop | While) for x in self.derivation.taken(let)}
-        bound = [v for let in block if not isinstance(let.op, Read) for v in let.vars if isinstance(v.type, Array)]
-        plan = self.block(block, {v: Undone.WITHIN for v in bound if v not in looped and not is_few(v)})
+        plan = self.block(block, {v: Undone.WITHIN for v in _begun(block) if v not in looped})
         for step in plan.steps:
             step.recorded = True
         return plan
 
     def block(self, block: Block, arrays: Mapping[Var, Undone], handed: Collection[int] | None = None) -> Plan:
         """Plan a block that updates `arrays` in place, and hands them on by the outs at these places (None: any)."""
-        begun = [v for let in block if not isinstance(let.op, Read) for v in let.vars if isinstance(v.type, Array)]
-        tracked = {v: Undone.AGAIN for v in begun if not is_few(v)} | dict(arrays)
+        tracked = dict.fromkeys(_begun(block), Undone.AGAIN) | dict(arrays)
         plan = Plan(
             block, [self.step(let, tracked) for let in block], self.mode, self.again, self.cheaply and self.looped
         )
@@ -467,6 +465,12 @@ def is_few(v: Var) -> bool:
     """Is an array so small that it is no worse to keep it whole than to keep an element of it?"""
     extents = [int(e.value) for e in extents_of(v) if isinstance(e, Literal)]
     return len(extents) == len(extents_of(v)) and math.prod(extents) <= FEW
+
+
+def _begun(block: Block) -> list[Var]:
+    """The arrays that the statements of a block give, but for rows of others, and for those of few elements."""
+    made = (v for let in block if not isinstance(let.op, Read) for v in let.vars)
+    return [v for v in made if isinstance(v.type, Array) and not is_few(v)]
 
 
 def _is_small(op: Op) -> bool:

@@ -23,11 +23,13 @@ A scope that updates arrays in place, the carries of a loop, has ways to have th
                 itself reads of the array is kept.  A version that ends here (an array that is given up for another) is
                 kept whole: that another took its place was paid for.
     never       where keeping what is read is less, the versions are not had again (reads.py)
+
+An array that the scope itself begins, or a carry of which the next turn has nothing, is kept once, as it was at first:
+its updates of a few elements run again on that, and are undone by the return sweep.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -41,24 +43,16 @@ from iverson.core.syntax import (
     Array,
     Atom,
     Block,
-    For,
     Let,
-    Literal,
-    Map,
-    Op,
     Operator,
-    Prim,
-    Read,
     Scalar,
     Var,
 )
 from iverson.diff.adjoints import Frame, flatten, product
-from iverson.diff.cheap import cheap
+from iverson.diff.cheap import cheap, tiny
 from iverson.diff.footprint import Places
 from iverson.diff.logs import AppendLog, OpenLog
 from iverson.diff.tape import Mode, Named, named, told
-
-SMALL = 32  # statements that all turns of a For take: then it runs again
 
 
 @dataclass(frozen=True)
@@ -193,23 +187,13 @@ class Plan:
             return True
         if step.scalar:
             return self.mode == "store" and any(v.type in (Scalar(F32), Scalar(F64)) for v in step.let.vars)
-        small = self.mode != "store" and _small(step.let.op)
         again = self.mode == "recompute" or (bool(step.let.vars) and named(step.let) in self.again)
-        again |= small or (self.cheaply and cheap(step.let))
+        again |= (self.mode != "store" and tiny(step.let.op)) or (self.cheaply and cheap(step.let))
         return not again and not step.chained and bool(step.results)
 
     def inner(self, bound: Iterable[Var]) -> set[Var]:
         """The names of the scope."""
         return {*bound, *(v for step in self.steps for let in step.again for v in let.vars)}
-
-
-def _small(op: Op) -> bool:
-    """A For that does no more than a few scalars would, which run again?"""
-    if not isinstance(op, For) or not all(isinstance(let.op, Prim | Read) for let in op.body):
-        return False
-    turns = [int(n.value) if isinstance(n, Literal) else SMALL + 1 for n in op.extent]
-    plain = all(isinstance(y, Map) or y.monoid == "add" for y in op.yields)
-    return plain and math.prod(turns) * len(op.body.lets) <= SMALL
 
 
 def _storable(v: Var, inner: set[Var], what: Keep) -> bool:

@@ -28,9 +28,7 @@ from iverson.lang.values import Arr, stack, table
 
 generator = Generator
 
-WRITTEN_OUT = (
-    4  # numbers of a container that an index of the program chooses from: so few are built where they are used
-)
+WRITTEN_OUT = 4  # numbers that an index of the program chooses from: so few are built where they are used
 
 
 def use(x: Any) -> Any:

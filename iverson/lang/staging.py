@@ -184,9 +184,8 @@ class Staging:
         self.lows: dict[Atom, int] = {}  # lower bounds of sizes
         self.highs: dict[Any, tuple[Var | None, int]] = {}  # upper bounds of loop indices
         self.affine: dict[Var, tuple[Var | None, int]] = {}  # sizes that are another one plus a constant
-        self.captured: dict[
-            Hashable, tuple[Any, Var, Any]
-        ] = {}  # arrays met on the way: the object, its input, its Arr
+        # arrays met on the way: the object, its input, its Arr
+        self.captured: dict[Hashable, tuple[Any, Var, Any]] = {}
         self.memory: dict[Any, Any] = {}  # what an earlier trace of a loop taught
         self.lazy = 0  # how many operands that may not be evaluated are being staged
         self.lists: dict[int, Site | None] = {}  # where a method of a Python list was called last

@@ -8,8 +8,8 @@
 
 and so where the update stands in a branch, and for several in a row with one m: every carry must reach its next value
 by updates of a single monoid and be used nowhere else.  What the Loop emits, the For maps; if it carries nothing, it is
-that For.  (A For that contributes to
-`set` sees its indices in order, so nothing needs to be known about where the turns write.)
+that For.  (A For that contributes to `set` sees its indices in order, so nothing needs to be known about where the
+turns write.)
 
 Invariant: the count is the same.  Sums may be reassociated by whoever runs the For.
 """
