@@ -16,10 +16,12 @@ not to overflow.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeAlias
 
 from iverson.core.rewrite import type_atoms
 from iverson.core.sizes import (
@@ -34,6 +36,7 @@ from iverson.core.sizes import (
     divide,
     maximum,
     minimum,
+    quotient,
     size,
 )
 from iverson.core.syntax import (
@@ -55,6 +58,8 @@ from iverson.core.syntax import (
     Var,
 )
 
+Terms: TypeAlias = "list[tuple[Monomial, Number]]"
+
 _FUEL = 8  # the length of a proof: eliminations and facts, one after the other
 _BUDGET = 40  # the steps that looking for one may take
 
@@ -75,7 +80,7 @@ class Sizes:
         self._order: dict[Factor, int] = {}  # and which was bound first; a name may be bound again
         self._ranges = 0
         self._least: dict[Factor, int] = {}  # constant lower bounds
-        self._facts: list[Size] = []  # what else is >= 0
+        self._facts: dict[Size, Terms] = {}  # what else is >= 0, and its negative terms
         self._budget = 0
         self._effort: int | None = None
         self._failed: dict[tuple[Size, bool], int] = {}  # what could not be proven, with so much fuel
@@ -120,7 +125,7 @@ class Sizes:
         if len(factors) == 1 and isinstance(factors[0], Var) and known == size(factors[0]) + known.offset:
             bound = -int(known.offset)
             self._least[factors[0]] = max(self._least.get(factors[0], bound), bound)
-        self._facts.append(known)
+        self._facts[known] = [(m, c) for m, c in known.terms.items() if c < 0]
 
     @contextmanager
     def inside(self, op: Op, block: Block) -> Iterator[None]:
@@ -137,7 +142,8 @@ class Sizes:
             case _:
                 pass
         yield
-        del self._facts[facts:]
+        while len(self._facts) > facts:
+            self._facts.popitem()
         self._least = least
 
     def _range(self, index: Var, extent: Atom) -> None:
@@ -265,6 +271,9 @@ class Sizes:
 
     def _evident(self, p: Size, integral: bool = False) -> bool:
         """All terms are >= 0 once each atom is counted from its least value."""
+        top = max((sum(power for _, power in m) for m in p.terms), default=0)
+        if any(c < 0 and m and sum(power for _, power in m) == top for m, c in p.terms.items()):
+            return False  # no shift changes a term of the highest degree
         for f in p.factors():
             if self._least.get(f):
                 p = p.shifted(f, self._least[f])
@@ -327,15 +336,17 @@ class Sizes:
     def _by_facts(self, p: Size, fuel: int, integral: bool) -> bool:
         """p = q + k fact with k >= 0, where the fact takes away a negative term of p."""
         negative = [(m, c) for m, c in p.terms.items() if c < 0]
-        for known in self._facts:
-            for m, c in negative:
-                for q, k in _cancelling(m, c, known):
-                    if self._effort is not None:
-                        self._effort -= 1
-                        if self._effort < 0:
-                            return False
-                    if self._even_or_positive(q) and self._prove(p - known * Size({q: k}), fuel - 1, integral):
-                        return True
+        for known, taken in self._facts.items():
+            for (m, c), (n, d) in itertools.product(negative, taken):
+                q = divide(m, n)
+                if q is None:
+                    continue
+                if self._effort is not None:
+                    self._effort -= 1
+                    if self._effort < 0:
+                        return False
+                if self._even_or_positive(q) and self._prove(p.plus(known, q, -quotient(c, d)), fuel - 1, integral):
+                    return True
         return False
 
 
@@ -345,11 +356,3 @@ def _ratio(c: Size, d: Size) -> Size | None:
         return c * Fraction(1, d.constant)
     k = c // d
     return k if k * d == c and not any(isinstance(f, Floor) for f in k.factors()) else None
-
-
-def _cancelling(m: Monomial, c: Number, known: Size) -> Iterator[tuple[Monomial, Number]]:
-    """Multipliers of a fact that cancel the term c m < 0."""
-    for n, d in known.terms.items():
-        q = divide(m, n) if d < 0 else None
-        if q is not None:
-            yield q, Fraction(c) / d

@@ -26,6 +26,7 @@ from iverson.core.syntax import (
     Library,
     Literal,
     Loop,
+    Map,
     Monoid,
     Op,
     Operator,
@@ -48,12 +49,13 @@ FLAT = frozenset({Prim, Read, Library, Check, Contribute})  # ops without blocks
 
 def operators(op: Op) -> list[Operator]:
     """The user operators an op carries."""
-    monoids: list[Monoid] = []
     if isinstance(op, For):
-        monoids = [y.monoid for y in op.yields if isinstance(y, Reduce | Scan)]
-    elif isinstance(op, Accumulate):
-        monoids = [a.type.monoid for a in op.accs if isinstance(a.type, Accumulator)]
-    return [m for m in monoids if isinstance(m, Operator)]
+        return [y.monoid for y in op.yields if not isinstance(y, Map) and isinstance(y.monoid, Operator)]
+    if isinstance(op, Accumulate):
+        return [
+            a.type.monoid for a in op.accs if isinstance(a.type, Accumulator) and isinstance(a.type.monoid, Operator)
+        ]
+    return []
 
 
 def atoms(op: Op) -> Sequence[Atom]:
@@ -83,9 +85,7 @@ def blocks(op: Op) -> list[tuple[tuple[Var, ...], Block]]:
     """The blocks of an op, each with the variables it binds on entry."""
     if type(op) in FLAT:
         return []
-    inner: list[tuple[tuple[Var, ...], Block]] = []
-    for o in operators(op):
-        inner += [((*o.left, *o.right), b) for b in (o.body, o.inverse) if b is not None]
+    inner = [((*o.left, *o.right), b) for o in operators(op) for b in (o.body, o.inverse) if b is not None]
     match op:
         case For(index, _, body):
             inner.append((index, body))
@@ -229,54 +229,68 @@ def map_blocks(let: Let, block: Callable[[Block], Block]) -> Let:
 
 def map_op(op: Op, atom: Callable[[Atom], Atom], block: Callable[[Block], Block]) -> Op:
     """Rebuild an op with its atoms and its blocks mapped; binders and types are left alone."""
-    if isinstance(op, Prim):
-        args = tuple(map(atom, op.args))
-        return op if alike(args, op.args) else Prim(op.name, args)
-    new = _mapped(op, atom, block)
-    return op if alike(_parts(op), _parts(new)) else new
-
-
-def _parts(op: Op) -> Sequence[object]:
-    """What `map_op` maps."""
-    return atoms(op) if type(op) in FLAT else (*atoms(op), *(b for _, b in blocks(op)))
-
-
-def _mapped(op: Op, atom: Callable[[Atom], Atom], block: Callable[[Block], Block]) -> Op:
-    def var(v: Var) -> Var:
-        w = atom(v)
-        assert isinstance(w, Var), "an array or accumulator is always a variable"
-        return w
-
-    def monoid(m: Monoid) -> Monoid:
-        if not isinstance(m, Operator):
-            return m
-        inverse = None if m.inverse is None else block(m.inverse)
-        return Operator(tuple(map(atom, m.identity)), m.left, m.right, block(m.body), inverse)
-
-    def of_yield(y: Yield) -> Yield:
-        return replace(y, monoid=monoid(y.monoid)) if isinstance(y, Reduce | Scan) else y
-
     match op:
         case Prim(name, args):
-            return Prim(name, tuple(map(atom, args)))
+            new = tuple(map(atom, args))
+            return op if alike(new, args) else Prim(name, new)
         case Library(name, args, params):
-            return Library(name, tuple(map(atom, args)), params)
-        case Check(pred, message, args, error):
-            return Check(atom(pred), message, tuple(map(atom, args)), error)
+            new = tuple(map(atom, args))
+            return op if alike(new, args) else Library(name, new, params)
         case Read(array, index, safe):
-            return Read(var(array), tuple(map(atom, index)), safe)
-        case For(index, extent, body, yields):
-            return For(index, tuple(map(atom, extent)), block(body), tuple(map(of_yield, yields)))
-        case Accumulate(accs, inits, body):
-            return Accumulate(accs, tuple(tuple(map(atom, i)) for i in inits), block(body))
+            source, new = _var(atom(array)), tuple(map(atom, index))
+            return op if source is array and alike(new, index) else Read(source, new, safe)
         case Contribute(acc, index, values, safe):
-            return Contribute(var(acc), tuple(map(atom, index)), tuple(map(atom, values)), safe)
-        case Loop(index, extent, carry, inits, body, tape):
-            return Loop(index, atom(extent), carry, tuple(map(atom, inits)), block(body), tape)
+            target, new, given = _var(atom(acc)), tuple(map(atom, index)), tuple(map(atom, values))
+            same = target is acc and alike(new, index) and alike(given, values)
+            return op if same else Contribute(target, new, given, safe)
+        case Check(pred, message, args, error):
+            holds, new = atom(pred), tuple(map(atom, args))
+            return op if holds is pred and alike(new, args) else Check(holds, message, new, error)
+        case _:
+            return _with_blocks(op, atom, block)
+
+
+def _with_blocks(
+    op: For | Accumulate | Loop | While | If, atom: Callable[[Atom], Atom], block: Callable[[Block], Block]
+) -> Op:
+    match op:
+        case For(index, extent, body, yields):
+            new, inner = tuple(map(atom, extent)), block(body)
+            each = tuple(_map_yield(y, atom, block) for y in yields)
+            same = inner is body and alike(new, extent) and alike(each, yields)
+            return op if same else For(index, new, inner, each)
+        case Accumulate(accs, inits, body):
+            columns = tuple(tuple(map(atom, init)) for init in inits)
+            inner = block(body)
+            same = inner is body and all(map(alike, columns, inits))
+            return op if same else Accumulate(accs, columns, inner)
+        case Loop(index, turns, carry, inits, body, tape):
+            n, new, inner = atom(turns), tuple(map(atom, inits)), block(body)
+            same = inner is body and n is turns and alike(new, inits)
+            return op if same else Loop(index, n, carry, new, inner, tape)
         case While(carry, inits, cond, body, tape):
-            return While(carry, tuple(map(atom, inits)), block(cond), block(body), tape)
+            new, goes, inner = tuple(map(atom, inits)), block(cond), block(body)
+            same = inner is body and goes is cond and alike(new, inits)
+            return op if same else While(carry, new, goes, inner, tape)
         case If(pred, then, orelse):
-            return If(atom(pred), block(then), block(orelse))
+            holds, one, other = atom(pred), block(then), block(orelse)
+            return op if holds is pred and one is then and other is orelse else If(holds, one, other)
+
+
+def _map_yield(y: Yield, atom: Callable[[Atom], Atom], block: Callable[[Block], Block]) -> Yield:
+    if isinstance(y, Map) or not isinstance(y.monoid, Operator):
+        return y
+    m = y.monoid
+    identity, body = tuple(map(atom, m.identity)), block(m.body)
+    inverse = None if m.inverse is None else block(m.inverse)
+    if body is m.body and inverse is m.inverse and alike(identity, m.identity):
+        return y
+    return replace(y, monoid=Operator(identity, m.left, m.right, body, inverse))
+
+
+def _var(a: Atom) -> Var:
+    assert isinstance(a, Var), "an array or accumulator is always a variable"
+    return a
 
 
 def rename_type(t: Type, env: Env) -> Type:

@@ -60,7 +60,15 @@ class Size:
         return self + other
 
     def __sub__(self, other: Size | Number) -> Size:
-        return self + size(other) * -1
+        return self.plus(size(other), ONE, -1)
+
+    def plus(self, other: Size, m: Monomial, c: Number) -> Size:
+        """self + c m other."""
+        terms = dict(self.terms)
+        for k, d in other.terms.items():
+            product = _times(m, k)
+            terms[product] = terms.get(product, 0) + c * d
+        return Size(terms)
 
     def __rsub__(self, other: Number) -> Size:
         return -self + other
@@ -237,6 +245,11 @@ def _substituted(f: Factor, env: Mapping[Var, Size]) -> Size:
             return f.substitute(env)
 
 
+def quotient(c: Number, d: Number) -> Number:
+    """c / d."""
+    return c // d if type(c) is int and type(d) is int and c % d == 0 else Fraction(c) / d
+
+
 def _integral(c: Number) -> Number:
     return int(c) if c.denominator == 1 else c
 
@@ -252,6 +265,8 @@ def _times(m: Monomial, k: Monomial) -> Monomial:
 
 def divide(m: Monomial, by: Monomial) -> Monomial | None:
     """The quotient of monomials, if it is one."""
+    if m == by or not by:
+        return m - by
     powers = dict(m)
     for f, p in by:
         powers[f] = powers.get(f, 0) - p
