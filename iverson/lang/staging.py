@@ -333,6 +333,33 @@ def active() -> bool:
     return bool(_STACK.items)
 
 
+class _Older:
+    """What there was before any program was staged, left out of collections of garbage: in a process with much of it
+    each would take long, and none of it uses a cell.  Nothing is left out where the process itself has frozen some."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.programs = 0  # under construction, of all threads
+        self.frozen = False
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if self.programs == 0 and gc.get_freeze_count() == 0:
+                gc.freeze()
+                self.frozen = True
+            self.programs += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.programs -= 1
+            if self.programs == 0 and self.frozen:
+                gc.unfreeze()
+                self.frozen = False
+
+
+_OLDER = _Older()
+
+
 @contextmanager
 def staging() -> Iterator[Staging]:
     """Stage a program of its own."""
@@ -340,7 +367,8 @@ def staging() -> Iterator[Staging]:
     _STACK.items.append(state)
     OPEN.append(None)
     try:
-        yield state
+        with _OLDER:
+            yield state
     finally:
         OPEN.pop()
         _STACK.items.pop()

@@ -1,11 +1,13 @@
 """Control flow and comprehensions, staged and evaluated: each program means what plain Python says."""
 
+import gc
 import math
 
 import numpy as np
 import pytest
 
 import iverson as iv
+from iverson.lang.stage import stage_for
 from tests.lang.agreement import SIZES, agree, vector
 from tests.lang.test_stage_corpus import run
 
@@ -339,3 +341,23 @@ def test_sums_of_arrays():
 def test_the_minimum_of_nothing_raises():
     with pytest.raises(ValueError, match="empty"):
         run(lambda x: min(v for v in x if v > 100.0), (vector(5),))
+
+
+def test_collections_of_garbage_leave_out_what_was_there_before():
+    """A large process stages as fast as a small one; afterwards its garbage is collected as it was."""
+    seen = []
+
+    def f(x):
+        seen.append(gc.get_freeze_count())
+        return x.sum()
+
+    stage_for(f, (vector(5),))
+    with pytest.raises(KeyError):
+        stage_for(lambda x: {}["missing"], (vector(5),))
+    assert seen[0] > 0 and gc.get_freeze_count() == 0
+    gc.freeze()
+    try:
+        stage_for(f, (vector(5),))
+        assert gc.get_freeze_count() >= seen[0]
+    finally:
+        gc.unfreeze()
