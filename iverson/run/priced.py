@@ -34,6 +34,7 @@ from iverson.core.syntax import (
     While,
 )
 from iverson.diff import inventory
+from iverson.diff.cheap import operations
 from iverson.diff.reverse import sequential
 from iverson.diff.sampled import written_out
 from iverson.diff.tape import Named, Policy, named, outermost
@@ -217,6 +218,8 @@ def _with_kept(
     must = [0] * len(found)
     groups: list[dict[Named, Group]] = [{} for _ in found]
     for r in kept:
+        if r.how == "re-run":
+            continue
         total = [_bytes(measured, v, at) for v in r.arrays]
         where = next((k for k, ls in enumerate(lines) if r.site and r.site.line in ls), None)
         if where is None or None in total:
@@ -242,7 +245,7 @@ def _again(r: inventory.Residual, size: int, at: Mapping[Var, int]) -> float | N
     """The seconds that a stored result takes to be had again, all of its entries."""
     if r.made is None or r.how != "stored":
         return None
-    once = statement_cost(r.made)
+    once = costs.cost(alone(r.made), PRICES)
     each = prod(at.get(e, 1) if isinstance(e, Var) else int(e.value) for e in extents_of(r.made.vars[0]))
     if not all(v in at for s in (once.work, once.span) for v in s.variables()) or not each:
         return None
@@ -250,10 +253,10 @@ def _again(r: inventory.Residual, size: int, at: Mapping[Var, int]) -> float | N
     return rates.run(once.work.value(at), once.span.value(at)) * size / (item * each)
 
 
-def statement_cost(let: Let) -> costs.Cost:
-    """What a statement costs, for itself, in operations of the machine."""
+def alone(let: Let) -> Function:
+    """A statement for itself."""
     statement = written_out(Block((let,), ()))
-    return costs.cost(Function(tuple(free(statement)), statement), PRICES)
+    return Function(tuple(free(statement)), statement)
 
 
 def _overlaps(op: Loop) -> bool:
@@ -274,4 +277,4 @@ def _overlaps(op: Loop) -> bool:
     return handed and all(len(at) == 1 and not made.isdisjoint(*at) for at in places.values())
 
 
-PRICES = costs.Prices(rates.operations, _overlaps)
+PRICES = costs.Prices(operations, _overlaps)

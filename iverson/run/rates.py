@@ -1,6 +1,6 @@
 """What a gradient's loops take by the clock: the cost model of the tape's planner, in seconds.
 
-    a turn             OPERATION work + LATENCY span    the cost model's (core/costs.py), a function so many operations
+    a turn             OPERATION work + LATENCY span    the cost model's (core/costs.py), functions as in diff/cheap.py
     what runs again    the same
     what is kept       MEMORY for each byte beyond what the cache holds, written and read
     checkpoints        the turns that run again; for each block BLOCK + COPY bytes of a state, and what it keeps
@@ -12,24 +12,13 @@ it could have chosen.
 
 from __future__ import annotations
 
-from iverson.backend.arithmetic import is_elementary
-from iverson.core.prims import TABLE
-from iverson.diff.cheap import DEAR
-
 OPERATION = 0.03e-9  # an operation of many, in vectors
-FUNCTION, SPECIAL = 15, 100  # operations that an elementary function does; pow, and special functions
 LATENCY = 1.5e-9  # one after the other
 BLOCK = 100e-9  # a block of turns that is recorded and swept back
 COPY = 0.083e-9  # a byte of a state, of each block
 CACHE = 1 << 19  # bytes
 MEMORY = 0.05e-9
-
-
-def operations(name: str) -> int:
-    """How many operations a primitive is."""
-    if not is_elementary(name):
-        return TABLE[name].cost
-    return SPECIAL if name in DEAR else FUNCTION
+KEPT = 0.015e-9  # a byte that is written and read, in the cache
 
 
 def run(work: float, span: float) -> float:
@@ -40,6 +29,11 @@ def run(work: float, span: float) -> float:
 def memory(kept: float) -> float:
     """So many bytes that are written, and read later."""
     return MEMORY * max(kept - CACHE, 0)
+
+
+def keeping(kept: float) -> float:
+    """The same with what the cache takes."""
+    return KEPT * kept + memory(kept)
 
 
 def blocks(count: int, state: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from textwrap import indent
 from typing import Any
 
 from iverson.backend.peak import Event
@@ -46,7 +47,7 @@ class Report:
 
     def __str__(self) -> str:
         lines = [f"value and gradient of {self.name}: {self.peak:,} bytes at once", "kept", ""]
-        lines[-1:] = [f"  {r}" for r in self.residuals] or ["  nothing"]
+        lines[-1:] = [indent(str(r), "  ") for r in self.residuals] or ["  nothing"]
         lines += ["memory over time", *self._bars()]
         lines.append("memory against time: bytes at once, runs of the loops that are made again")
         for plan in self.front:
