@@ -16,7 +16,7 @@ from iverson.core.syntax import Array, Block, For, If, Let, Literal, Map, Op, Pr
 
 CHEAP = 24  # primitives and reads of an element
 DEAR = frozenset({"pow", "lgamma", "digamma", "trigamma", "polygamma", "erfinv"})
-FUNCTION, SPECIAL = 15, 100  # operations that an elementary function is, and one of the dear ones
+FUNCTION, SPECIAL = 20, 120  # operations that an elementary function is, and one of the dear ones
 SHORT = 4  # turns of an inner loop that are written out
 TINY = 32  # statements that all turns of a For take
 

@@ -122,7 +122,7 @@ def _short(formula: Formula, most: int = 80) -> str:
 def time(seconds: float) -> str:
     """With its unit, to two digits."""
     for unit, factor in ("ns", 1e9), ("us", 1e6), ("ms", 1e3):
-        if seconds * factor < 999.5:
+        if seconds * factor < 995:
             return f"{float(f'{seconds * factor:.2g}'):.{int(seconds * factor < 9.95)}f} {unit}"
     return f"{float(f'{seconds:.2g}'):,.{int(seconds < 9.95)}f} s"
 

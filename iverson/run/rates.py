@@ -12,7 +12,7 @@ it could have chosen.
 
 from __future__ import annotations
 
-OPERATION = 0.03e-9  # an operation of many, in vectors
+OPERATION = 0.025e-9  # an operation of many, in vectors
 LATENCY = 1.5e-9  # one after the other
 BLOCK = 100e-9  # a block of turns that is recorded and swept back
 COPY = 0.083e-9  # a byte of a state, of each block
