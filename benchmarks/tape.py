@@ -4,7 +4,7 @@ For programs whose loops have many turns: the bytes that a call allocates at onc
 thread's CPU time beside that of tape="auto", medians in turns, for budgets from all to little, and for the checkpoints
 of a million turns with 20 slots.
 
-`python -m benchmarks.tape front [name...]`: the time of the best other plan within the bytes of a plan, beside the
+`python -m benchmarks.tape front [name...]`: the time of the best other plan within the budget of a plan, beside the
 time of that one: other sizes of blocks, each with all the slots that fit, and nothing or everything run again that may.
 
 `python -m benchmarks.tape turns [name...]`: the time of a turn beside what the planner takes it for (run/rates.py).
@@ -34,14 +34,14 @@ _x = np.linspace(0.1, 1.0, 1000)
 _few = np.linspace(0.1, 1.0, 60)
 CASES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "oscillator": (programs.oscillator, (0.3, 1_000_000)),
-    "decay": (programs.decay, (_x, 4000)),
-    "heat": (programs.heat, (_x, 4000)),
-    "in_place": (programs.in_place, (_x, 4000)),
-    "leapfrog": (programs.leapfrog, (_x, 4000)),
-    "recurrent": (programs.recurrent, (_rng.normal(size=(60, 60)) / 8, _rng.normal(size=(4000, 60)))),
-    "momentum": (programs.momentum, (_x, _x, 4000)),
+    "decay": (programs.decay, (_x, 2000)),
+    "heat": (programs.heat, (_x, 2000)),
+    "in_place": (programs.in_place, (_x, 2000)),
+    "leapfrog": (programs.leapfrog, (_x, 2000)),
+    "recurrent": (programs.recurrent, (_rng.normal(size=(60, 60)) / 8, _rng.normal(size=(2000, 60)))),
+    "momentum": (programs.momentum, (_x, _x, 2000)),
     "pairs": (programs.pairs, (_few, 400)),
-    "reaction": (programs.reaction, (_rng.normal(size=(33, 33)), 4000)),
+    "reaction": (programs.reaction, (_rng.normal(size=(33, 33)), 2000)),
     "layers": (programs.layers, (_rng.normal(size=(400, 16, 16)) / 4, _rng.normal(size=(50, 16)))),
     "branching": (programs.branching, (_x, 2000)),
     "two_loops": (programs.two_loops, (_x, 1500, 1000)),
@@ -134,17 +134,18 @@ def front(name: str) -> None:
     f, args = CASES[name]
     whole = bytes_of(iv.value_and_grad(f, tape=iv.tape.budget(1 << 60)), args)
     for share in SHARES:
-        bounded = iv.value_and_grad(f, tape=iv.tape.budget(int(share * whole)))
+        bound = int(share * whole)
+        bounded = iv.value_and_grad(f, tape=iv.tape.budget(bound))
         try:
             plan = bounded.plan(*args)
         except MemoryError:
             return
-        more = others(bounded, bounded.planner(args, {}), args, plan.bytes)
+        more = others(bounded, bounded.planner(args, {}), args, bound)
         keys = sorted(more, key=lambda what: hash(what)) if len(more) > TRIES else list(more)
         calls: Calls = {"plan": lambda g=bounded: g(*args)} | {what: more[what] for what in keys[:TRIES]}
         times = dict.fromkeys(calls, np.inf)
         for what, call in calls.items():  # some in a row: the pool of blocks has theirs then
-            times[what] = min(seconds(call) for _ in range(3))
+            times[what] = min(seconds(call) for _ in range(2))
         best = sorted(times.keys() - {"plan"}, key=times.__getitem__)[:3]
         both: dict[str, list[float]] = {what: [] for what in ("plan", *best)}
         for _ in range(ROUNDS):
