@@ -14,7 +14,7 @@ import numpy as np
 
 import iverson as iv
 
-CELLS, STEPS = 400, 10_000
+CELLS, STEPS, ROUNDS = 400, 10_000, 7
 
 
 def last(u, steps):
@@ -33,46 +33,64 @@ def misfit(u, steps, wanted):
     return np.sum((last(u, steps) - wanted) ** 2)
 
 
-def measure(tape, u, steps, wanted):
-    """(seconds, gradient) of a call."""
-    gradient = iv.grad(misfit, tape=tape)
-    gradient(u, 3, wanted)  # compiles; of a budget, the program for 3 steps
-    gradient(u, steps, wanted)
-    begin = time.perf_counter()
-    found = gradient(u, steps, wanted)
-    return time.perf_counter() - begin, found
-
-
 def main(cells=CELLS, steps=STEPS, directory=None):
     x = np.arange(cells) / cells
     truth = np.exp(-50.0 * (x - 0.3) ** 2) + 0.5 * np.exp(-90.0 * (x - 0.7) ** 2)
-    wanted, guess = iv.jit(last)(truth, steps), np.full(cells, 0.3)
-    report = iv.tape.report(misfit)(guess, steps, wanted)
-    seconds, exact = measure("auto", guess, steps, wanted)
-    state = cells * 8
-    rows = [(report.front[0].bytes, 1.0)]
-    print(f"{steps:,} steps of {cells} cells; every step stored: {report.front[0].bytes / 1e6:.1f} MB, {seconds:.3f} s")
-    print("states kept      MB   again    time")
-    for plan in report.front[1:]:
-        if report.again(plan) > 30.0:
-            continue
-        taken, found = measure(iv.tape.budget(plan.bytes), guess, steps, wanted)
-        assert np.allclose(found, exact, rtol=1e-8, atol=1e-12)
-        rows.append((plan.bytes, taken / seconds))
-        print(f"{plan.bytes / state:11.0f} {plan.bytes / 1e6:7.2f} {report.again(plan):7.2f} {taken / seconds:7.2f}")
+    args = np.full(cells, 0.3), steps, iv.jit(last)(truth, steps)
+    tapes = dict(ways(args, cells * 8))
+    exact = iv.grad(misfit)(*args)
+    for _, gradient in tapes.values():
+        assert np.allclose(gradient(*args), exact, rtol=1e-8, atol=1e-12)
+    times = medians({what: gradient for what, (_, gradient) in tapes.items()}, args)
+    rows = [(what, states, times[what] / times["stored"]) for what, (states, _) in tapes.items()]
+    print(f"{steps:,} steps (log2: {np.log2(steps):.1f}) of {cells} cells, {times['stored']:.3f} s if all are stored")
+    print(f"{'':45}  states  time")
+    for what, states, taken in rows:
+        print(f"{what:45} {states:7,.0f} {taken:5.2f}")
     if directory is not None:
-        picture(rows, state, f"{directory}/checkpoints.png")
+        picture(rows, steps, f"{directory}/checkpoints.png")
     return rows
 
 
-def picture(rows, state, path):
+def ways(args, state):
+    """(what, (states in memory, the gradient)): all steps stored, steps by binomial checkpoints, and within budgets."""
+    steps, whole = args[1], iv.tape.report(misfit)(*args).peak
+    yield "stored", (whole / state, iv.grad(misfit))
+    few = iv.tape.report(misfit, tape=iv.tape.checkpoint(slots=1, block=1))(*args).peak / state
+    for slots in np.geomspace(steps, np.log2(steps), 8).astype(int):
+        yield f"{slots} slots", (few + slots - 1, iv.grad(misfit, tape=iv.tape.checkpoint(slots=slots, block=1)))
+    for bound in np.geomspace(whole, 1.5 * np.log2(steps) * state, 8).astype(int)[1:]:
+        bounded = iv.grad(misfit, tape=iv.tape.budget(bound))
+        plan = bounded.plan(*args)
+        yield f"budget: {plan.decisions()[0]}", (plan.bytes / state, bounded)
+
+
+def medians(calls, args):
+    """The CPU seconds of each call, measured in turns."""
+    taken = {what: [] for what in calls}
+    for _ in range(ROUNDS):
+        for what, gradient in calls.items():
+            begin = time.thread_time()
+            gradient(*args)
+            taken[what].append(time.thread_time() - begin)
+    return {what: float(np.median(seconds)) for what, seconds in taken.items()}
+
+
+def picture(rows, steps, path):
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 4), layout="constrained")
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()
-    axes.plot([b / state for b, _ in rows], [t for _, t in rows], "o-")
+    for label, planned in ("checkpoint(slots=s, block=1)", False), ("budget(bytes)", True):
+        found = [row[1:] for row in rows[1:] if row[0].startswith("budget") == planned]
+        axes.plot(*zip(*found, strict=True), "o-", label=label)
+    axes.axhline(1.0, color="grey", linewidth=0.8)
+    for states, name in (steps, "n"), (np.log2(steps), "log n"):
+        axes.axvline(states, color="grey", linestyle=":")
+        axes.annotate(name, (states, 0.1), xytext=(3, 0), textcoords="offset points", color="grey")
     axes.set(xscale="log", xlabel="states in memory", ylabel="time, beside storing every step", ylim=(0, None))
-    figure.savefig(path)
+    axes.legend()
+    figure.savefig(path, dpi=120)
 
 
 if __name__ == "__main__":

@@ -81,9 +81,17 @@ class Cost:
     elements: Callable[[Atom], Size]  # of an array that the function's outermost block binds, in the same symbols
 
 
-def cost(function: Function) -> Cost:
+@dataclass(frozen=True)
+class Prices:
+    """What is counted: the work of a primitive, and whether the turns of a loop overlap, as those of a For do."""
+
+    work: Callable[[str], int] = lambda name: prims.TABLE[name].cost
+    overlaps: Callable[[Loop], bool] = lambda loop: False
+
+
+def cost(function: Function, prices: Prices = Prices()) -> Cost:
     """What a program costs."""
-    return _Counter(function).result()
+    return _Counter(function, prices).result()
 
 
 @dataclass
@@ -162,8 +170,8 @@ class _Account:
 
 
 class _Counter:
-    def __init__(self, function: Function) -> None:
-        self.function = function
+    def __init__(self, function: Function, prices: Prices) -> None:
+        self.function, self.prices = function, prices
         self.copies = copies(function)
         self.sizes = Sizes(function)
         self.equalities = Equalities()
@@ -256,7 +264,7 @@ class _Counter:
     def statement(self, account: _Account, let: Let) -> None:
         match let.op:
             case Prim(name):
-                self.own(account, prims.TABLE[name].cost)
+                self.own(account, self.prices.work(name), prims.TABLE[name].cost)
                 self.symbol(let.vars[0], "computed from data", let.site)
             case Read() | Check():
                 self.own(account, 1)
@@ -279,8 +287,8 @@ class _Counter:
                 self.library(account, let, let.op)
 
     @staticmethod
-    def own(account: _Account, count: int) -> None:
-        account.work, account.span = account.work + count, account.span + count
+    def own(account: _Account, work: int, span: int = 1) -> None:
+        account.work, account.span = account.work + work, account.span + span
 
     def library(self, account: _Account, let: Let, op: Library) -> None:
         row, params = library.TABLE[op.name], library.with_defaults(op.name, op.params)
@@ -320,7 +328,10 @@ class _Counter:
         self.counters(op, let, size(op.index), turns)
         with self.sizes.inside(op, op.body):
             turn = self.block(op.body)
-        account.then(turn.repeated(op.index, turns))
+        whole = turn.repeated(op.index, turns)
+        if self.prices.overlaps(op):
+            whole.span = largest(op.index, turns, turn.span)
+        account.then(whole)
 
     def while_(self, account: _Account, let: Let, op: While) -> None:
         turns = Var(Scalar(I64), "turns")

@@ -163,9 +163,13 @@ class Size:
 
     def value(self, env: Mapping[Var, int]) -> int:
         """The number it is for given variables."""
-        total: Number = sum(c * math.prod(_value(f, env) ** p for f, p in m) for m, c in self.terms.items())
+        total = self.exact(env)
         assert total == int(total), f"{self} is not integral"
         return int(total)
+
+    def exact(self, env: Mapping[Var, int]) -> Number:
+        """The same of a part of a size, some of its terms, which need not be integral."""
+        return sum(c * math.prod(_value(f, env) ** p for f, p in m) for m, c in self.terms.items())
 
     def __repr__(self) -> str:
         ordered = sorted(self.terms.items(), key=lambda t: (-sum(p for _, p in t[0]), _show(t[0])))
@@ -198,7 +202,7 @@ class Count(ABC):
     def variables(self) -> dict[Var, None]: ...
 
     @abstractmethod
-    def value(self, env: Mapping[Var, int]) -> int: ...
+    def value(self, env: Mapping[Var, int]) -> Number: ...
 
     @abstractmethod
     def substitute(self, env: Mapping[Var, Size]) -> Size: ...
@@ -401,7 +405,7 @@ def _flat(sizes: Iterable[Size], kind: type[Least] | type[Greatest]) -> Iterator
 # --- values and text --------------------------------------------------------------------------------------------------
 
 
-def _value(f: Factor, env: Mapping[Var, int]) -> int:
+def _value(f: Factor, env: Mapping[Var, int]) -> Number:
     match f:
         case Floor(a, b):
             return a.value(env) // b.value(env)

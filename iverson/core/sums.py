@@ -15,7 +15,20 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from iverson.core.sizes import Count, Factor, Floor, Greatest, Least, Size, maximum, minimum, parts, size, undominated
+from iverson.core.sizes import (
+    Count,
+    Factor,
+    Floor,
+    Greatest,
+    Least,
+    Number,
+    Size,
+    maximum,
+    minimum,
+    parts,
+    size,
+    undominated,
+)
 from iverson.core.sizes import substitute as replaced
 from iverson.core.syntax import Var
 
@@ -41,7 +54,7 @@ class Levels(Count):
 
 @dataclass(frozen=True, slots=True)
 class Over(Count):
-    """The sum or the maximum (at least 0) of a size over 0 <= index < extent."""
+    """The sum or the maximum (at least 0) of a size, or of some of its terms, over 0 <= index < extent."""
 
     index: Var
     extent: Size
@@ -53,8 +66,8 @@ class Over(Count):
         inner.pop(self.index, None)
         return {**self.extent.variables(), **inner}
 
-    def value(self, env: Mapping[Var, int]) -> int:
-        values = (self.body.value({**env, self.index: i}) for i in range(self.extent.value(env)))
+    def value(self, env: Mapping[Var, int]) -> Number:
+        values = (self.body.exact({**env, self.index: i}) for i in range(self.extent.value(env)))
         return sum(values) if self.summed else max(values, default=0)
 
     def substitute(self, env: Mapping[Var, Size]) -> Size:

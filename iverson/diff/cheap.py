@@ -2,19 +2,31 @@
 
 cheap     Maps whose elements take so many scalar operations, and branches of such: where that is less than to keep them
 tiny      a For of so few scalar operations that keeping anything of it is more: always
+
+An elementary function counts as the operations that take its time, in vectors.
 """
 
 from __future__ import annotations
 
 import math
 
+from iverson.core.prims import TABLE
 from iverson.core.rewrite import statements
 from iverson.core.syntax import Array, Block, For, If, Let, Literal, Map, Op, Prim, Read
 
 CHEAP = 24  # primitives and reads of an element
 DEAR = frozenset({"pow", "lgamma", "digamma", "trigamma", "polygamma", "erfinv"})
+FUNCTION, SPECIAL = 20, 120  # operations that an elementary function is, and one of the dear ones
 SHORT = 4  # turns of an inner loop that are written out
 TINY = 32  # statements that all turns of a For take
+
+
+def operations(name: str) -> int:
+    """How many operations a primitive is by the clock."""
+    row = TABLE[name]
+    if not row.recipe.startswith("call:"):
+        return row.cost
+    return SPECIAL if name in DEAR else FUNCTION
 
 
 def cheap(let: Let) -> bool:

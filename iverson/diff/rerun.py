@@ -6,7 +6,9 @@
 Run again are Maps whose elements take a bounded number of scalar operations, and branches of such; each once more for
 each turn, in the turn's own return sweep, so that the work stays a constant times the primal's.  What is kept at last
 shows only in the transformed program, without its dead code.  So it is made both ways where there is a choice, and the
-cost model decides: an element that is kept is written, and read when it has left the caches.
+cost model decides: an element that is kept is written, and read when it has left the caches.  Measured on Runge-Kutta
+steps with stages of 1,000 and 100,000 numbers: of polynomials, 2.2 times as fast run again where what is kept exceeds
+the caches, else as fast; of sines, 1.1 to 1.3 times as slow.
 """
 
 from __future__ import annotations
@@ -14,10 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import prod
 
-from iverson.core.prims import TABLE
 from iverson.core.rewrite import blocks, statements, uses
 from iverson.core.syntax import Array, Atom, Block, Contribute, For, Function, Literal, Loop, Prim, Read, While
-from iverson.diff.cheap import cheap
+from iverson.diff.cheap import cheap, operations
 from iverson.diff.residuals import LoopRecord, Plan, inner_plans
 
 STORED = 16  # operations that an element is worth which is written to memory, and read again
@@ -50,7 +51,7 @@ def price(made: Function, plan: Plan) -> int:
 
 
 def _work(block: Block) -> int:
-    """What the cost model counts in scalar statements; what else there is doesn't depend on what is kept."""
+    """The operations of scalar statements; what else there is doesn't depend on what is kept."""
     total = 0
     for let in block:
         op = let.op
@@ -63,7 +64,7 @@ def _work(block: Block) -> int:
             case While():
                 total += TYPICAL * inner
             case Prim(name):
-                total += TABLE[name].cost
+                total += operations(name)
             case Read() | Contribute():
                 total += 1
             case _:

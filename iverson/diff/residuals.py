@@ -113,6 +113,20 @@ class Keep(Enum):
     ALL = "a loop: others go to flat logs"
 
 
+class Why(Enum):
+    """What decides whether the results of a nested statement are kept."""
+
+    SAID = "the program says so"
+    MODE = "tape= says so"
+    PLANNED = "the plan within the budget"
+    MASK = "bits are kept as they were, where arrays are sampled"
+    TINY = "a few operations in all"
+    CHEAP = "a few operations for each element"
+    NESTED = "made by a statement of its own in each turn"
+    UNDONE = "its array is put back, so it can't run again"
+    HELD = "it can't be kept: an array of a branch, or of varying extents"
+
+
 @dataclass
 class Step:
     let: Let
@@ -124,6 +138,7 @@ class Step:
     within: bool = False  # its return sweep undoes what it did to them
     touches: bool = False  # it uses an array that is undone so: it can't run again
     kept: bool = False  # all its results, but for chained ones, are stored outside
+    why: Why = Why.NESTED
     recorded: bool = False  # its forward sweep records
     logs: tuple[OpenLog, ...] = ()  # that it writes
     passed: tuple[Let, ...] = ()  # `again` where they are opened outside
@@ -154,6 +169,7 @@ class Plan:
     given_up: dict[Var, None] = field(default_factory=dict)  # versions of such arrays that end here
     logs: list[OpenLog] = field(default_factory=list)  # that its statements write and pass on
     words: dict[Var, Var] = field(default_factory=dict)  # of the outermost block: bits -> the bools (bits.py)
+    prices: tuple[int, int] | None = None  # of it with what is cheap kept, and run again, where that was weighed
 
     def forward(self) -> tuple[Let, ...]:
         """The block as it runs in the forward sweep."""
@@ -165,7 +181,8 @@ class Plan:
         names: list[Var] = []
         for step in self.steps:
             must = step.within or step.touches
-            if not must and not self._worth(step, said):
+            worth, step.why = (True, Why.UNDONE) if must else self._worth(step, said)
+            if not worth:
                 continue
             closed = step.again
             if step.logs and what is not Keep.STACKED:
@@ -176,20 +193,25 @@ class Plan:
                 names += step.results
                 self.logs += () if step.opened else step.logs
             else:
-                step.again = closed
+                step.again, step.why = closed, Why.HELD
         return [*names, *self.given_up]
 
-    def _worth(self, step: Step, said: Mapping[Var, str]) -> bool:
-        """Is it to be kept, if that can be?"""
+    def _worth(self, step: Step, said: Mapping[Var, str]) -> tuple[bool, Why]:
+        """Is it to be kept, if that can be, and why?"""
         if not step.chained and (found := next((said[v] for v in step.let.vars if v in said), None)):
-            return found == "keep" and all(isinstance(v.type, Scalar) or not step.scalar for v in step.let.vars)
+            whole = all(isinstance(v.type, Scalar) or not step.scalar for v in step.let.vars)
+            return found == "keep" and whole, Why.SAID
         if step.mask:
-            return True
-        if step.scalar:
-            return self.mode == "store" and any(v.type in (Scalar(F32), Scalar(F64)) for v in step.let.vars)
-        again = self.mode == "recompute" or (bool(step.let.vars) and named(step.let) in self.again)
-        again |= (self.mode != "store" and tiny(step.let.op)) or (self.cheaply and cheap(step.let))
-        return not again and not step.chained and bool(step.results)
+            return True, Why.MASK
+        if step.scalar or self.mode == "recompute":
+            return self.mode == "store" and any(v.type in (Scalar(F32), Scalar(F64)) for v in step.let.vars), Why.MODE
+        if step.let.vars and named(step.let) in self.again:
+            return False, Why.PLANNED
+        if self.mode != "store" and tiny(step.let.op):
+            return False, Why.TINY
+        if self.cheaply and cheap(step.let):
+            return False, Why.CHEAP
+        return not step.chained and bool(step.results), Why.NESTED
 
     def inner(self, bound: Iterable[Var]) -> set[Var]:
         """The names of the scope."""

@@ -108,7 +108,10 @@ def reverse(function: Function, wrt: Sequence[int], seeded: bool, policy: Policy
             if policy.mode != "auto" or not choice(stored[1]):
                 return stored
             again = _reverse(function, wrt, seeded, policy, exact, cheaply=True)
-            return again if price(*again) < price(*stored) else stored
+            prices = price(*stored), price(*again)
+            made, plan = again if prices[1] < prices[0] else stored
+            plan.prices = prices
+            return made, plan
         except Biased as problem:
             if not problem.places or 0 in problem.places:
                 raise

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from math import prod
+from textwrap import indent
 from typing import Any
 
 import numpy as np
@@ -15,18 +17,19 @@ from iverson.core import costs
 from iverson.core.bounds import Sizes
 from iverson.core.build import dtype_of, extents_of
 from iverson.core.formulas import settled, written
-from iverson.core.rewrite import free, statements
+from iverson.core.rewrite import statements
 from iverson.core.sizes import Size, size, substitute
 from iverson.core.sums import leading
-from iverson.core.syntax import I64, Block, Function, Library, Prim, Scalar, Site, Var
+from iverson.core.syntax import I64, Atom, Library, Prim, Scalar, Site, Var
 from iverson.diff import inventory
 from iverson.diff.inventory import residuals
-from iverson.diff.sampled import written_out
 from iverson.lang.stage import Staged
 from iverson.opt.pipeline import optimise, prepare
+from iverson.run import rates
 from iverson.run.budget import Budgeted
 from iverson.run.derive import NAME, Derivative, expand, inlined_customs
 from iverson.run.jit import Jit
+from iverson.run.priced import PRICES, alone
 from iverson.run.sizes import SizeNames
 from iverson.run.transforms import Argnums, value_and_grad
 
@@ -88,10 +91,13 @@ class Residual:
     name: str
     how: str  # "stored", "winner", "overwritten", "logged", "checkpoint" or "re-run": see iverson/diff/inventory.py
     site: Site | None  # the line that makes the value
-    elements: Formula
+    elements: Formula  # that are kept (of what runs again: that would be)
     bytes: Formula
     uses: int = 0  # statements of the return sweep that read it
     again: Formula | None = None  # the work of computing it once more, where that is known and it needn't be kept
+    why: str = ""  # what decided
+    keep_seconds: float | None = None  # to write and read it at the arguments, as the cost model has it (run/rates.py)
+    again_seconds: float | None = None  # to compute it once more; what a loop carries: to run the loop once more
 
     @property
     def line(self) -> int | None:
@@ -99,11 +105,26 @@ class Residual:
 
     def __str__(self) -> str:
         where = f"line {self.line}" if self.site else ""
-        if self.how == "re-run":
-            return f"{self.name:12} {where:10} re-run"
         at = f" = {self.bytes.value:,} bytes" if self.bytes.known else ""
-        again = f"; again for {self.again} operations" if self.again is not None else ""
-        return f"{self.name:12} {where:10} {self.how}: {self.elements} elements, {self.bytes} bytes{at}{again}"
+        size = f"{_short(self.elements)} elements, {_short(self.bytes)} bytes{at}"
+        times = {"keep": self.keep_seconds, "compute again": self.again_seconds}
+        said = ", ".join(f"to {what} {time(s)}" for what, s in times.items() if s is not None)
+        reason = ": ".join(filter(None, (said, self.why)))
+        return f"{self.name:12} {where:10} {self.how}: {size}" + (f"\n{'':23} {reason}" if reason else "")
+
+
+def _short(formula: Formula, most: int = 80) -> str:
+    """A formula, if a reader may want to read it."""
+    text = str(formula)
+    return text if len(text) <= most else f"(a formula of {len(text):,} characters)"
+
+
+def time(seconds: float) -> str:
+    """With its unit, to two digits."""
+    for unit, factor in ("ns", 1e9), ("us", 1e6), ("ms", 1e3):
+        if seconds * factor < 995:
+            return f"{float(f'{seconds * factor:.2g}'):.{int(seconds * factor < 9.95)}f} {unit}"
+    return f"{float(f'{seconds:.2g}'):,.{int(seconds < 9.95)}f} s"
 
 
 class ProgramCost:
@@ -133,7 +154,7 @@ class ProgramCost:
         for name in ("work", "span", "memory"):
             formula = getattr(self, name)
             at = f"    = {formula.value:,}" if formula.known else ""
-            lines.append(f"{name:7} {formula}{at}")
+            lines.append(f"{name:7} {_short(formula, 300)}{at}")
         used = {v for s in (self.work, self.span, self.memory) for v in s.size.variables()}
         at_sizes = [f"{self.names.of[v]} = {n:,}" for v, n in self.names.at.items() if v in used]
         if at_sizes:
@@ -143,7 +164,7 @@ class ProgramCost:
         for name, u in self.unknown.items():
             lines.append(f"{name}: {u.what}{f', line {u.site.line}' if u.site else ''}")
         if self.residuals:
-            lines += ["residuals", *(f"  {r}" for r in self.residuals)]
+            lines += ["residuals", *(indent(str(r), "  ") for r in self.residuals)]
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -204,30 +225,67 @@ def _residuals(staged: Staged, names: SizeNames, whole: costs.Cost) -> list[Resi
             inner.bind(own)
             if isinstance(own.op, Prim) and own.vars[0].type == Scalar(I64):
                 actual[own.vars[0]] = substitute(inner.of(own.vars[0]), actual)
+        priced = _Prices(inner, actual, names)
         for r in kept:
             counts = [substitute(sizes.elements(v), actual) for v in r.arrays]
             in_bytes = [n * _itemsize(v) for n, v in zip(counts, r.arrays, strict=True)]
+            if r.how == "re-run":
+                counts, in_bytes = priced.unkept(r)
             for s in counts:
                 for v in s.variables():
                     names.add(v)
             elements, size_in_bytes = (Formula(sum(x, size(0)), names) for x in (counts[:1], in_bytes))
-            again = _again(r, counts, actual, names)
-            found.append(Residual(r.name, r.how, r.site, elements, size_in_bytes, r.uses, again))
+            again = priced.work(r, counts)
+            seconds = rates.keeping(size_in_bytes.value) if size_in_bytes.known and in_bytes else None
+            more = again, r.why, seconds, priced.seconds(r, counts)
+            found.append(Residual(r.name, r.how, r.site, elements, size_in_bytes, r.uses, *more))
     return found
 
 
-def _again(r: inventory.Residual, counts: Sequence[Size], actual: dict[Var, Size], names: SizeNames) -> Formula | None:
-    """The work of making a stored value again: that of its statement, for each element (or array) that is kept."""
-    if r.made is None or not counts or r.how == "sampled":
-        return None
-    statement = written_out(Block((r.made,), ()))
-    once = costs.cost(Function(tuple(free(statement)), statement))
-    each = size(1)
-    for n in extents_of(r.made.vars[0]):
-        each = each * substitute(size(n) if isinstance(n, Var) else size(int(n.value)), actual)
-    entries = counts[0] // each
-    work = substitute(once.work, actual) * entries
-    return Formula(work, names) if all(v in names.of for v in work.variables()) else None
+class _Prices:
+    """What residuals cost, at the sizes of a call."""
+
+    def __init__(self, sizes: Sizes, actual: dict[Var, Size], names: SizeNames) -> None:
+        self.sizes, self.actual, self.names = sizes, actual, names
+
+    def of(self, atom: Atom) -> Size:
+        return substitute(self.sizes.of(atom), self.actual)
+
+    def unkept(self, r: inventory.Residual) -> tuple[list[Size], list[Size]]:
+        """The elements and bytes of what runs again, were it kept; none where the program's sizes don't say."""
+        if r.made is None or r.around is None:
+            return [], []
+        turns = prod(map(self.of, r.around), start=size(1))
+        counts = [prod(map(self.of, extents_of(v)), start=turns) for v in r.made.vars]
+        if not all(v in self.names.of for s in counts for v in s.variables()):
+            return [], []
+        return counts, [n * _itemsize(v) for n, v in zip(counts, r.made.vars, strict=True)]
+
+    def entries(self, r: inventory.Residual, counts: Sequence[Size]) -> Size | None:
+        """How often a statement runs again for what is kept of it."""
+        if r.made is None or not counts or r.how == "sampled":
+            return None
+        return counts[0] // prod(map(self.of, extents_of(r.made.vars[0])), start=size(1))
+
+    def work(self, r: inventory.Residual, counts: Sequence[Size]) -> Formula | None:
+        """The work of making a value again: that of its statement, for each element (or array) that is kept."""
+        entries = self.entries(r, counts)
+        if r.made is None or entries is None:
+            return None
+        work = substitute(costs.cost(alone(r.made)).work, self.actual) * entries
+        return Formula(work, self.names) if all(v in self.names.of for v in work.variables()) else None
+
+    def seconds(self, r: inventory.Residual, counts: Sequence[Size]) -> float | None:
+        """The same by the clock; of what a loop carries, those of the loop."""
+        let = r.made or (r.loop if r.how == "stored" else None)
+        entries = self.entries(r, counts) if r.made is not None else size(1)
+        if let is None or entries is None:
+            return None
+        once = costs.cost(alone(let), PRICES)
+        each = [substitute(s, self.actual) * entries for s in (once.work, once.span)]
+        if not all(v in self.names.at for s in each for v in s.variables()):
+            return None
+        return rates.run(*(s.value(self.names.at) for s in each))
 
 
 def _same_symbols(part: costs.Cost, whole: costs.Cost) -> dict[Var, Size]:

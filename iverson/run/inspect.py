@@ -9,9 +9,10 @@ from typing import Any
 from iverson.core import show as printer
 from iverson.opt.pipeline import optimise
 from iverson.run.budget import Budgeted
+from iverson.run.cost import cost
 from iverson.run.jit import Jit
 
-STAGES = ("source", "core", "optimised", "loops", "llvm", "asm")
+STAGES = ("source", "core", "tape", "optimised", "loops", "llvm", "asm")
 
 
 class Text(str):
@@ -26,8 +27,9 @@ class Text(str):
 def show(f: Callable[..., Any], stage: str = "core") -> Callable[..., Text]:
     """A function of f's arguments that gives the text of the program that f is for them.
 
-    Stages: "source", the Python; "core", as staged (and differentiated); "optimised", after every pass; "loops", the
-    loop program of the back end; "llvm", optimised; "asm".  Raises ValueError for another stage.
+    Stages: "source", the Python; "core", as staged (and differentiated); "tape", what its gradients keep and run again,
+    and why; "optimised", after every pass; "loops", the loop program of the back end; "llvm", optimised; "asm".  Raises
+    ValueError for another stage.
 
     >>> print(iv.show(iv.grad(f), stage="optimised")(x))
     """
@@ -39,6 +41,8 @@ def show(f: Callable[..., Any], stage: str = "core") -> Callable[..., Text]:
         jitted, args = given.planned(*args, **kwargs) if isinstance(given, Budgeted) else (given, args)
         if stage == "source":
             return Text(inspect.getsource(inspect.unwrap(jitted)))
+        if stage == "tape":
+            return Text("\n".join(map(str, cost(jitted)(*args, **kwargs).residuals)) or "nothing is kept")
         if stage in ("core", "optimised"):
             function = jitted.staged(args, kwargs).function
             return Text(printer.show(function if stage == "core" else optimise(function)))

@@ -8,8 +8,9 @@
 Seconds are those of run/rates.py at the sizes of the call (run/priced.py).  Which loops and results these are is an
 integer program, one choice for each loop, whose memory is linear in the choices (HiGHS, by scipy.optimize.milp).  What
 a program so chosen allocates is walked through in the very loops that are compiled (backend/peak.py); on several
-threads these take no more.  If it is more than the integer program took it for, that is solved again with so much
-less.  Slots and turns a block are arguments of the program, so the best of them are then sought with walks alone.
+threads these take no more.  Slots and turns a block are arguments of the program, so the best of them are then sought
+with walks alone.  If that is worse than the integer program took it for, it is solved again without this choice, and
+with so much less memory if the choice didn't fit at all, until what is left is no better than what was found.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy import optimize, sparse
@@ -34,7 +35,8 @@ from iverson.run.program import Program
 
 SHARES = 8
 WALKS = 12  # for the number of slots
-ROUNDS = 4  # of the integer program, while it takes a program for smaller than it is
+ROUNDS = 4  # of the integer program, while it takes a program for better than it is
+Rerun: TypeAlias = tuple[LoopInfo, frozenset[Named]]  # a loop, and what runs again in its turns
 
 
 @dataclass(frozen=True)
@@ -139,14 +141,13 @@ def _options(loop: LoopInfo) -> Iterator[_Option]:
     turns = max(loop.turns, 1)
     for n in range(len(loop.groups) + 1):
         again = _first(loop, n)
-        seconds = sum(g.seconds for g in loop.groups if g.name in again)
-        stored = loop.kept + sum(g.bytes for g in loop.groups if g.name not in again)
+        stored = loop.logged(again)
         turn = sum(g.bytes for g in loop.groups if g.name in again) / turns
-        found.append(_Option(False, again, seconds, stored, turn))
+        found.append(_Option(False, again, loop.store(again), stored, turn))
         for block in _blocks(turns, 2.0):
             most = -(-turns // block)
             for slots in {min(s, most) for s in (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 233, 1597, most)}:
-                extra = loop.extra(slots, block) + seconds
+                extra = loop.checkpoints(slots, block, again)
                 found.append(_Option(True, again, extra, slots * loop.state, turn + block * stored / turns))
     found.sort(key=lambda o: (o.seconds, o.kept + o.passing))
     best: list[_Option] = []
@@ -156,8 +157,10 @@ def _options(loop: LoopInfo) -> Iterator[_Option]:
     yield from best
 
 
-def _solved(options: Sequence[Sequence[_Option]], bound: float) -> tuple[_Option, ...] | None:
-    """One option for each loop, the least seconds within the bound; None if there is none.
+def _solved(
+    options: Sequence[Sequence[_Option]], bound: float, without: Sequence[Choice] = ()
+) -> tuple[_Option, ...] | None:
+    """One option for each loop, the least seconds within the bound, not all as in a choice; None if there is none.
 
     minimise seconds   such that   all that is kept, and what passes of one loop, is at most the bound
     """
@@ -172,11 +175,13 @@ def _solved(options: Sequence[Sequence[_Option]], bound: float) -> tuple[_Option
     passing = np.array([[o.passing if k == loop else 0.0 for k, o in flat] for loop in range(count)])
     seconds, scale = np.array([o.seconds for _, o in flat]), max(bound, 1.0)
     unit = max(float(seconds.max(initial=0.0)), 1e-30)
+    same = [[float((o.planned, o.again) == (c.planned[k], c.again[k])) for k, o in flat] for c in without]
     found = optimize.milp(
         seconds / unit,
         constraints=[
             optimize.LinearConstraint(each, 1, 1),
             optimize.LinearConstraint((kept + passing) / scale, -np.inf, bound / scale),
+            *([optimize.LinearConstraint(np.array(same), -np.inf, count - 1)] if same else []),
         ],
         integrality=np.ones(len(flat)),
         bounds=optimize.Bounds(0, 1),
@@ -234,37 +239,43 @@ class Planner:
         return sum(loop.seconds * loop.turns for loop in self.loops)
 
     def best(self, bound: int) -> Plan | None:
-        """The plan with the least work; None if there is none."""
-        whole = self.plan(self.stored, bound)
-        if whole is not None:
-            return whole
-        plans = [p for c in self.chosen(bound) if (p := self.plan(c, bound)) is not None]
-        if not plans:
-            plans = [p for c in self.smallest if (p := self.plan(c, bound)) is not None]
+        """The plan that takes least time; None if there is none."""
+        best = self.plan(self.stored, bound)
+        if best is not None and best.extra <= 0:
+            return best
+        for choice, seconds in self.chosen(bound):
+            if best is not None and best.extra <= seconds:
+                break
+            found = self.plan(choice, bound)
+            if found is not None and (best is None or found.extra < best.extra):
+                best = found
+        if best is not None:
+            return best
+        plans = [p for c in self.smallest if (p := self.plan(c, bound)) is not None]
         return min(plans, key=lambda p: (p.extra, p.bytes), default=None)
 
-    def chosen(self, bound: int) -> Iterator[Choice]:
-        """What the integer program chooses, until it fits."""
+    def chosen(self, bound: int) -> Iterator[tuple[Choice, float]]:
+        """What the integer program chooses, each time another one, and the seconds that it takes that for."""
         options = [list(_options(loop)) for loop in self.loops]
         whole = self.peak(self.stored, ())
-        other = (whole or 0) - sum(loop.kept + sum(g.bytes for g in loop.groups) for loop in self.loops)
-        room = float(bound - max(other, 0))
+        other = (whole or 0) - sum(loop.logged(frozenset()) for loop in self.loops)
+        room, tried = float(bound - max(other, 0)), [self.stored]
         for _ in range(ROUNDS):
-            found = _solved(options, room) if room > 0 else None
+            found = _solved(options, room, tried) if room > 0 and self.loops else None
             if found is None:
                 return
             choice = Choice(tuple(o.planned for o in found), tuple(o.again for o in found))
-            yield choice
+            yield choice, sum(o.seconds for o in found)
+            tried.append(choice)
             least = self.peak(choice, [1] * (2 * sum(choice.planned)))
-            if least is None or least <= bound:
-                if any(choice.again):  # is it worth that?
-                    yield Choice(choice.planned, self.stored.again)
-                return
-            room -= max(least - bound, room / 8)
+            if least is not None and least > bound:
+                room -= max(least - bound, room / 8)
 
     def plan(self, choice: Choice, bound: int) -> Plan | None:
         """The best slots and blocks for a choice."""
-        chosen = [loop for loop, p in zip(self.loops, choice.planned, strict=True) if p]
+        each = list(zip(self.loops, choice.planned, choice.again, strict=True))
+        chosen = [(loop, names) for loop, planned, names in each if planned]
+        stored = sum(loop.store(names) for loop, planned, names in each if not planned)
         numbers = [1] * (2 * len(chosen))
         least = self.peak(choice, numbers)
         if least is None:
@@ -274,7 +285,6 @@ class Planner:
         if least > bound:
             return None
         plans = []
-        again = self._again(choice)
         for shares in _shares(len(chosen)):
             tried = list(numbers)
             for k, share in enumerate(shares):
@@ -282,18 +292,15 @@ class Planner:
                 self._fit(choice, chosen, k, tried, min(bound, before + (bound - least) * share // SHARES))
             for k in range(len(chosen)):  # what is left over
                 self._fit(choice, chosen, k, tried, bound)
-            extra = sum(c.extra(tried[2 * k], tried[2 * k + 1]) for k, c in enumerate(chosen))
-            plans.append(Plan(choice, tuple(tried), self.peak(choice, tried) or 0, extra + again))
+            extra = sum(loop.checkpoints(*tried[2 * k : 2 * k + 2], names) for k, (loop, names) in enumerate(chosen))
+            plans.append(Plan(choice, tuple(tried), self.peak(choice, tried) or 0, stored + extra))
         return min(plans, key=lambda p: p.extra)
 
-    def _again(self, choice: Choice) -> float:
-        """The seconds of the results that run again."""
-        pairs = zip(self.loops, choice.again, strict=True)
-        return sum(g.seconds for loop, names in pairs for g in loop.groups if g.name in names)
-
-    def _fit(self, choice: Choice, chosen: Sequence[LoopInfo], k: int, numbers: list[int], bound: int) -> None:
+    def _fit(self, choice: Choice, chosen: Sequence[Rerun], k: int, numbers: list[int], bound: int) -> None:
         """The best slots and turns a block of one loop, the others' as they are; written into the numbers."""
-        loop, best = chosen[k], (chosen[k].extra(*numbers[2 * k : 2 * k + 2]), *numbers[2 * k : 2 * k + 2])
+        loop, names = chosen[k]
+        slots, block = numbers[2 * k : 2 * k + 2]
+        best = loop.checkpoints(slots, block, names), slots, block
 
         def at(slots: int, block: int) -> int:
             numbers[2 * k : 2 * k + 2] = slots, block
@@ -301,7 +308,7 @@ class Planner:
 
         def tried(block: int) -> tuple[float, int, int] | None:
             slots = most_slots(lambda slots: at(slots, block), max(-(-loop.turns // block), 1), bound)
-            return (loop.extra(slots, block), slots, block) if slots else None
+            return (loop.checkpoints(slots, block, names), slots, block) if slots else None
 
         few = len(chosen) < 3  # else it is walked through less often
         for block in _blocks(loop.turns, 4 / 3 if few else 2.0):

@@ -16,13 +16,29 @@ import numpy as np
 from iverson.core import costs
 from iverson.core.bounds import Sizes
 from iverson.core.build import dtype_of, extents_of
-from iverson.core.rewrite import free, statements
+from iverson.core.rewrite import free, single_update, statements, uses
 from iverson.core.sizes import Size
-from iverson.core.syntax import I64, Block, Function, Let, Library, Loop, Scalar, Site, Var, While
+from iverson.core.syntax import (
+    I64,
+    Accumulate,
+    Atom,
+    Block,
+    Function,
+    Let,
+    Library,
+    Loop,
+    Read,
+    Scalar,
+    Site,
+    Var,
+    While,
+)
 from iverson.diff import inventory
+from iverson.diff.cheap import operations
 from iverson.diff.reverse import sequential
 from iverson.diff.sampled import written_out
 from iverson.diff.tape import Named, Policy, named, outermost
+from iverson.opt.pipeline import optimise
 from iverson.run import rates
 from iverson.run.derive import NAME, Derivative, differentiable
 from iverson.run.jit import Jit
@@ -52,11 +68,24 @@ class LoopInfo:
     kept: int = 0  # bytes of all turns that a gradient keeps in any case
     groups: tuple[Group, ...] = ()
 
-    def extra(self, slots: int, block: int) -> float:
-        """What checkpoints cost: the turns that are run again, and the blocks' own work."""
+    def logged(self, rerun: frozenset[Named]) -> int:
+        """The bytes that a gradient keeps of all turns, if these results run again."""
+        return self.kept + sum(g.bytes for g in self.groups if g.name not in rerun)
+
+    def store(self, rerun: frozenset[Named]) -> float:
+        """What it costs to keep that, and to run these results again."""
+        return self._rerun(rerun) + rates.memory(self.logged(rerun))
+
+    def checkpoints(self, slots: int, block: int, rerun: frozenset[Named]) -> float:
+        """What checkpoints cost: the turns that are run again, the blocks' own work, and what each of them keeps."""
         count = -(-self.turns // block)
         runs = advances(count, slots) * block + self.turns * (2 if self.again else 1)
-        return runs * self.seconds + rates.blocks(count, self.state, min(slots, count) * self.state)
+        states = rates.blocks(count, self.state) + rates.memory(min(slots, count) * self.state)
+        logs = count * rates.memory(block * self.logged(rerun) / max(self.turns, 1))
+        return runs * self.seconds + states + logs + self._rerun(rerun)
+
+    def _rerun(self, names: frozenset[Named]) -> float:
+        return sum(g.seconds for g in self.groups if g.name in names)
 
 
 def advances(blocks: int, slots: int) -> int:
@@ -112,7 +141,7 @@ def loops(jitted: Jit, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Lo
             known = {p: outer.of(a) for p, a in given if p.type == Scalar(I64)}
             sizes = {p: s.value(at) for p, s in known.items() if all(v in at for v in s.variables())}
             numbered = {k: sizes[p] for k, p in enumerate(primal.params) if p in sizes}
-            return _with_kept(_loops(primal, sizes), ready, derivative, numbered)
+            return _with_kept(_loops(primal, numbered), ready, derivative, numbered)
     raise TypeError("no budget can be planned for a function with results of lengths that it computes")
 
 
@@ -122,16 +151,20 @@ class _Found:
     names: frozenset[Named]  # of the statements in it
 
 
-def _loops(primal: Function, at: Mapping[Var, int]) -> list[_Found]:
+def _loops(primal: Function, numbered: Mapping[int, int]) -> list[_Found]:
+    """Those of a function, some of whose parameters are known."""
     found = []
-    sizes = Sizes(primal)
+    sizes, at = Sizes(primal), {primal.params[k]: n for k, n in numbered.items()}
+    whole = _compiled(primal, numbered)
     for k, let in enumerate(primal.body):
         for loop in outermost(Block((let,), ())):
             assert isinstance(loop.op, Loop | While)
             turns = UNKNOWN_TURNS
             if isinstance(loop.op, Loop):
                 turns = max(_value(sizes.of(loop.op.extent), at, UNKNOWN_TURNS), 0)
-            seconds = _seconds(primal, k, at) / max(turns, 1) if loop is let else 0.0
+            seconds = 0.0
+            if loop is let:
+                seconds = (whole.pop(0) if whole else _seconds(primal, k, at)) / max(turns, 1)
             state = sum(
                 prod(_value(sizes.of(e), at, 1) for e in extents_of(c)) * np.dtype(dtype_of(c).value).itemsize
                 for c in loop.op.carry
@@ -146,6 +179,16 @@ def _loops(primal: Function, at: Mapping[Var, int]) -> list[_Found]:
     return found
 
 
+def _compiled(primal: Function, numbered: Mapping[int, int]) -> list[float]:
+    """The seconds of the loops among the statements of a function as it is compiled; none if they are others then."""
+    made = optimise(primal)
+    at = {made.params[k]: n for k, n in numbered.items()}
+    mine, theirs = ([k for k, let in enumerate(f.body) if isinstance(let.op, Loop | While)] for f in (primal, made))
+    if [primal.body.lets[k].site for k in mine] != [made.body.lets[k].site for k in theirs]:
+        return []
+    return [_seconds(made, k, at) for k in theirs]
+
+
 def _value(s: Size, at: Mapping[Var, int], otherwise: int) -> int:
     return s.value(at) if all(v in at for v in s.variables()) else otherwise
 
@@ -154,7 +197,7 @@ def _seconds(primal: Function, k: int, at: Mapping[Var, int]) -> float:
     """Of statement k, at the sizes; 0 if that isn't known."""
 
     def until(j: int) -> float | None:
-        found = costs.cost(replace(primal, body=Block(primal.body.lets[:j], ())))
+        found = costs.cost(replace(primal, body=Block(primal.body.lets[:j], ())), PRICES)
         if not all(v in at for s in (found.work, found.span) for v in s.variables()):
             return None
         return rates.run(found.work.value(at), found.span.value(at))
@@ -175,6 +218,8 @@ def _with_kept(
     must = [0] * len(found)
     groups: list[dict[Named, Group]] = [{} for _ in found]
     for r in kept:
+        if r.how == "re-run":
+            continue
         total = [_bytes(measured, v, at) for v in r.arrays]
         where = next((k for k, ls in enumerate(lines) if r.site and r.site.line in ls), None)
         if where is None or None in total:
@@ -200,7 +245,7 @@ def _again(r: inventory.Residual, size: int, at: Mapping[Var, int]) -> float | N
     """The seconds that a stored result takes to be had again, all of its entries."""
     if r.made is None or r.how != "stored":
         return None
-    once = statement_cost(r.made)
+    once = costs.cost(alone(r.made), PRICES)
     each = prod(at.get(e, 1) if isinstance(e, Var) else int(e.value) for e in extents_of(r.made.vars[0]))
     if not all(v in at for s in (once.work, once.span) for v in s.variables()) or not each:
         return None
@@ -208,7 +253,28 @@ def _again(r: inventory.Residual, size: int, at: Mapping[Var, int]) -> float | N
     return rates.run(once.work.value(at), once.span.value(at)) * size / (item * each)
 
 
-def statement_cost(let: Let) -> costs.Cost:
-    """What a statement costs, for itself."""
+def alone(let: Let) -> Function:
+    """A statement for itself."""
     statement = written_out(Block((let,), ()))
-    return costs.cost(Function(tuple(free(statement)), statement))
+    return Function(tuple(free(statement)), statement)
+
+
+def _overlaps(op: Loop) -> bool:
+    """Does each turn of a loop read, of the arrays that it updates, only the element that it updates?"""
+    of = {c: c for c in op.carry}
+    places: dict[Var, set[tuple[Atom, ...]]] = {c: set() for c in op.carry}
+    for let in op.body:
+        update = single_update(let.op)
+        if update is not None and isinstance(let.op, Accumulate) and (x := let.op.inits[0][0]) in of:
+            of[let.vars[0]] = of[x]  # type: ignore[index]
+            places[of[x]].add(update.index)  # type: ignore[index]
+        elif isinstance(let.op, Read) and let.op.array in of:
+            places[of[let.op.array]].add(let.op.index)
+        elif any(v in of for v in uses(let)):
+            return False
+    handed = all(isinstance(a, Var) and of.get(a) is c for c, a in zip(op.carry, op.body.outs, strict=False))
+    made = {op.index, *(v for let in op.body for v in let.vars)}
+    return handed and all(len(at) == 1 and not made.isdisjoint(*at) for at in places.values())
+
+
+PRICES = costs.Prices(operations, _overlaps)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from textwrap import indent
 from typing import Any
 
 from iverson.backend.peak import Event
@@ -25,8 +26,8 @@ class Report:
     residuals     as `iv.cost` has them
     history       bytes alive after each allocation and release, in the order of the program (two turns of a loop)
     loops         the outermost loops, with their turns at the arguments
-    front         plans: bytes at once against work done again, from storing every turn to the least memory
-    primal        the work of the loops, beside which `front` is printed
+    front         plans: bytes at once against time, from the fastest one to the one with the least memory
+    primal        the time of the loops, beside which `front` is printed
     """
 
     name: str
@@ -41,14 +42,14 @@ class Report:
         return max((e.bytes for e in self.history), default=0)
 
     def again(self, plan: Plan) -> float:
-        """The work that a plan does again, in runs of the loops."""
+        """What a plan does beyond the sweeps, by the cost model: what runs again or is kept, in runs of the loops."""
         return plan.extra / self.primal if self.primal else 0.0
 
     def __str__(self) -> str:
         lines = [f"value and gradient of {self.name}: {self.peak:,} bytes at once", "kept", ""]
-        lines[-1:] = [f"  {r}" for r in self.residuals] or ["  nothing"]
+        lines[-1:] = [indent(str(r), "  ") for r in self.residuals] or ["  nothing"]
         lines += ["memory over time", *self._bars()]
-        lines.append("memory against time: bytes at once, runs of the loops that are made again")
+        lines.append("memory against time: bytes at once, and what is kept and run again, in runs of the loops")
         for plan in self.front:
             named = zip(self.loops, plan.decisions(), strict=True)
             what = "; ".join(f"line {loop.site.line if loop.site else '?'}: {d}" for loop, d in named) or "no loops"
@@ -79,7 +80,7 @@ class Report:
         left.set(title="memory over time", xlabel="allocations and releases", ylabel="MB alive")
         left.set_ylim(bottom=0)
         right.plot([p.bytes / 1e6 for p in self.front], [self.again(p) for p in self.front], "o-")
-        right.set(title="memory against time", xlabel="MB at once", ylabel="runs made again", xscale="log")
+        right.set(title="memory against time", xlabel="MB at once", ylabel="more time, in runs of the loops", xscale="log")
         return figure
 
 

@@ -124,6 +124,7 @@ ATOMS = {
     "nested": total(j, size(i), size(j) // 3 + size(m)),
     "falling": size(n) - size(i),
     "hill": size(i) * (size(n) - size(i)),
+    "halves": total(j, size(i) % 3, size(j)) + 1,  # an integer, whose terms are none
 }
 
 

@@ -36,6 +36,16 @@ def until(x, bound):
     return y.sum()
 
 
+def functions(x, steps):
+    """The same with a function in each stage: computing that takes longer than keeping what it gives."""
+    y = x.copy()
+    for _ in range(steps):
+        a = np.sin(y)
+        b = np.sin(y + 0.1 * a)
+        y = y + 0.1 * (a * b)
+    return y.sum()
+
+
 def kept(f: Any, *args: Any) -> list[str]:
     return [r.name for r in iv.cost(iv.grad(f))(*args).residuals if r.how in ("stored", "logged") and r.bytes.value]
 
@@ -47,8 +57,14 @@ def test_one_array_a_turn() -> None:
     assert kept(stages, X, 5) == ["y"]
 
 
+def test_functions_have_their_price() -> None:
+    residuals = iv.cost(iv.grad(functions))(X, 5).residuals
+    assert sorted(r.name for r in residuals if r.bytes.value == 8 * 5 * len(X) and r.how == "stored") == ["t", "y"]
+    assert sum("cheap, but if all that is cheap runs again the gradient takes 1." in r.why for r in residuals) == 1
+
+
 def test_the_same_derivatives() -> None:
-    for f, last in ((stages, 4), (dear, 3), (until, 9.0)):
+    for f, last in ((stages, 4), (dear, 3), (functions, 5), (until, 9.0)):
         expected = iv.grad(f, tape="store")(X, last)
         np.testing.assert_allclose(iv.grad(f)(X, last), expected, rtol=1e-12)
         assert np.isfinite(expected).all()

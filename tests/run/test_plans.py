@@ -41,6 +41,46 @@ def test_the_integer_program_is_solved() -> None:
             assert sum(o.kept for o in found) + max(o.passing for o in found) <= bound + 1e-6
 
 
+def test_the_integer_program_goes_on_to_other_choices() -> None:
+    one, two = frozenset({("a", 1)}), frozenset({("b", 2)})
+    options = [
+        [_Option(True, frozenset(), 1.0, 5, 0), _Option(True, frozenset(), 4.0, 1, 0), _Option(False, one, 2.0, 5, 0)],
+        [_Option(False, frozenset(), 0.0, 5, 0), _Option(False, two, 3.0, 1, 0)],
+    ]
+    found, seconds = [Choice((False, False), (one, two))], []  # of four choices one has been tried
+    while (chosen := _solved(options, 10.0, found)) is not None:
+        found.append(Choice(tuple(o.planned for o in chosen), tuple(o.again for o in chosen)))
+        seconds.append(sum(o.seconds for o in chosen))
+    assert seconds == [1.0, 2.0, 4.0] and len({*found}) == 4
+
+
+def test_no_choice_that_is_left_is_better() -> None:
+    x, n = BUDGETED["pairs"][1]
+    whole = Footprint(iv.value_and_grad(pairs), (x, n), {}).at().bytes
+    g = iv.value_and_grad(pairs, tape=iv.tape.budget(1 << 40))
+    planner = g.planner((x, n), {})
+    names = [
+        frozenset(),
+        *(frozenset({group.name}) for group in planner.loops[0].groups),
+        planner.smallest[-1].again[0],
+    ]
+    assert planner.best(1) is None and planner.least is not None
+    for bound in (whole // 5, int((whole * planner.least) ** 0.5), int(1.1 * planner.least)):
+        best = planner.best(bound)
+        every = [planner.plan(Choice((p,), (a,)), bound) for p in (True, False) for a in names]
+        assert best.bytes <= bound and best.extra <= min(p.extra for p in every if p is not None) * 1.001
+
+
+def test_a_loop_of_independent_turns_is_not_a_chain() -> None:
+    """By its time: leapfrog updates in place, an element a turn that no other turn reads; `nested` is a chain."""
+    x = np.linspace(0.1, 1.0, 1000)
+    near, chain = (
+        iv.grad(f, tape=iv.tape.budget(1 << 40)).planner((x, 50), {}).loops[0].seconds / len(x)
+        for f in (BUDGETED["leapfrog"][0], BUDGETED["nested"][0])
+    )
+    assert near < 2e-9 < chain
+
+
 @pytest.mark.parametrize(
     ("blocks", "slots"), [(10**6, 20), (10**9, 3), (10**12, 17145), (10**9, 2), (10**15, 1), (7, 9)]
 )

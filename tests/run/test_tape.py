@@ -10,6 +10,7 @@ import pytest
 
 import iverson as iv
 from iverson.run import limits
+from iverson.run.cost import time
 from tests.allocations import Allocations, counted
 from tests.run.tape_programs import BUDGETED, decay, oscillator, until, walk
 
@@ -317,6 +318,40 @@ def test_residuals_say_what_computing_them_again_costs() -> None:
     inner = [r for r in kept if r.again is not None]
     assert inner and all(r.uses >= 1 for r in kept if r.how == "stored")
     assert inner[0].again(w_n0=50, x_n0=30) == pytest.approx(10 * inner[0].again.value)
+
+
+def test_residuals_say_why() -> None:
+    x = np.linspace(0.1, 1.0, 60)
+    kept = iv.cost(iv.grad(BUDGETED["pairs"][0]))(x, 100).residuals
+    carried, dear, cheap = (
+        next(r for r in kept if r.how == how and said in r.why)
+        for how, said in (("stored", "carried from turn to turn"), ("stored", "of its own"), ("re-run", "cheap: "))
+    )
+    assert carried.bytes.value == 60 * 100 * 8 and cheap.bytes.value == dear.bytes.value == 60 * 60 * 100 * 8
+    assert carried.keep_seconds < cheap.again_seconds < dear.keep_seconds < dear.again_seconds
+    assert cheap.keep_seconds == dear.keep_seconds and carried.again_seconds > dear.again_seconds
+    text = iv.show(iv.grad(BUDGETED["pairs"][0]), stage="tape")(x, 100)
+    assert "\n" + " " * 24 + "to keep " in text and ", to compute again " in text and str(dear) in text
+    bounded = iv.grad(BUDGETED["pairs"][0], tape=iv.tape.budget("200kB"))
+    assert "the plan within the budget" in {r.why for r in iv.cost(bounded)(x, 100).residuals}
+    told = iv.grad(decay, tape=iv.tape.checkpoint(slots=3))
+    assert "iv.tape.checkpoint says so" in iv.show(told, stage="tape")(x, 100)
+    assert iv.show(decay, stage="tape")(x, 3) == "nothing is kept"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (7.24e-9, "7.2 ns"),
+        (99.6e-9, "100 ns"),
+        (9.96e-7, "1.0 us"),
+        (1.2e-3, "1.2 ms"),
+        (0.9996, "1.0 s"),
+        (4321, "4,300 s"),
+    ],
+)
+def test_times_have_two_digits(seconds: float, text: str) -> None:
+    assert time(seconds) == text
 
 
 def test_a_planned_call_has_a_cost() -> None:
