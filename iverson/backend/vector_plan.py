@@ -265,7 +265,28 @@ class Plan:
     def pays(self) -> bool:
         """Is there enough to be done in vectors for what must be done lane by lane?"""
         lane_by_lane, vectors, private = self._weigh(self.loop.body, 1.0)
-        return private and lane_by_lane * WORTH <= vectors
+        return private and lane_by_lane * WORTH <= vectors and not self._streams()
+
+    def _streams(self) -> bool:
+        """Are all innermost loops vectors as they are, with nothing in them that is the same for all turns?  Then an
+        array with the turns' axis last is only at strides for the loops around."""
+        innermost = [f for f in ir.walk(self.loop.body) if isinstance(f, For) and not any(map(_nests, f.body))]
+        return not self.wide and all(map(self._streamed, innermost))
+
+    def _streamed(self, loop: For) -> bool:
+        inner = {loop.index, *(r for s in loop.body for r in ir.defined(s))}
+        summed = any(contributions(loop.body)) or bool(loop.carries)
+        if loop.tag not in ("any", "apart") or isinstance(loop.high, Literal) or (summed and not self.reassociate):
+            return False
+        for s in loop.body:
+            if isinstance(s, Load | Store):
+                whole = len(s.view.prefix) == len(s.view.buffer.extents) and s.view.buffer.strides is None
+                at = [k for k, v in enumerate(reversed(s.view.prefix)) if v in inner]
+                if at and not (at == [0] and s.view.prefix[-1] is loop.index and whole):
+                    return False
+            elif not isinstance(s, Compute | ir.Combine) or not self.varies(s.out):
+                return False
+        return True
 
     def _weigh(self, body: list[Stmt], turns: float) -> tuple[float, float, bool]:
         single = vectors = 0.0
@@ -313,3 +334,7 @@ class Plan:
         return (self._unit(a) and not self.varies(b)) or (
             definition.name == "add" and self._unit(b) and not self.varies(a)
         )
+
+
+def _nests(stmt: Stmt) -> bool:
+    return any(True for _ in ir.blocks(stmt))

@@ -7,9 +7,13 @@ turn, and nothing in this turn.  That is done where the loop needn't own a0 any 
 
     a's final value isn't used      then the loop has one carry less (as in return sweeps of such loops)
     every place is updated once     then the loop is a For that makes a new array, in which an update by m is a0[e] m v
+    nothing is read of a0           then the loop is a For that updates it
+
+What a turn itself has updated is read from there, if that can be told (opt/written.py).
 
 Invariant: the first lowers the count.  The second raises it by at most two for each element, and a copy of a0 that the
-loop needed goes.  Turns don't depend on each other afterwards, and a return sweep restores nothing.
+loop needed goes.  Reads of what the turn has updated raise it as opt/written.py says.  Turns don't depend on each other
+afterwards, and a return sweep restores nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from iverson.core.bounds import Sizes
-from iverson.core.build import results
+from iverson.core.build import Builder, results
 from iverson.core.dce import dce
 from iverson.core.rewrite import (
     atoms,
@@ -53,19 +57,27 @@ from iverson.core.syntax import (
 from iverson.opt import parallel
 from iverson.opt.effects import extents
 from iverson.opt.gather import Gather
+from iverson.opt.substitute import Substitution
+from iverson.opt.written import Layer, Update, element, layer, update, yielding
 
 COMMUTING = ("add", "mul", "min", "max")
 EFFORT = 16  # for a proof
 
 
-def run(f: Function) -> Function:
+def run(f: Function, updating: bool = True) -> Function:
     """Outermost loops first."""
-    body = _Initial(f).block(f.body)
+    body = _Initial(f, updating).block(f.body)
     return f if body is f.body else dce(with_body(f, body))
 
 
+def primal(f: Function) -> Function:
+    """Before a derivative is taken: a For that updates a place more than once would be made a Loop again."""
+    return run(f, updating=False)
+
+
 class _Initial:
-    def __init__(self, f: Function) -> None:
+    def __init__(self, f: Function, updating: bool) -> None:
+        self.updating = updating
         self.sizes = Sizes(f)
         self.used = mentioned(f)
         self.gather = Gather(f)
@@ -88,16 +100,20 @@ class _Initial:
     def loop(self, let: Let, op: Loop) -> Sequence[Let]:
         """The loop, reading initial values where it may."""
         found = [t for k in range(len(op.carry)) if (t := self.trace(let, op, k)) is not None]
-        covered = []
+        covered, updated = [], []
         for t in found:
             if t.final not in self.used:
                 let = with_op(let, t.reading(let.op))
-            elif t.covers(op):
+            elif not t.layers and t.covers(op):
                 covered.append(t)
+            elif t.layers and not t.below and self.updating:
+                updated.append(t)
         whole = let
         for t in covered:
             whole = with_op(whole, t.setting(t.reading(whole.op)))
-        if not covered:
+        for t in updated:
+            whole = with_op(whole, t.reading(whole.op))
+        if not covered and not updated:
             return (let,)
         (instead,) = parallel.accumulated(Block((whole,), ())).lets
         return (let,) if isinstance(instead.op, Loop) else self.gather.gathered(instead)
@@ -142,6 +158,10 @@ class _Trace:
     final: Var
     past: dict[Var, Past]  # each version of the array, and what may have written into it
     accs: set[Var] = field(default_factory=set)  # of its updates
+    made: dict[Var, Prim] = field(default_factory=dict)  # what primitives of the loop bind
+    updates: dict[tuple[Var, ...], Update | None] = field(default_factory=dict)  # by what their statements bind
+    layers: dict[Var, list[Layer]] = field(default_factory=dict)  # of the turn's own updates, those that a read sees
+    below: bool = False  # is the initial value read?
 
     # --- its versions -------------------------------------------------------------------------------------------------
 
@@ -200,6 +220,7 @@ class _Trace:
                 if len(init) != 1 or not isinstance(acc.type.monoid, str):
                     raise _Refused
                 self.accs.add(acc)
+                self.updates[let.vars] = update(let, acc)
                 self.past[let.vars[at]] = (*self.past[init[0]], _Done(let))  # type: ignore[index]
             at += len(acc.type.dtypes) + (acc.type.monoid == "append")
 
@@ -209,13 +230,33 @@ class _Trace:
         """Is every read of a version one of the initial value?"""
         for let in block:
             op = let.op
-            if isinstance(op, Read) and not all(self.spares(p, op.index) for p in self.past.get(op.array, ())):
+            if isinstance(op, Read) and op.array in self.past and not self.sees(let.vars[0], op):
                 return False
+            if isinstance(op, Prim):
+                self.made[let.vars[0]] = op
             for _, inner in blocks(op):
                 with self.sizes.inside(op, inner):
                     if not self.holds(inner):
                         return False
             self.sizes.bind(let)
+        return True
+
+    def sees(self, v: Var, read: Read) -> bool:
+        """Is it known what a read sees: the initial value, or what the turn's own updates have made of it?"""
+        layers: list[Layer] = []
+        for past in reversed(self.past[read.array]):
+            if self.spares(past, read.index):
+                continue
+            own = self.updates.get(past.let.vars) if isinstance(past, _Done) else None
+            if own is None or len(read.index) != len(own.index):
+                return False
+            layers.append(layer(own, read, self.sizes, self.made))
+            if not layers[-1].tests and not own.adds:
+                break
+        else:
+            self.below = True
+        if layers:
+            self.layers[v] = layers
         return True
 
     def spares(self, past: _Turns | _Done, place: Sequence[Atom]) -> bool:
@@ -269,17 +310,29 @@ class _Trace:
     # --- what is made of it -------------------------------------------------------------------------------------------
 
     def reading(self, op: Op) -> Op:
-        """The op, with reads of the initial array."""
+        """The op, with reads of the initial array, and of what the turn has made of it."""
+        yielded = {x.update.acc: x.update for layers in self.layers.values() for x in layers if x.update.made}
+        env: dict[Var, Atom] = {}
 
         def block(inner: Block) -> Block:
-            return with_lets(inner, [statement(let) for let in inner])
+            return with_lets(inner, [s for let in inner for s in statement(let)])
 
-        def statement(let: Let) -> Let:
+        def statement(let: Let) -> Sequence[Let]:
             if isinstance(let.op, Read) and let.op.array in self.past:
-                return with_op(let, replace(let.op, array=self.init))
-            return map_blocks(let, block)
+                if let.vars[0] not in self.layers:
+                    return (with_op(let, replace(let.op, array=self.init)),)
+                b = Builder()
+                b.site = let.site
+                with b.scope() as lets:
+                    env[let.vars[0]] = element(b, let.op, self.layers[let.vars[0]], self.init)
+                return lets
+            new = map_blocks(let, block)
+            made = [yielded[a] for a in new.op.accs if a in yielded] if isinstance(new.op, Accumulate) else []
+            return (yielding(new, made[0]) if made else new,)
 
-        return map_op(op, lambda a: a, block)
+        op = map_op(op, lambda a: a, block)
+        sub = Substitution(env)
+        return map_op(op, sub.atom, sub.block) if env else op
 
     def covers(self, op: Loop) -> bool:
         """Is every place updated, and once?"""

@@ -52,7 +52,7 @@ PREPARE: list[tuple[str, Pass]] = [
     ("gather", gather.run),
     ("simplify parallel", simplify.primal),
     ("updates", updates.run),
-    ("initial", initial.run),
+    ("initial", initial.primal),
     ("parallel updates", parallel.run),
     ("gather updates", gather.run),
     ("hoist reductions", hoist.run),
@@ -62,10 +62,12 @@ PREPARE: list[tuple[str, Pass]] = [
 
 GATHER = next(k for k, (name, _) in enumerate(PREPARE) if name == "gather")
 
+NOW: dict[Pass, Pass] = {simplify.primal: simplify.run, initial.primal: initial.run}  # no derivative is taken any more
+
 PASSES: list[tuple[str, Pass]] = [
-    *((name, simplify.run if run is simplify.primal else run) for name, run in PREPARE[:GATHER]),
+    *((name, NOW.get(run, run)) for name, run in PREPARE[:GATHER]),
     ("outer", outer.run),
-    *((name, simplify.run if run is simplify.primal else run) for name, run in PREPARE[GATHER:]),
+    *((name, NOW.get(run, run)) for name, run in PREPARE[GATHER:]),
     ("siblings", siblings.run),
     ("simplify merged", simplify.run),
     ("gather merged", gather.run),

@@ -4,10 +4,12 @@ full blocks and overlapping ones."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
+import iverson as iv
 from iverson import backend
 from iverson.backend import vector_plan
 from tests.backend.constructs import CASES
@@ -47,3 +49,13 @@ def test_constructs() -> None:
 @pytest.mark.parametrize("seed", range(300, 340))
 def test_random(seed: int) -> None:
     agree(*random_function(seed, smooth=False))
+
+
+def test_rows_as_they_are() -> None:
+    """What is added to rows that run in vectors anyway is added to them as they lie."""
+
+    def loss(x: Any) -> Any:
+        e = np.exp(x - np.max(x, axis=-1, keepdims=True))
+        return np.sum((e / np.sum(e, axis=-1, keepdims=True)) ** 2)
+
+    assert " wide" not in str(iv.show(iv.grad(loss), stage="loops")(np.ones((16, 6, 7, 20))))

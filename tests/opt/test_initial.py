@@ -139,3 +139,86 @@ def test_gradients(program: Callable[[Any], Any]) -> None:
     got = evaluate(optimise(gradient(prepare(s.function), wrt)), args).values
     for a, b in zip(want, got, strict=True):
         assert same(a, b, exact=False)
+
+
+def column_and_row(x: Any) -> Any:
+    n = len(x)
+    for i in range(n):
+        x[i:, i] = 2.0
+        x[i, i:] = x[i:, i]
+    return x
+
+
+def row_then_columns(x: Any) -> Any:
+    y = np.zeros(x.shape)
+    for i in range(len(x)):
+        y[i, :] = x[i, :] * 3.0
+        y[i, :] += x[:, i]
+        y[i, :] += y[i, ::-1]
+    return y
+
+
+def beside(x: Any) -> Any:
+    n = len(x)
+    for i in range(n - 1):
+        x[i, 1:] = x[i, :-1] + 1.0
+        x[i, 0] = x[i, n - 1] + x[i + 1, 0]
+    return x
+
+
+def set_and_added(x: Any) -> Any:
+    n = len(x)
+    s = np.zeros(n)
+    for i in range(n):
+        x[i, i // 2 :] = np.sin(x[i, i // 2 :])
+        x[i, :] += x[i, i]
+        s[i] = x[i, 0] + x[i, n - 1] + x[i, i]
+    return x, s
+
+
+def earlier_rows(x: Any) -> Any:
+    for i in range(1, len(x)):
+        x[i, :] = x[i - 1, :] * 2.0
+        x[i, 1:] += x[i, :-1]
+    return x
+
+
+OWN = [column_and_row, row_then_columns, beside, set_and_added, earlier_rows]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+@pytest.mark.parametrize("program", OWN, ids=lambda p: p.__name__)
+def test_what_a_turn_has_written(program: Callable[[Any], Any], n: int) -> None:
+    x = np.random.default_rng(n).normal(size=(n, n))
+    x[n // 2, -1] = np.inf
+
+    def copied(x: Any) -> Any:
+        return program(x.copy())
+
+    s = stage_for(copied, [x])
+    f = optimise(prepare(s.function))
+    with np.errstate(all="ignore"):
+        want, got = copied(x), evaluate(f, inputs(s, [x])).values
+    for a, b in zip(want if isinstance(want, tuple) else (want,), got, strict=True):
+        assert same(np.float64(a) if np.ndim(a) == 0 else a, b, exact=False)
+    if n == 5 and program is column_and_row:
+        assert loops(f) == 0
+    if n == 5 and program is earlier_rows:
+        assert loops(f) == 1
+
+
+@pytest.mark.parametrize("program", OWN, ids=lambda p: p.__name__)
+def test_gradients_of_what_a_turn_has_written(program: Callable[[Any], Any]) -> None:
+    x = np.random.default_rng(0).normal(size=(4, 4))
+
+    def objective(x: Any) -> Any:
+        y = program(x.copy())
+        return sum(np.sum(np.sin(r)) for r in (y if isinstance(y, tuple) else (y,)))
+
+    s = stage_for(objective, [x])
+    args = inputs(s, [x])
+    wrt = [k for k, p in enumerate(s.function.params) if p.type.dtype.is_float]  # type: ignore[union-attr]
+    want = evaluate(gradient(s.function, wrt), args).values
+    got = evaluate(optimise(gradient(prepare(s.function), wrt)), args).values
+    for a, b in zip(want, got, strict=True):
+        assert same(a, b, exact=False)

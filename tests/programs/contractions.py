@@ -71,3 +71,53 @@ def there_and_back(a, x):
     """One outer product needs what the other's loop gives."""
     y = (a @ x) @ a
     return np.sum(y * y * y)
+
+
+@program(
+    args=lambda n, rng: (rng.normal(size=(n + 1, n)),),
+    wrt=(0,),
+    large=60,
+    tags="loop slice update inplace contraction",
+)
+def gram_by_columns(x):
+    """A column is set, and read again for the row across it; both meet on the diagonal."""
+    m = x.shape[1]
+    g = np.zeros((m, m))
+    for i in range(m):
+        g[i:, i] = x[:, i] @ x[:, i:] * 0.5
+        g[i, i:] = g[i:, i]
+    return g
+
+
+@program(
+    args=lambda n, rng: (rng.normal(size=(n + 1, n)),),
+    wrt=(0,),
+    large=60,
+    tags="loop slice update inplace contraction",
+)
+def mirrored_triangle(x):
+    """Above the diagonal nothing is written twice, on it nothing at all."""
+    n, m = x.shape
+    g = np.eye(m)
+    for i in range(m - 1):
+        g[i + 1 :, i] = x[:, i] @ x[:, i + 1 :]
+        g[i, i + 1 :] = g[i + 1 :, i]
+    return g
+
+
+@program(
+    args=lambda n, rng: (rng.normal(size=(n, n)),),
+    wrt=(0,),
+    large=60,
+    tags="loop slice update inplace",
+)
+def rows_made_of_what_they_became(x):
+    """Rows are set, added to, and read in the same turn; the last element is read from where it was."""
+    x = x.copy()
+    n = len(x)
+    y = np.zeros(n)
+    for i in range(n):
+        x[i, 1:] = np.sin(x[i, 1:])
+        x[i, :] += 0.5 * y[i]
+        y[i] = x[i, 0] * x[i, n - 1]
+    return x, y
