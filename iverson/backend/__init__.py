@@ -42,6 +42,7 @@ from iverson.backend import (
     tails,
     threads,
     trees,
+    unravel,
     vectors,
     warning,
     wraps,
@@ -201,6 +202,7 @@ def _scheduled(
         fills.run(program)
         merge.run(program)
         peel.run(program)
+        unravel.run(program)
         elements.run(program)
         if reassociate:
             relax.run(program)

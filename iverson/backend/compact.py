@@ -6,6 +6,7 @@
             else: s' = s
 
 where p doesn't depend on v.  Within blocks of vectors only: elsewhere the inner loop may better run over neighbours.
+Where lanes agree on few turns each may have a list of its own (backend/lane_lists.py).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import replace
 
 from iverson.backend import loopir as ir
 from iverson.backend.invariance import inner_registers
+from iverson.backend.lane_lists import lane_lists, written
 from iverson.backend.loopir import Buffer, Carry, Compute, For, If, Load, Owner, Reg, Stmt, Store, Value, View, integer
 from iverson.core.syntax import I64
 
@@ -29,8 +31,7 @@ def compacted(body: list[Stmt]) -> list[Stmt]:
         for inner in [s for s in ir.walk(stmt.body) if isinstance(s, For)]:
             decision = _decision(inner, stmt)
             if decision is not None:
-                places = _list(inner, *decision, out)
-                lists.append(places)
+                lists += _listed(inner, stmt, *decision, out)
         stmt.body[:] = compacted(stmt.body)
         out += [stmt, *map(ir.Free, lists)]
     return out
@@ -60,6 +61,23 @@ def _decision(loop: For, outer: For) -> tuple[If, list[Stmt]] | None:
     made = {r for s in slice_ for r in ir.defined(s)}
     free = {v for v in (*needed, loop.high) if _is(v)} - made
     return (chosen, slice_) if free.isdisjoint(inside) and loop.index in needed else None
+
+
+def _listed(loop: For, outer: For, chosen: If, slice_: list[Stmt], before: list[Stmt]) -> list[Buffer]:
+    """Make the loop one of the turns that count; the arrays that this takes."""
+    inside = inner_registers(outer)
+    stored = {s.view.buffer.pointer for s in ir.walk(outer.body) if isinstance(s, Store)}
+    found = lane_lists(loop, chosen, slice_, inside - {loop.index}, stored)
+    if found is None:
+        return [_list(loop, chosen, slice_, before)]
+    union = replace(loop, body=list(loop.body), carries=[replace(c) for c in loop.carries])
+    places = _list(union, chosen, slice_, before)
+    pays, own = written(found, chosen, union.high, before)
+    ends = [replace(c, out=Reg(c.out.type, c.out.hint)) for c in union.carries]
+    joins = [ir.Join(c.out, a.out, b.out) for c, a, b in zip(loop.carries, own.carries, ends, strict=True)]
+    block = next(b for s in ir.walk([outer]) for b in ir.blocks(s) if loop in b)
+    block[block.index(loop)] = If(pays, [own], [replace(union, carries=ends)], joins)
+    return [places, *found.arrays]
 
 
 def _is(value: Value) -> bool:

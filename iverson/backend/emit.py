@@ -483,6 +483,9 @@ class _Emitter(Frame):
             assert isinstance(stmt.high, Literal)
             notes.append(f'!{{!"llvm.loop.vectorize.width", i32 {stmt.high.value}}}')
             notes.append('!{!"llvm.loop.unroll.disable"}')  # it would be written out before
+        elif stmt.tag == "simd" and _short(stmt):
+            whole = self.node('!{!"llvm.loop.unroll.full"}')
+            notes.append(f'!{{!"llvm.loop.vectorize.followup_vectorized", {whole}}}')
         elif stmt.tag == "few":
             notes.append('!{!"llvm.loop.vectorize.width", i32 1}')
         elif stmt.tag == "cold":
@@ -563,6 +566,11 @@ def _string(number: int, content: bytes) -> str:
 
 def _has_loops(body: list[Stmt]) -> bool:
     return any(isinstance(s, loopir.For | loopir.While) or any(map(_has_loops, loopir.blocks(s))) for s in body)
+
+
+def _short(loop: loopir.For) -> bool:
+    """Are so few vectors added up in it that all accumulators may be registers?"""
+    return isinstance(loop.high, Literal) and loop.high.value == lanes.LANES and len(loop.body) <= 8
 
 
 def _alignment(kind: Type) -> str:

@@ -151,6 +151,39 @@ def test_what_is_not_reached_counts_for_nothing():
     assert np.isfinite(found[:, [0, 1, 2, 3, 6, 7, 8, 9]]).all()
 
 
+def fingers(x, weights, fingers):
+    """Chains of frames side by side, each turned by an input of its own: one long chain, or each alone."""
+    n = len(x)
+    frames = np.zeros((n, 2, 2))
+    for b in range(n):
+        turn = np.array([[np.cos(x[b]), -np.sin(x[b])], [np.sin(x[b]), x[b]]])
+        frames[b] = turn if b < fingers else frames[b - fingers] @ turn
+    return np.array([
+        [[sum(weights[v, b] * frames[b, i, j] for b in range(n)) for j in range(2)] for i in range(2)]
+        for v in range(len(weights))
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize("n", [9, 21, 66])
+def test_lanes_follow_lists_of_their_own(n):
+    jacobian = iv.jit(lambda x, w, k: iv.jacfwd(fingers)(x, w, k))
+    product = iv.jit(lambda x, w, k, t: iv.jvp(lambda y: fingers(y, w, k), (x,), (t,))[1])
+    x, weights = np.random.default_rng(n).uniform(0.5, 1.0, n), np.random.default_rng(1).normal(size=(6, n))
+    for k in (1, 2, 8, n - 1, n):
+        expected = np.stack([product(x, weights, k, e) for e in np.eye(n)], axis=-1)
+        np.testing.assert_allclose(jacobian(x, weights, k), expected, rtol=1e-11, atol=1e-13)
+    assert jacobian(x, weights[:0], k).shape == (0, 2, 2, n)
+    assert "lists" in loops(jacobian, x, weights, k)
+
+
+def test_what_other_lanes_list_counts_for_nothing():
+    x, weights = np.linspace(0.5, 1.0, 16), np.ones((6, 16))
+    weights[1, 5], weights[2, 7] = np.inf, np.nan
+    found = iv.jacfwd(fingers)(x, weights, 16)
+    assert np.isinf(found[1, 0, 0, 5]) and np.isnan(found[2, 0, 0, 7])
+    assert np.isfinite(np.delete(found, [5, 7], axis=-1)).all() and np.isfinite(found[0]).all()
+
+
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 
