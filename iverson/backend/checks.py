@@ -1,5 +1,6 @@
 """Run-time checks leave innermost loops, so that these vectorise.
 
+    for i in 0..n: bound i < n           ->  for i in 0..n
     for i: bound a i + b < n             ->  bound a low + b < n; bound a (high - 1) + b < n;  for i: ...
     for i: require p, p invariant        ->  require p;  for i: ...
     for i: require a i + b < n           ->  as for a bound
@@ -88,6 +89,7 @@ class _Mover:
         return out.statements
 
     def loop(self, loop: For, out: _List) -> None:
+        _drop_evident(loop.body, loop)
         leaving = _Leaving(loop, out)
         leaving.hoist()
         innermost = not any(isinstance(s, For | ir.While) for s in ir.walk(loop.body))
@@ -97,6 +99,15 @@ class _Mover:
         out.append(loop)
         for stmt in leaving.after:
             out.append(stmt)
+
+
+def _drop_evident(body: list[Stmt], loop: For) -> None:
+    """The range of a loop's index says that it is in bounds."""
+    if isinstance(loop.low, Literal) and loop.low.value >= 0:
+        for stmt in body:
+            for inner in ir.blocks(stmt):
+                _drop_evident(inner, loop)
+        body[:] = [s for s in body if not (isinstance(s, Bound) and s.index is loop.index and s.extent is loop.high)]
 
 
 class _Leaving:
