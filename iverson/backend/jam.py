@@ -19,7 +19,7 @@ from iverson.core.syntax import Literal
 
 JAMMED = 12  # accumulators of a loop, at most
 
-_INNER = Compute | ir.Combine | Load | ir.If | Get | Put
+_INNER = Compute | ir.Combine | Load | ir.If | ir.Bound
 _OUTER = Compute | ir.Combine | Load | Store | For | Get | Put | ir.Bound | Require
 
 
@@ -36,7 +36,7 @@ def jammed(body: list[Stmt]) -> list[Stmt]:
 def together(loop: For) -> list[Stmt] | None:
     """The turns of a loop together; None if it isn't of that kind.
 
-    A flag that turns raise (backend/checks.py) is one flag for all of them.
+    Checks that may fail in other turns first only ask for another run of the program (backend/checks.py).
     """
     if loop.tag not in ("any", "apart") or not isinstance(loop.high, Literal) or loop.low != integer(0):
         return None
@@ -49,9 +49,10 @@ def together(loop: For) -> list[Stmt] | None:
     follow(loop.body, varying)
     if not all(varying.isdisjoint(ir.used(s)) or _asks(s) for s in loop.body if isinstance(s, ir.Bound | Require)):
         return None
-    if not all(_asks(s) for s in loop.body[loop.body.index(inner) :] if isinstance(s, ir.Bound | Require)):
+    later = [*ir.walk(inner.body), *loop.body[loop.body.index(inner) :]]
+    if not all(_asks(s) for s in later if isinstance(s, ir.Bound | Require)):
         return None
-    if not all(isinstance(s.value, Literal) for s in loop.body if isinstance(s, Put)) or not _only_raised(inner.body):
+    if not all(isinstance(s.value, Literal) for s in loop.body if isinstance(s, Put)):
         return None
     stored = [s.view.buffer for s in loop.body if isinstance(s, Store)]
     loaded = [s.view.buffer for s in ir.walk(loop.body) if isinstance(s, Load)]
@@ -103,17 +104,6 @@ def follow(body: Iterable[Stmt], found: set[Value]) -> None:
 def _asks(check: ir.Bound | Require) -> bool:
     """Does a check only ask for another run of the program?"""
     return check.site == 0
-
-
-def _only_raised(body: Sequence[Stmt]) -> bool:
-    """Are bits only added to the flags of a body?"""
-    read = {s.out: s.cell for s in body if isinstance(s, Get)}
-    made = {s.out: s.args for s in body if isinstance(s, Compute) and s.name == "bit_or"}
-    puts = [s for s in ir.walk(body) if isinstance(s, Put)]
-    return all(
-        isinstance(p.value, Reg) and any(isinstance(a, Reg) and read.get(a) is p.cell for a in made.get(p.value, ()))
-        for p in puts
-    )
 
 
 def _now(value: Value, env: dict[Reg, Value]) -> Value:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from iverson.backend import loopir as ir
+from iverson.backend.checks import tested
 from iverson.backend.invariance import inner_registers
 from iverson.backend.jam import follow, together
 from iverson.backend.loopir import Carry, Compute, For, Load, Program, Reg, Stmt, Value, integer
@@ -61,7 +62,8 @@ def _four(loop: For) -> list[Stmt] | None:
     start, turns, some, full = Reg(I64, "start"), Reg(I64, "turns"), Reg(I64, "some"), Reg(I64, "full")
     done, rest = Reg(I64, "done"), Reg(I64, "rest")
     through = [replace(c, init=Reg(c.reg.type, c.reg.hint), out=Reg(c.reg.type, c.reg.hint)) for c in loop.carries]
-    body = [Compute(loop.index, "add", (base, lane)), *loop.body]
+    own = [tested(s) if isinstance(s, For) else s for s in loop.body]
+    body = [Compute(loop.index, "add", (base, lane)), *own]
     written = together(For(lane, integer(0), integer(AT_ONCE), body, through, loop.tag))
     if written is None:
         return None
