@@ -24,6 +24,7 @@ from iverson.backend import (
     fills,
     interrupt,
     linear,
+    lookups,
     loopir,
     mapped,
     memory,
@@ -210,6 +211,7 @@ def _scheduled(
         split.run(program)
         vectors.run(program, reassociate)
         schedule.run(program, reassociate)
+        lookups.run(program)
         relax.lanes(program, reassociate)
         if reassociate:
             trees.run(program)

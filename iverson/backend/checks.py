@@ -1,5 +1,6 @@
 """Run-time checks leave innermost loops, so that these vectorise.
 
+    for i in 0..n: bound i < n           ->  for i in 0..n
     for i: bound a i + b < n             ->  bound a low + b < n; bound a (high - 1) + b < n;  for i: ...
     for i: require p, p invariant        ->  require p;  for i: ...
     for i: require a i + b < n           ->  as for a bound
@@ -14,6 +15,7 @@ clamps.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from iverson.backend import loopir as ir
 from iverson.backend.invariance import PURE, Definitions, drop_unused, inner_registers
@@ -88,6 +90,7 @@ class _Mover:
         return out.statements
 
     def loop(self, loop: For, out: _List) -> None:
+        _drop_evident(loop.body, loop)
         leaving = _Leaving(loop, out)
         leaving.hoist()
         innermost = not any(isinstance(s, For | ir.While) for s in ir.walk(loop.body))
@@ -97,6 +100,15 @@ class _Mover:
         out.append(loop)
         for stmt in leaving.after:
             out.append(stmt)
+
+
+def _drop_evident(body: list[Stmt], loop: For) -> None:
+    """The range of a loop's index says that it is in bounds."""
+    if isinstance(loop.low, Literal) and loop.low.value >= 0:
+        for stmt in body:
+            for inner in ir.blocks(stmt):
+                _drop_evident(inner, loop)
+        body[:] = [s for s in body if not (isinstance(s, Bound) and s.index is loop.index and s.extent is loop.high)]
 
 
 class _Leaving:
@@ -320,3 +332,34 @@ def _clamp(index: Reg, extent: Value, flag: ir.Cell, clamped: dict[Reg, Value]) 
         ir.Compute(new, "bit_or", (old, wrong)),
         ir.Put(flag, new),
     ]
+
+
+def tested(loop: For) -> For:
+    """A loop in which what was deferred is checked at once: one that doesn't vectorise anyway."""
+    made = {s.out: s for s in loop.body if isinstance(s, ir.Compute)}
+    read = {s.out: s.cell for s in loop.body if isinstance(s, ir.Get)}
+    flags: dict[Value, ir.Cell] = {}  # what says that an index is inside -> where it is noted if not
+    for stmt in loop.body:
+        match made.get(stmt.value) if isinstance(stmt, ir.Put) and isinstance(stmt.value, Reg) else None:
+            case ir.Compute(_, "bit_or", (Reg() as old, Reg() as wrong)) if old in read:
+                (outside,) = made[wrong].args
+                assert isinstance(outside, Reg)
+                flags[made[outside].args[0]] = read[old]
+    body: list[Stmt] = []
+    env: dict[Reg, Value] = {}
+    for stmt in loop.body:
+        match stmt:
+            case ir.Compute(good, "select", (Reg() as inside, now, _)) if inside in flags:
+                high = made[inside].args[1]
+                assert isinstance(high, Reg)
+                env[good] = env.get(now, now) if isinstance(now, Reg) else now
+                body.append(Bound(env[good], made[high].args[1], 0))
+            case ir.Put(flag) | ir.Get(_, flag) if flag in flags.values():
+                continue
+            case ir.Compute(_, "bit_or", (Reg() as old, _)) if old in read:
+                continue
+            case _:
+                body += ir.renamed([stmt], env)
+    carries: list[ir.Carry] = ir.renamed(loop.carries, env)
+    drop_unused(body, {c.next for c in carries})
+    return replace(loop, body=body, carries=carries)

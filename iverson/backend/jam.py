@@ -10,15 +10,17 @@ computed once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from iverson.backend import loopir as ir
-from iverson.backend.invariance import inner_registers
-from iverson.backend.loopir import Carry, Compute, For, Load, Reg, Stmt, Store, Value, integer
+from iverson.backend.loopir import Carry, Compute, For, Get, Load, Put, Reg, Require, Stmt, Store, Value, integer
 from iverson.core.syntax import Literal
 
 JAMMED = 12  # accumulators of a loop, at most
+
+_INNER = Compute | ir.Combine | Load | ir.If | ir.Bound
+_OUTER = Compute | ir.Combine | Load | Store | For | Get | Put | ir.Bound | Require
 
 
 def jammed(body: list[Stmt]) -> list[Stmt]:
@@ -27,27 +29,38 @@ def jammed(body: list[Stmt]) -> list[Stmt]:
     for stmt in body:
         for inner in ir.blocks(stmt):
             inner[:] = jammed(inner)
-        out += (_jam(stmt) if isinstance(stmt, For) else None) or [stmt]
+        out += (together(stmt) if isinstance(stmt, For) else None) or [stmt]
     return out
 
 
-def _jam(loop: For) -> list[Stmt] | None:
-    """The turns of a loop together; None if it isn't of that kind."""
+def together(loop: For) -> list[Stmt] | None:
+    """The turns of a loop together; None if it isn't of that kind.
+
+    Checks that may fail in other turns first only ask for another run of the program (backend/checks.py).
+    """
     if loop.tag not in ("any", "apart") or not isinstance(loop.high, Literal) or loop.low != integer(0):
         return None
     turns = int(loop.high.value)
     loops = [s for s in loop.body if isinstance(s, For)]
-    if len(loops) != 1 or not all(isinstance(s, Compute | ir.Combine | Load | Store | For) for s in loop.body):
+    if len(loops) != 1 or not all(isinstance(s, _OUTER) for s in loop.body):
         return None
     (inner,) = loops
-    inside = inner_registers(loop)
+    varying: set[Value] = {loop.index, *(c.reg for c in loop.carries)}
+    follow(loop.body, varying)
+    if not all(varying.isdisjoint(ir.used(s)) or _asks(s) for s in loop.body if isinstance(s, ir.Bound | Require)):
+        return None
+    later = [*ir.walk(inner.body), *loop.body[loop.body.index(inner) :]]
+    if not all(_asks(s) for s in later if isinstance(s, ir.Bound | Require)):
+        return None
+    if not all(isinstance(s.value, Literal) for s in loop.body if isinstance(s, Put)):
+        return None
     stored = [s.view.buffer for s in loop.body if isinstance(s, Store)]
     loaded = [s.view.buffer for s in ir.walk(loop.body) if isinstance(s, Load)]
     if (
         not 0 < turns * len(inner.carries) <= JAMMED
-        or not all(isinstance(s, Compute | ir.Combine | Load | ir.If) for s in ir.walk(inner.body))
-        or inner.low in inside
-        or inner.high in inside
+        or not all(isinstance(s, _INNER) for s in ir.walk(inner.body))
+        or inner.low in varying
+        or inner.high in varying
         or any(a.pointer is b.pointer or not (a.scoped or b.scoped) for a in loaded for b in stored)
     ):
         return None
@@ -79,6 +92,20 @@ def _jam(loop: For) -> list[Stmt] | None:
     return [*made, *(Compute(c.out, "stop", (state[c.reg],)) for c in loop.carries)]
 
 
+def follow(body: Iterable[Stmt], found: set[Value]) -> None:
+    """Find what else the statements of a body compute from what was found."""
+    for stmt in body:
+        if not found.isdisjoint(ir.used(stmt)):
+            found.update(ir.defined(stmt))
+        for inner in ir.blocks(stmt):
+            follow(inner, found)
+
+
+def _asks(check: ir.Bound | Require) -> bool:
+    """Does a check only ask for another run of the program?"""
+    return check.site == 0
+
+
 def _now(value: Value, env: dict[Reg, Value]) -> Value:
     return env.get(value, value) if isinstance(value, Reg) else value
 
@@ -88,7 +115,7 @@ def _copied(body: Sequence[Stmt], env: dict[Reg, Value], again: bool) -> list[St
     out: list[Stmt] = []
     for stmt in body:
         (new,) = ir.renamed([stmt], env)
-        if new is stmt and not isinstance(stmt, Store):
+        if new is stmt and not isinstance(stmt, Store | Get | Put):
             out += [] if again else [stmt]
             continue
         if isinstance(stmt, ir.If):
@@ -100,7 +127,7 @@ def _copied(body: Sequence[Stmt], env: dict[Reg, Value], again: bool) -> list[St
             env.update((j.out, new.out) for j, new in zip(stmt.joins, joins, strict=True))
             out.append(ir.If(_now(stmt.pred, env), sides[0], sides[1], joins))
             continue
-        if isinstance(new, Compute | ir.Combine | Load):
+        if isinstance(new, Compute | ir.Combine | Load | Get):
             env[new.out] = Reg(new.out.type, new.out.hint)
             new = replace(new, out=env[new.out])
         out.append(replace(new) if new is stmt else new)

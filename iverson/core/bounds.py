@@ -16,7 +16,8 @@ not to overflow.
 
 from __future__ import annotations
 
-import itertools
+import math
+import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -110,6 +111,11 @@ class Sizes:
         """An integer is a size."""
         self._defined[v] = known
 
+    def forget(self, v: Var) -> None:
+        """Nothing is defined by that name any more."""
+        self._defined.pop(v, None)
+        self._conditions.pop(v, None)
+
     def assume(self, pred: Atom, holds: bool = True) -> None:
         """A bool is known from here on."""
         if isinstance(pred, Var) and pred in self._conditions:
@@ -121,11 +127,16 @@ class Sizes:
         """A size is >= 0 from here on."""
         if known.constant is not None or known in self._facts:
             return
-        factors = list(known.factors())
-        if len(factors) == 1 and isinstance(factors[0], Var) and known == size(factors[0]) + known.offset:
-            bound = -int(known.offset)
-            self._least[factors[0]] = max(self._least.get(factors[0], bound), bound)
+        for f in known.factors():
+            if isinstance(f, Var) and (bound := self._least_of(size(f) - known)) is not None:
+                self._least[f] = max(self._least.get(f, bound), bound)
         self._facts[known] = [(m, c) for m, c in known.terms.items() if c < 0]
+
+    def _least_of(self, p: Size) -> int | None:
+        """A number that p is at least, if that is evident."""
+        p = self._from_least(p)
+        evident = all(c > 0 and self._even_or_positive(m) for m, c in p.terms.items() if m != ONE)
+        return math.ceil(p.offset) if evident else None
 
     @contextmanager
     def inside(self, op: Op, block: Block) -> Iterator[None]:
@@ -237,9 +248,9 @@ class Sizes:
         i = self.of(index)
         return self.nonnegative(i) and self.nonnegative(self.of(extent) - i - 1)
 
-    def nonnegative(self, p: Size, effort: int | None = None) -> bool:
-        """Is p >= 0, whatever the variables are?  `effort`: how often a fact may be tried, at most."""
-        self._budget, self._effort = _BUDGET, effort
+    def nonnegative(self, p: Size, effort: int | None = None, budget: int = _BUDGET) -> bool:
+        """Is p >= 0, whatever the variables are?  `effort`: how often a fact may be tried, at most; `budget`: steps."""
+        self._budget, self._effort = budget, effort
         self._failed.clear()
         return self._prove(p, _FUEL, True)
 
@@ -274,12 +285,16 @@ class Sizes:
         top = max((sum(power for _, power in m) for m in p.terms), default=0)
         if any(c < 0 and m and sum(power for _, power in m) == top for m, c in p.terms.items()):
             return False  # no shift changes a term of the highest degree
-        for f in p.factors():
-            if self._least.get(f):
-                p = p.shifted(f, self._least[f])
+        p = self._from_least(p)
         return (p.offset > -1 if integral else p.offset >= 0) and all(
             c > 0 and self._even_or_positive(m) for m, c in p.terms.items() if m != ONE
         )
+
+    def _from_least(self, p: Size) -> Size:
+        for f in p.factors():
+            if self._least.get(f):
+                p = p.shifted(f, self._least[f])
+        return p
 
     def _even_or_positive(self, m: Monomial) -> bool:
         return all(power % 2 == 0 or isinstance(f, Count) or self._least.get(f, -1) >= 0 for f, power in m)
@@ -336,17 +351,21 @@ class Sizes:
     def _by_facts(self, p: Size, fuel: int, integral: bool) -> bool:
         """p = q + k fact with k >= 0, where the fact takes away a negative term of p."""
         negative = [(m, c) for m, c in p.terms.items() if c < 0]
-        for known, taken in self._facts.items():
-            for (m, c), (n, d) in itertools.product(negative, taken):
-                q = divide(m, n)
-                if q is None:
-                    continue
-                if self._effort is not None:
-                    self._effort -= 1
-                    if self._effort < 0:
-                        return False
-                if self._even_or_positive(q) and self._prove(p.plus(known, q, -quotient(c, d)), fuel - 1, integral):
-                    return True
+        mine = set(p.factors())
+        multiples = [
+            ((q != ONE) + 2 * mine.isdisjoint(known.factors()), q, quotient(c, d), known)  # likely to help: first
+            for known, taken in self._facts.items()
+            for m, c in negative
+            for n, d in taken
+            if (q := divide(m, n)) is not None
+        ]
+        for _, q, k, known in sorted(multiples, key=operator.itemgetter(0)):
+            if self._effort is not None:
+                self._effort -= 1
+                if self._effort < 0:
+                    return False
+            if self._even_or_positive(q) and self._prove(p.plus(known, q, -k), fuel - 1, integral):
+                return True
         return False
 
 

@@ -7,12 +7,10 @@
     Check p                           ->  nothing                    where p
 
 What is known: core/bounds.py; of a carry that every turn adds a constant to, that it is at least (or at most) its
-initial value; and which results of a For are >= 0.  A mark rests on ranges, branches and checks alone, never on another
-access having been in bounds: that one may be dead code.
+initial value; of other carries, what an induction shows (opt/carries.py); and which results of a For are >= 0.  A mark
+rests on ranges, branches and checks alone, never on another access having been in bounds: that one may be dead code.
 
-Integers of the program wrap, sizes don't: arithmetic that might overflow defines nothing.  The extent of an argument is
-below 2^48, since memory is; an index is below 2^60, since turns take time; the extent of another array, which may be
-gone before it is made, can only be shifted by little.
+Integers of the program wrap, sizes don't: arithmetic that might overflow (opt/overflow.py) defines nothing.
 
 Invariant: values and errors stay; the count falls by what is dropped.
 """
@@ -21,17 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeAlias
 
 from iverson.core.bounds import Sizes
 from iverson.core.dce import dce
 from iverson.core.rewrite import alike, map_op, remade, retype, with_body
-from iverson.core.sizes import Monomial, Size, divide, size
+from iverson.core.sizes import Size, size
 from iverson.core.syntax import (
     BOOL,
-    I32,
     I64,
-    Array,
     Atom,
     Block,
     Check,
@@ -51,15 +46,10 @@ from iverson.core.syntax import (
     While,
     width,
 )
+from iverson.opt.carries import Fact, Induction
 from iverson.opt.effects import extents
+from iverson.opt.overflow import ADDRESS, STEP, TURNS, Bits
 from iverson.opt.substitute import Substitution
-
-ADDRESS = 48  # bits of an extent
-WORD = 62  # bits of an integer that surely didn't wrap
-TURNS = 60  # bits of an index, or a counter: it takes that many turns to get there
-STEP = 1 << 12  # a counter that moves by less can't wrap in any time there is
-
-Shape: TypeAlias = tuple[Size, ...]
 
 
 def run(f: Function) -> Function:
@@ -72,7 +62,9 @@ class _Prover(Substitution):
     def __init__(self, f: Function) -> None:
         super().__init__({})
         self.sizes = Sizes(f)
-        self.bits = _Bits(self.sizes)
+        self.bits = Bits(self.sizes)
+        self.induction = Induction(self.sizes, self.bits, self.atom)
+        self.carried: list[Fact] = []  # of the loop walked last
         self.natural: set[Var] = set()  # arrays whose elements are all >= 0
         self.natural_outs: list[bool] = []  # of the For walked last
         for p in f.params:
@@ -101,6 +93,8 @@ class _Prover(Substitution):
             self.sizes.fact(size(new.vars[0]))
         elif isinstance(op, For):
             self.natural_results(new, op)
+        elif isinstance(op, Loop | While):
+            self.induction.assume(self.carried, new.vars)
         return (new,)
 
     def nested(self, op: Op) -> Op:
@@ -112,6 +106,7 @@ class _Prover(Substitution):
             with self.sizes.inside(op, block):
                 if isinstance(op, Loop | While):
                     self.counters(op)
+                    self.induction.assume(facts, op.carry)
                 if isinstance(op, While) and block is op.body:
                     self.sizes.assume(conditions[0])
                 walked = self.block(block)
@@ -124,8 +119,9 @@ class _Prover(Substitution):
             self.bits.indices(op.index, op.extent)
         elif isinstance(op, Loop):
             self.bits.indices((op.index,), (op.extent,))
+        facts = self.induction.facts(op) if isinstance(op, Loop | While) else []
         done = map_op(op, lambda a: a, walk)
-        self.natural_outs = natural
+        self.natural_outs, self.carried = natural, facts
         return done
 
     def counters(self, op: Loop | While) -> None:
@@ -134,7 +130,8 @@ class _Prover(Substitution):
         for carry, init, out in zip(op.carry, op.inits, op.body.outs, strict=False):
             by = _step(defined.get(out), carry) if isinstance(out, Var) and carry.type == Scalar(I64) else None
             if by is not None and abs(by) < STEP and self.bits.of(init) <= ADDRESS + 8:
-                self.bits.known[carry] = TURNS
+                low, high = self.bits.sides(init)
+                self.bits.known[carry] = (low, TURNS) if by >= 0 else (TURNS, high)
                 moved = size(carry) - self.sizes.of(init)
                 self.sizes.fact(moved if by >= 0 else -moved)
 
@@ -201,83 +198,3 @@ def _step(op: Op | None, carry: Var) -> int | None:
     if x is carry and isinstance(y, Literal):
         return int(y.value) if op.name == "add" else -int(y.value)
     return int(x.value) if op.name == "add" and y is carry and isinstance(x, Literal) else None
-
-
-# --- overflow ---------------------------------------------------------------------------------------------------------
-
-
-class _Bits:
-    """How large integers may be, in bits: 63 if nothing is known."""
-
-    def __init__(self, sizes: Sizes) -> None:
-        self.sizes = sizes
-        self.known: dict[Atom, int] = {}
-        self.ceiling: dict[Var, Size] = {}  # of an index: its extent
-        self.shapes: set[Shape] = set()  # of the arguments
-        self.local: set[Atom] = set()  # the extents of other arrays
-
-    def of(self, a: Atom) -> int:
-        return abs(int(a.value)).bit_length() if isinstance(a, Literal) else self.known.get(a, 63)
-
-    def argument(self, v: Var) -> None:
-        """The extents of an argument fit memory, and so does their product."""
-        if isinstance(v.type, Array):
-            self.known.update((e, ADDRESS) for e in v.type.extents if isinstance(e, Var))
-            self.shapes.add(tuple(map(self.sizes.of, v.type.extents)))
-
-    def indices(self, index: Sequence[Var], extent: Sequence[Atom]) -> None:
-        for i, n in zip(index, extent, strict=True):
-            self.known[i] = min(self.of(n), TURNS)
-            self.ceiling[i] = self.sizes.of(n)
-
-    def bind(self, let: Let) -> bool:
-        """Learn what a statement binds; does its arithmetic surely not overflow?"""
-        if not isinstance(let.op, Prim):
-            self.local.update(e for v in let.vars for e in extents(v.type) if isinstance(e, Var))
-            return True
-        (v,), op = let.vars, let.op
-        if v.type == Scalar(BOOL):
-            return True
-        bits = self.result(op) if v.type in (Scalar(I64), Scalar(I32)) else 63
-        self.known[v] = min(bits, 63)
-        return bits <= WORD
-
-    def result(self, op: Prim) -> int:
-        each = [self.of(a) for a in op.args]
-        match op.name:
-            case "add" | "sub":
-                shift = isinstance(op.args[1], Literal) and abs(int(op.args[1].value)) < STEP
-                return WORD if shift and op.args[0] in self.local else max(each) + 1
-            case "mul":
-                return sum(each) if sum(each) <= WORD else self.volume(op.args)
-            case "neg" | "min" | "max" | "mod" | "abs":
-                return max(each)
-            case "select":
-                return max(each[1:])
-            case "floordiv":
-                return each[0]
-            case "int64":
-                t = op.args[0].type
-                return {BOOL: 1, I32: 31}.get(t.dtype, 63) if isinstance(t, Scalar) else 63
-            case _:
-                return 63
-
-    def volume(self, args: Sequence[Atom]) -> int:
-        """A product of extents of one array, or of indices below them, is below the array's size."""
-        total: Size = size(1)
-        for a in args:
-            total = total * self.sizes.of(a)
-        for i in total.factors():
-            if i in self.ceiling:
-                total = total.replace(i, self.ceiling[i])
-        small = sum(abs(float(c)) for c in total.terms.values()) < 256
-        fits = all(any(_divides(m, shape) for shape in self.shapes) for m in total.terms)
-        return WORD if small and fits else 63
-
-
-def _divides(m: Monomial, shape: Shape) -> bool:
-    """Is the product m part of the product of a shape?"""
-    volume: Size = size(1)
-    for n in shape:
-        volume = volume * n
-    return any(divide(k, m) is not None for k in volume.terms) and len(volume.terms) == 1

@@ -120,6 +120,21 @@ def spmv_csr_loops(pointers, columns, values, x, w):
     return y, z
 
 
+@program(
+    args=lambda n, rng: (*csr(n, rng), rng.normal(size=(n + 3, n + 1))),
+    wrt=(2, 3),
+    tags="loop gather comprehension reduction size",
+)
+def sparse_rows_and_dense_ones(pointers, columns, values, dense):
+    """Entries that every dense row looks up again, four rows at a time and some left over."""
+    products, nearest = np.zeros((len(pointers) - 1, len(dense))), 0.0
+    for i in range(len(pointers) - 1):
+        here = range(pointers[i], pointers[i + 1])
+        products[i] = [sum(values[e] * row[columns[e]] for e in here) for row in dense]
+        nearest += min(sum((values[e] - row[columns[e]]) ** 2 for e in here) for row in dense)
+    return products, nearest
+
+
 @program(args=lambda n, rng: (rng.normal(size=n),), wrt=(0,), tags="mask numpy sum")
 def masked_sums(x):
     positive = x > 0.0
