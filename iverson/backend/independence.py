@@ -212,9 +212,13 @@ class Plan:
             apart = self._aligned(shared[b]) or all(
                 self._separate(x, y) for x, y in pairs if shared[b][x] or shared[b][y]
             )
-            if not apart and not self._accumulates(b, inner, self._window(shared[b])):
+            if not apart and not self.shares(b, shared[b], inner):
                 return False
         return True
+
+    def shares(self, buffer: Buffer, views: dict[View, bool], inner: list[Stmt]) -> bool:
+        """May turns have places of an array in common?"""
+        return self._accumulates(buffer, inner, self._window(views))
 
     def _window(self, views: dict[View, bool]) -> int:
         """How many turns apart accesses of one array surely don't meet; 0 if that can't be said."""

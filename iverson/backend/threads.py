@@ -26,11 +26,14 @@ the program is run again without threads (checks.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from iverson.backend import loopir as ir
+from iverson.backend import owners
 from iverson.backend.chunks import MOST, Chunk, copied
 from iverson.backend.independence import Known, Plan
 from iverson.backend.loopir import Buffer, Carry, Cell, For, Program, Reg, Stmt, Value, View
+from iverson.backend.owners import Owned
 from iverson.backend.work import Work
 from iverson.core.syntax import BOOL, F64, I64, Literal
 
@@ -41,6 +44,7 @@ MOST_COPIED = 4  # the same as chunks.MOST, for loops whose chunks have copies
 COPY, NEAR = 3.0, 0.25  # nanoseconds for an element of a copy to be cleared and taken in; if its memory is near
 CLOSE = 2**15  # elements of copies that are near
 BLOCK = 64  # turns of a loop without loops in it, such that no vector is cut by the end of a chunk
+INDEPENDENT = ("any", "apart", "tile", "wide")
 EDGE = 64  # turns that are never enough
 
 ROUTINE = 256.0  # elements of each array of a BLAS or LAPACK routine that uses no threads of its own, at most
@@ -70,12 +74,16 @@ class _Threads:
             if plan is not None:
                 pieces, lets = self._pieces(plan, around)
                 loops = [p.loop for p in pieces]
-                self.checked |= any(isinstance(s, ir.Require | ir.Bound) for s in ir.walk([*loops]))
+                self._checks(loops)
                 gone |= {m for p in pieces for m in p.moved}
                 done |= {*map(id, loops), *map(id, lets)}
-                out += [*lets, *_Region(pieces, AWAKE if self.awake or around else FEWEST).write()]
+                region = _Region(pieces, AWAKE if self.awake or around else FEWEST)
+                copies = len(pieces) == 1 and any(isinstance(s.into, Buffer) for s in plan.sums)
+                owned = self._owned(stmt, body, around) if copies else None
+                out += [*lets, *(region.write() if owned is None else region.unless(owned))]
                 self.awake = True
                 continue
+            owned = self._owned(stmt, body, around)
             if isinstance(stmt, ir.Copy) and _may_be_large(stmt, around):
                 out += copied(stmt)
                 self.awake = True
@@ -83,7 +91,7 @@ class _Threads:
             inside = [*around, stmt] if isinstance(stmt, For | ir.While) and not _strips(stmt) else around
             for inner in ir.blocks(stmt):
                 inner[:] = self.block(inner, inside)
-            out.append(stmt)
+            out += [stmt] if owned is None else owned.written(None, partial(list, [stmt]))
         return [s for s in out if id(s) not in gone]
 
     def _plan(self, stmt: Stmt, body: list[Stmt], around: Sequence[Stmt]) -> Plan | None:
@@ -92,6 +100,18 @@ class _Threads:
             return None
         plan = Plan(self.known, stmt, body)
         return plan if plan.legal() and not (self.lean and plan.takes_memory()) else None
+
+    def _owned(self, stmt: Stmt, body: list[Stmt], around: Sequence[Stmt]) -> Owned | None:
+        """How owners of rows run a loop, if they do."""
+        if self.lean or not isinstance(stmt, For) or not self._candidate(stmt, around, ("any", "seq")):
+            return None
+        found = owners.found(self.known, stmt, body)
+        if found is not None:
+            self._checks([stmt])
+        return found
+
+    def _checks(self, loops: Sequence[For]) -> None:
+        self.checked |= any(isinstance(s, ir.Require | ir.Bound) for s in ir.walk([*loops]))
 
     def _pieces(self, first: Plan, around: Sequence[Stmt]) -> tuple[list[Plan], list[Stmt]]:
         """The loops that run the rest of one's turns, if chunks may do with them what they do with it; what is between.
@@ -119,9 +139,9 @@ class _Threads:
             pending.clear()
         return pieces, lets
 
-    def _candidate(self, loop: For, around: Sequence[Stmt]) -> bool:
+    def _candidate(self, loop: For, around: Sequence[Stmt], tags: Sequence[str] = INDEPENDENT) -> bool:
         """May it run in parallel, and is what a dispatch costs sure to be small beside it?"""
-        if loop.tag not in ("any", "apart", "tile", "wide") or any(map(_in_vectors, around)):
+        if loop.tag not in tags or any(map(_in_vectors, around)):
             return False
         flat = not any(isinstance(s, For | ir.While) for s in ir.walk(loop.body))
         if around and flat and (len(around) > 1 or loop.carries):
@@ -160,12 +180,19 @@ class _Region:
         self.work = self.works[0]
         self.turn = Reg(I64, "chunk")
         self.starts: list[Stmt] = []  # of a chunk: where its turns begin and end
+        self.shift = self._shift([s.into for s in self.first.sums if isinstance(s.into, Buffer)])
+
+    def unless(self, owned: Owned) -> list[Stmt]:
+        """The same where copies pay, or owners of rows don't."""
+        single = self.work.compute("eq", BOOL, self.shift, ir.integer(0))
+        estimate = list(self.work.code)
+        self.work.code.clear()
+        return [*estimate, *owned.written(single, self.write)]
 
     def write(self) -> list[Stmt]:
         """The statements that take the loops' place."""
-        work, first = self.work, self.first
+        work, first, shift = self.work, self.first, self.shift
         loops = [p.loop for p in self.pieces]
-        shift = self._shift([s.into for s in first.sums if isinstance(s.into, Buffer)])
         count, many = work.compute("shl", I64, ir.integer(1), shift), work.compute("gt", BOOL, shift, ir.integer(0))
         ends = [self._tiles(count, shift) if loops[0].tag == "wide" else self._bounds(count, shift)]
         ends += [self._rest(loop, w, shift) for loop, w in zip(loops[1:], self.works[1:], strict=True)]
