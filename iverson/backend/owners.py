@@ -33,8 +33,8 @@ from iverson.core.syntax import BOOL, F64, I32, I64, DType, Literal
 LEAST = 2e5  # nanoseconds of work
 DEAR, LISTED = 8.0, 16.0  # those of a turn, at least: finding its owner takes one or two; if that is always done
 SHARE = 0.05  # of the work, what copies of other arrays may cost
-TILE = 16  # binary logarithm of the turns of a tile
-PARTS, OWNERS = 3, 4  # that of the lists that each owner has, and of the owners
+TILE = 15  # binary logarithm of the turns of a tile
+PARTS, OWNERS = 3, 3  # that of the lists that each owner has, and of the owners
 MOSTLY = 3  # quarters of a tile's turns: if one owner has more, others have no part in it
 COPY = 3.0  # nanoseconds for an element of a copy
 LINE = 3  # binary logarithm of the elements of a cache line
