@@ -41,8 +41,9 @@ GRAIN = 12000.0  # nanoseconds of work for a chunk, at least
 FEWEST, AWAKE = 4.0, 1.0  # chunks that there is work for, at least; where another loop has woken the workers
 PART = 0.025  # of the work, what copies of arrays may cost
 MOST_COPIED = 4  # the same as chunks.MOST, for loops whose chunks have copies
-COPY, NEAR = 3.0, 0.25  # nanoseconds for an element of a copy to be cleared and taken in; if its memory is near
-CLOSE = 2**15  # elements of copies that are near
+# the nanoseconds that an element of a copy takes to be cleared and taken in, if copies have so many elements in all,
+# and how many chunks there are then at most
+COPIES = ((0.25, 2**15, 64.0), (0.3, 2**20, 4.0), (3.0, 2**62, 64.0))
 BLOCK = 64  # turns of a loop without loops in it, such that no vector is cut by the end of a chunk
 INDEPENDENT = ("any", "apart", "tile", "wide")
 EDGE = 64  # turns that are never enough
@@ -241,9 +242,13 @@ class _Region:
         enough = work.compute("ge", BOOL, total, Literal(GRAIN * self.least, F64))
         if arrays:
             elements = work.plus(Literal(1.0, F64), *(self._elements(View(b), work) for b in arrays))
-            far, near = (work.compute("div", F64, total, self._scaled(elements, c / PART)) for c in (COPY, NEAR))
-            near = work.compute("min", F64, near, work.compute("div", F64, Literal(float(CLOSE), F64), elements))
-            size = work.compute("min", I64, size, work.logarithm(work.compute("max", F64, far, near)))
+            chunks: Value = Literal(1.0, F64)
+            for cost, near, most in COPIES:
+                paid = work.compute("div", F64, total, self._scaled(elements, cost / PART))
+                fits = work.compute("div", F64, Literal(float(near), F64), elements)
+                here = work.compute("min", F64, work.compute("min", F64, paid, fits), Literal(most, F64))
+                chunks = work.compute("max", F64, chunks, here)
+            size = work.compute("min", I64, size, work.logarithm(chunks))
         turns = work.plus(*(work.number(w.trip) for w in self.works))
         if loop.tag == "wide":
             turns = work.plus(turns, Literal(-1.0, F64))

@@ -26,7 +26,6 @@ def _always(monkeypatch: pytest.MonkeyPatch) -> Any:
     for name, value in {"LEAST": 0.0, "DEAR": 0.0, "LISTED": 0.0, "SHARE": 1e30, "TILE": 4, "LINE": 0}.items():
         monkeypatch.setattr(owners, name, value)
     monkeypatch.setattr(threads, "PART", 1e-30)
-    monkeypatch.setattr(threads, "CLOSE", 0)
     monkeypatch.setenv("IVERSON_CACHE_DIR", "off")
     monkeypatch.setenv("IVERSON_LEVEL", "0")
     yield
