@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+import iverson as iv
 from benchmarks import threads
 from iverson.backend import pool
 
@@ -88,7 +89,7 @@ def main() -> None:
     for name, (f, args) in threads.table().items():
         if len(sys.argv) > 2 and not any(wanted in name for wanted in sys.argv[2:]):
             continue
-        one, more = predicted(f, args, several)
+        one, more = predicted(iv.jit(f), args, several)
         print(f"{name:28s} {one:9.0f} us {more:9.0f} us   {one / more:.2f}x", flush=True)
 
 

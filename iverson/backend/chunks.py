@@ -50,7 +50,7 @@ class Chunk:
     def _combined(self, partials: Buffer, monoid: str, init: Value, out: Reg) -> None:
         """Behind the chunks: what they left, in their order."""
         c, part, total, new = Reg(I64, "chunk"), *(Reg(partials.dtype, h) for h in ("part", out.hint, out.hint))
-        body: list[Stmt] = [Load(part, View(partials, (c,))), _combine(monoid, new, total, part)]
+        body: list[Stmt] = [Load(part, View(partials, (c,))), combined(monoid, new, total, part)]
         self.behind.append(For(c, ir.integer(0), self.count, body, [Carry(total, init, new, out)], "cold"))
 
     def carry(self, through: Sequence[Carry], monoid: str) -> None:
@@ -75,7 +75,8 @@ class Chunk:
         self._combined(partials, monoid, init, out)
         self.behind.append(ir.Put(cell, out))
 
-    def array(self, buffer: Buffer, monoid: str, body: list[Stmt]) -> None:
+    def array(self, buffer: Buffer, monoid: str, body: list[Stmt], clear: bool = True) -> None:
+        """Each chunk but the first has a copy, which it clears itself unless that is done before."""
         dtype, extents = buffer.dtype, buffer.extents
         others, copied, before = Reg(I64, "others"), Reg(BOOL, "copied"), Reg(I64, "t")
         copies = Buffer(dtype, (others, *extents), Reg(ir.POINTER, "copies"), hint="copies", stored=True, slot=Owner())
@@ -86,7 +87,10 @@ class Chunk:
             ir.Compute(before, "sub", (self.turn, ir.integer(1))),
             ir.Choose(own, copied, View(copies, (before,)), View(buffer)),
         ]
-        self.before.append(If(copied, _cleared(own, monoid), []))
+        if clear:
+            self.before.append(If(copied, cleared(own, monoid), []))
+        else:
+            self.around += cleared(copies, monoid)
         for s in ir.walk(body):
             if isinstance(s, Load | Store) and s.view.buffer is buffer:
                 s.view = View(own, s.view.prefix)
@@ -149,7 +153,7 @@ class _Parts:
         body: list[Stmt] = [
             Load(old, View(array, (k,))),
             Load(part, View(copies, (chunk, k))),
-            _combine(c.monoid, new, old, part),
+            combined(c.monoid, new, old, part),
             Store(View(array, (k,)), new),
         ]
         self.body.append(For(chunk, ir.integer(0), c.others, [For(k, low, high, body, [], "apart")], [], "seq"))
@@ -185,13 +189,13 @@ def identity(monoid: str, dtype: DType) -> Literal:
     return Literal(monoids.identity(monoid, dtype)[0], dtype)
 
 
-def _combine(monoid: str, out: Reg, left: Value, right: Value) -> Stmt:
+def combined(monoid: str, out: Reg, left: Value, right: Value, free: bool = False) -> Stmt:
     if monoid == "bit_or":
         return ir.Compute(out, "bit_or", (left, right))
-    return ir.Combine(out, monoid, left, right, free=False)
+    return ir.Combine(out, monoid, left, right, free)
 
 
-def _cleared(buffer: Buffer, monoid: str) -> list[Stmt]:
+def cleared(buffer: Buffer, monoid: str) -> list[Stmt]:
     index = [Reg(I64, "k") for _ in buffer.extents]
     body: list[Stmt] = [Store(View(buffer, tuple(index)), identity(monoid, buffer.dtype))]
     for k, extent in reversed(list(zip(index, buffer.extents, strict=True))):

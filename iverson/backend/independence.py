@@ -1,6 +1,6 @@
 """Which loops have independent turns, so that chunks of them may run at the same time, and what it takes.
 
-y[i] = ..                      every turn has places of its own (`Places`), or a block of them
+y[i] = ..                      every turn has places of its own (`Places`), or a block of them, also around the end
 a[k[i]] = a[k[i]] <add> ..     only ever combined into, by one monoid: chunks have copies,
                                unless only turns less than w apart have places in common, as in stencils
 s = s <add> ..                 a carry or a cell that is
@@ -212,9 +212,13 @@ class Plan:
             apart = self._aligned(shared[b]) or all(
                 self._separate(x, y) for x, y in pairs if shared[b][x] or shared[b][y]
             )
-            if not apart and not self._accumulates(b, inner, self._window(shared[b])):
+            if not apart and not self.shares(b, shared[b], inner):
                 return False
         return True
+
+    def shares(self, buffer: Buffer, views: dict[View, bool], inner: list[Stmt]) -> bool:
+        """May turns have places of an array in common?"""
+        return self._accumulates(buffer, inner, self._window(views))
 
     def _window(self, views: dict[View, bool]) -> int:
         """How many turns apart accesses of one array surely don't meet; 0 if that can't be said."""
@@ -229,7 +233,29 @@ class Plan:
             varying = any(r in self.inside for r, _ in x.terms if r is not i)
             if step and not difference.terms and not varying:
                 found.append(1 + abs(difference.constant) // abs(step))
+            elif (distance := self._around(x, y)) is not None:
+                found.append(1 + abs(distance))
         return min(found, default=0)
+
+    def _around(self, x: Form, y: Form) -> int | None:
+        """How far apart the turns are that meet in (c + i) mod n and (d + i) mod n, if there are at most n turns.
+
+        Those at both ends of the loop meet, too, but the first chunk and the last one run one after the other.
+        """
+        places, i = self.known.places, self.loop.index
+        inner = []
+        for form in (x, y):
+            made = places.computed.get(form.terms[0][0]) if form == Form(form.terms[:1]) and form.terms else None
+            if made is None or form.terms[0][1] != 1 or made.name != "mod" or made.args[1] in self.inside:
+                return None
+            inner.append((places.form(made.args[0]), made.args[1]))
+        (a, n), (b, m) = inner
+        spare = places.form(n).plus(places.form(self.loop.high), -1).plus(places.form(self.loop.low))
+        apart = a.plus(b, -1)
+        small = all(r is i or r in places.lengths or (r in places.loops and r not in self.inside) for r, _ in a.terms)
+        if n != m or spare.terms or spare.constant < 0 or apart.terms or a.coefficient(i) not in (1, -1) or not small:
+            return None
+        return apart.constant
 
     def _own_pointers(self, inner: list[Stmt]) -> set[Reg]:
         """The pointers to memory that a turn allocates."""
@@ -259,9 +285,9 @@ class Plan:
     def _separate(self, a: View, b: View) -> bool:
         """Do accesses of different turns never meet?"""
         places, i = self.known.places, self.loop.index
-        return places.meet_in_turn(a, i, b, i, self.inside) or any(
-            self._in_blocks(places.form(x), places.form(y)) for x, y in zip(a.prefix, b.prefix, strict=False)
-        )
+        forms = [(places.form(x), places.form(y)) for x, y in zip(a.prefix, b.prefix, strict=False)]
+        blocks = any(self._in_blocks(x, y) or self._around(x, y) == 0 for x, y in forms)
+        return blocks or places.meet_in_turn(a, i, b, i, self.inside)
 
     def _in_blocks(self, x: Form, y: Form) -> bool:
         """Are these in equal blocks of places, a block for each turn: c i + r, 0 <= r < c?"""

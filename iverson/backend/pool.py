@@ -2,6 +2,7 @@
 
     i64 @threads_run(ptr body, ptr context, i64 count, ptr held)     every chunk once; the status of the whole
     i64 @threads_asked(ptr word)                                     what to do when a poll finds its word set
+    void @threads_ready(ptr count)                                   how many would run a region now
 
 `body(context, word, chunk)` gives a status of backend/abi.py, and looks at `word` where a long run may be left.
 
@@ -32,8 +33,8 @@ from pathlib import Path
 from iverson.backend import cpu, interrupt
 from iverson.backend.abi import INTERRUPTED
 
-RUN, ASKED = "threads_run", "threads_asked"
-SYMBOLS = (RUN, ASKED)
+RUN, ASKED, READY = "threads_run", "threads_asked", "threads_ready"
+SYMBOLS = (RUN, ASKED, READY)
 MOST_THREADS = 1024
 SPIN = 2000  # looks at the ticket before a worker sleeps
 PATIENCE = 16
@@ -104,6 +105,11 @@ stopped:
 """
 
 _SERIAL = """
+define void @threads_ready(ptr %count) nounwind {
+  store i64 1, ptr %count
+  ret void
+}
+
 define i64 @threads_run(ptr %body, ptr %context, i64 %count, ptr %held) nounwind {
   call void @give_lock(ptr %held)
   %status = call i64 @alone(ptr %body, ptr %context, i64 %count)
@@ -263,6 +269,19 @@ made:
   br label %each
 out:
   %restored = call i32 $sigmask(i32 2, ptr %old, ptr null)
+  ret void
+}
+
+define void @threads_ready(ptr %count) nounwind {
+  %limit = load atomic i64, ptr $LIMIT monotonic, align 8
+  %lock = load atomic i64, ptr $LOCK monotonic, align 8
+  %resume = load i64, ptr $RESUME
+  %now = call i64 @now()
+  %open = icmp eq i64 %lock, 0
+  %late = icmp sge i64 %now, %resume
+  %may = and i1 %open, %late
+  %ready = select i1 %may, i64 %limit, i64 1
+  store i64 %ready, ptr %count
   ret void
 }
 

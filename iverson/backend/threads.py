@@ -26,11 +26,14 @@ the program is run again without threads (checks.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from iverson.backend import loopir as ir
+from iverson.backend import owners
 from iverson.backend.chunks import MOST, Chunk, copied
 from iverson.backend.independence import Known, Plan
 from iverson.backend.loopir import Buffer, Carry, Cell, For, Program, Reg, Stmt, Value, View
+from iverson.backend.owners import Owned
 from iverson.backend.work import Work
 from iverson.core.syntax import BOOL, F64, I64, Literal
 
@@ -38,9 +41,11 @@ GRAIN = 12000.0  # nanoseconds of work for a chunk, at least
 FEWEST, AWAKE = 4.0, 1.0  # chunks that there is work for, at least; where another loop has woken the workers
 PART = 0.025  # of the work, what copies of arrays may cost
 MOST_COPIED = 4  # the same as chunks.MOST, for loops whose chunks have copies
-COPY, NEAR = 3.0, 0.25  # nanoseconds for an element of a copy to be cleared and taken in; if its memory is near
-CLOSE = 2**15  # elements of copies that are near
+# the nanoseconds that an element of a copy takes to be cleared and taken in, if copies have so many elements in all,
+# and how many chunks there are then at most
+COPIES = ((0.25, 2**15, 64.0), (0.3, 2**20, 4.0), (3.0, 2**62, 64.0))
 BLOCK = 64  # turns of a loop without loops in it, such that no vector is cut by the end of a chunk
+INDEPENDENT = ("any", "apart", "tile", "wide")
 EDGE = 64  # turns that are never enough
 
 ROUTINE = 256.0  # elements of each array of a BLAS or LAPACK routine that uses no threads of its own, at most
@@ -70,12 +75,16 @@ class _Threads:
             if plan is not None:
                 pieces, lets = self._pieces(plan, around)
                 loops = [p.loop for p in pieces]
-                self.checked |= any(isinstance(s, ir.Require | ir.Bound) for s in ir.walk([*loops]))
+                self._checks(loops)
                 gone |= {m for p in pieces for m in p.moved}
                 done |= {*map(id, loops), *map(id, lets)}
-                out += [*lets, *_Region(pieces, AWAKE if self.awake or around else FEWEST).write()]
+                region = _Region(pieces, AWAKE if self.awake or around else FEWEST)
+                copies = len(pieces) == 1 and any(isinstance(s.into, Buffer) for s in plan.sums)
+                owned = self._owned(stmt, body, around) if copies else None
+                out += [*lets, *(region.write() if owned is None else region.unless(owned))]
                 self.awake = True
                 continue
+            owned = self._owned(stmt, body, around)
             if isinstance(stmt, ir.Copy) and _may_be_large(stmt, around):
                 out += copied(stmt)
                 self.awake = True
@@ -83,7 +92,7 @@ class _Threads:
             inside = [*around, stmt] if isinstance(stmt, For | ir.While) and not _strips(stmt) else around
             for inner in ir.blocks(stmt):
                 inner[:] = self.block(inner, inside)
-            out.append(stmt)
+            out += [stmt] if owned is None else owned.written(None, partial(list, [stmt]))
         return [s for s in out if id(s) not in gone]
 
     def _plan(self, stmt: Stmt, body: list[Stmt], around: Sequence[Stmt]) -> Plan | None:
@@ -92,6 +101,18 @@ class _Threads:
             return None
         plan = Plan(self.known, stmt, body)
         return plan if plan.legal() and not (self.lean and plan.takes_memory()) else None
+
+    def _owned(self, stmt: Stmt, body: list[Stmt], around: Sequence[Stmt]) -> Owned | None:
+        """How owners of rows run a loop, if they do."""
+        if self.lean or not isinstance(stmt, For) or not self._candidate(stmt, around, ("any", "seq")):
+            return None
+        found = owners.found(self.known, stmt, body)
+        if found is not None:
+            self._checks([stmt])
+        return found
+
+    def _checks(self, loops: Sequence[For]) -> None:
+        self.checked |= any(isinstance(s, ir.Require | ir.Bound) for s in ir.walk([*loops]))
 
     def _pieces(self, first: Plan, around: Sequence[Stmt]) -> tuple[list[Plan], list[Stmt]]:
         """The loops that run the rest of one's turns, if chunks may do with them what they do with it; what is between.
@@ -119,9 +140,9 @@ class _Threads:
             pending.clear()
         return pieces, lets
 
-    def _candidate(self, loop: For, around: Sequence[Stmt]) -> bool:
+    def _candidate(self, loop: For, around: Sequence[Stmt], tags: Sequence[str] = INDEPENDENT) -> bool:
         """May it run in parallel, and is what a dispatch costs sure to be small beside it?"""
-        if loop.tag not in ("any", "apart", "tile", "wide") or any(map(_in_vectors, around)):
+        if loop.tag not in tags or any(map(_in_vectors, around)):
             return False
         flat = not any(isinstance(s, For | ir.While) for s in ir.walk(loop.body))
         if around and flat and (len(around) > 1 or loop.carries):
@@ -160,12 +181,19 @@ class _Region:
         self.work = self.works[0]
         self.turn = Reg(I64, "chunk")
         self.starts: list[Stmt] = []  # of a chunk: where its turns begin and end
+        self.shift = self._shift([s.into for s in self.first.sums if isinstance(s.into, Buffer)])
+
+    def unless(self, owned: Owned) -> list[Stmt]:
+        """The same where copies pay, or owners of rows don't."""
+        single = self.work.compute("eq", BOOL, self.shift, ir.integer(0))
+        estimate = list(self.work.code)
+        self.work.code.clear()
+        return [*estimate, *owned.written(single, self.write)]
 
     def write(self) -> list[Stmt]:
         """The statements that take the loops' place."""
-        work, first = self.work, self.first
+        work, first, shift = self.work, self.first, self.shift
         loops = [p.loop for p in self.pieces]
-        shift = self._shift([s.into for s in first.sums if isinstance(s.into, Buffer)])
         count, many = work.compute("shl", I64, ir.integer(1), shift), work.compute("gt", BOOL, shift, ir.integer(0))
         ends = [self._tiles(count, shift) if loops[0].tag == "wide" else self._bounds(count, shift)]
         ends += [self._rest(loop, w, shift) for loop, w in zip(loops[1:], self.works[1:], strict=True)]
@@ -214,9 +242,13 @@ class _Region:
         enough = work.compute("ge", BOOL, total, Literal(GRAIN * self.least, F64))
         if arrays:
             elements = work.plus(Literal(1.0, F64), *(self._elements(View(b), work) for b in arrays))
-            far, near = (work.compute("div", F64, total, self._scaled(elements, c / PART)) for c in (COPY, NEAR))
-            near = work.compute("min", F64, near, work.compute("div", F64, Literal(float(CLOSE), F64), elements))
-            size = work.compute("min", I64, size, work.logarithm(work.compute("max", F64, far, near)))
+            chunks: Value = Literal(1.0, F64)
+            for cost, near, most in COPIES:
+                paid = work.compute("div", F64, total, self._scaled(elements, cost / PART))
+                fits = work.compute("div", F64, Literal(float(near), F64), elements)
+                here = work.compute("min", F64, work.compute("min", F64, paid, fits), Literal(most, F64))
+                chunks = work.compute("max", F64, chunks, here)
+            size = work.compute("min", I64, size, work.logarithm(chunks))
         turns = work.plus(*(work.number(w.trip) for w in self.works))
         if loop.tag == "wide":
             turns = work.plus(turns, Literal(-1.0, F64))

@@ -265,6 +265,7 @@ def scattered(x, where):
     out = np.zeros(len(x))
     for i in range(len(x)):
         out[where[i]] = x[i]
+        out[where[len(x) - 1 - i]] = 0.5 * x[i]
     return out
 
 
