@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,11 @@ import numpy as np
 from iverson.core.build import dtype_of, extents_of
 from iverson.core.evaluate import evaluate
 from iverson.core.syntax import Block, Function, Var
+from iverson.diff import reverse
 from iverson.diff.activity import is_float
 from iverson.lang import state
 from iverson.lang.stage import ParamSpec, Staged, stage_for
+from iverson.opt.pipeline import prepare
 from tests.programs.registry import Program, finite_difference, leaves, map_leaves, projection_weights
 
 STEP = 1e-30
@@ -153,6 +155,7 @@ class Case:
         with np.errstate(all="ignore"):
             return float(np.sum(self.weights * flat(self.program.outcome(args))).real)
 
+    @cached_property
     def by_differences(self) -> float:
         """The derivative of `projected` along `direction`."""
         wrt = self.program.wrt
@@ -174,6 +177,15 @@ class Case:
         """`direction` as values of the active parameters."""
         given = state.flatten(self.direction)[0]
         return [np.asarray(self._value(self.staged.params[k], given)) for k in self.active]
+
+    @cached_property
+    def primal(self) -> Function:
+        """What is differentiated."""
+        return prepare(self.function)
+
+    @cached_property
+    def vjp(self) -> Function:
+        return reverse.vjp(self.primal, self.active)
 
     def seeds(self, outs: Sequence[Any]) -> list[Any]:
         """The cotangents of the core function's float outs, whose values are `outs`."""
@@ -214,6 +226,12 @@ class Case:
     def weighed(self) -> Callable[..., Any]:
         """A function of the program's arguments and `weights_like` that gives <weights, outcome>."""
         return weighed(self.program)
+
+
+@lru_cache(maxsize=4)
+def case_of(program: Program, n: int) -> Case:
+    """The case, once for the tests of a program, which follow one another (tests/conftest.py)."""
+    return Case(program, n)
 
 
 def outcome_leaves(program: Program) -> Callable[..., list[Any]]:

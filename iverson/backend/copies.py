@@ -162,12 +162,13 @@ class _Copies:
 
 def _life(body: list[Stmt], alloc: Alloc) -> tuple[list[int], int] | None:
     """Which statements of a body access an array element by element, and which frees it; None if others use it."""
-    buffer = alloc.buffer
+    buffer, start = alloc.buffer, body.index(alloc)
     frees = [k for k, s in enumerate(body) if isinstance(s, Free) and s.buffer is buffer]
     if len(frees) != 1:
         return None
-    users = [k for k, s in enumerate(body) if any(a.view.buffer is buffer for a in accesses([s]))]
-    return (users, frees[0]) if users and only(body, buffer, Load | Store | Free) else None
+    lives = range(start, frees[0] + 1)
+    users = [k for k in lives if any(a.view.buffer is buffer for a in accesses([body[k]]))]
+    return (users, frees[0]) if users and only(body[start : lives.stop], buffer, Load | Store | Free) else None
 
 
 def _room(body: list[Stmt], nest: Stmt, log: Cell) -> list[Stmt] | None:

@@ -35,7 +35,8 @@ def _moved(body: list[Stmt], alloc: Alloc, places: Places) -> None:
     """Move the fill of an array into the nest that uses it first, if it may be."""
     buffer = alloc.buffer
     rank = len(buffer.extents)
-    users = list(islice((s for s in body if s is not alloc and mentions(s, [buffer.pointer])), 2)) if rank else []
+    behind = islice(body, body.index(alloc) + 1, None)
+    users = list(islice((s for s in behind if mentions(s, [buffer.pointer])), 2)) if rank else []
     if len(users) < 2:
         return
     fill, use = (nest(s, [buffer], rank) for s in users)

@@ -169,10 +169,11 @@ class _Merger:
 
     def contract(self, body: list[Stmt]) -> None:
         """Drop the arrays of which every element is made and used in one turn of one loop of a body."""
-        frees = {s.buffer for s in body if isinstance(s, Free)}
+        frees = {s.buffer: s for s in body if isinstance(s, Free)}
         for alloc in [s for s in body if isinstance(s, Alloc) and s.buffer in frees]:
             buffer = alloc.buffer
-            users = [k for k, s in enumerate(body) if any(a.view.buffer is buffer for a in accesses([s]))]
+            lives = range(body.index(alloc), body.index(frees[buffer]))
+            users = [k for k in lives if any(a.view.buffer is buffer for a in accesses([body[k]]))]
             loop = body[users[0]] if len(users) == 1 else None
             if isinstance(loop, For) and self._private(loop, buffer) and only(body, buffer, Load | Store | Free):
                 body[users[0]] = _without(loop, buffer)

@@ -14,40 +14,59 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import UnionType
+from typing import TypeAlias
 
 from iverson.backend import loopir as ir
 from iverson.backend.loopir import Alloc, Buffer, Free, Load, Program, Stmt, Store
 from iverson.backend.places import Places, accesses, only
-from iverson.backend.turns import mentions, nest, touching
+from iverson.backend.turns import nest, touching
 
 
 def run(program: Program) -> None:
     """Rewrite a program in place."""
     places = Places(program.body)
     for body in [program.body, *(b for s in ir.walk(program.body) for b in ir.blocks(s))]:
-        for alloc in [s for s in body if isinstance(s, Alloc)]:
-            _reused(program, body, alloc, places)
+        allocs = [s for s in body if isinstance(s, Alloc) and _plain(s)]
+        users = _users(body, allocs) if len(allocs) > 1 else {}
+        for alloc in allocs:
+            if _reused(program, body, alloc, places, users):
+                users = _users(body, allocs)
 
 
-def _reused(program: Program, body: list[Stmt], alloc: Alloc, places: Places) -> None:
+Users: TypeAlias = dict[ir.Reg, list[Stmt]]
+
+
+def _users(body: list[Stmt], allocs: list[Alloc]) -> Users:
+    """The statements of a block that name an array, at any depth."""
+    users: Users = {s.buffer.pointer: [] for s in allocs}
+    for stmt in body:
+        for v in {v for s in ir.walk([stmt]) for v in ir.used(s) if isinstance(v, ir.Reg)}:
+            if v in users:
+                users[v].append(stmt)
+    return users
+
+
+def _reused(program: Program, body: list[Stmt], alloc: Alloc, places: Places, users: Users) -> bool:
     """Put an array into the memory of one that ends at its first use, if there is one."""
     b = alloc.buffer
     others = [s for s in body if isinstance(s, Alloc) and s is not alloc and _plain(s) and _alike(s.buffer, b)]
-    if not others or not _plain(alloc):
-        return
-    use = next((s for s in body if s is not alloc and mentions(s, [b.pointer])), None)
-    if use is None or not _only(program.body, b, Load | Store | Free | ir.Result):
-        return
-    for other in body[: body.index(use)]:
-        if other in others:
-            a = other.buffer
-            users = [s for s in body if s is not other and mentions(s, [a.pointer])]
-            ends = users[-2:-1] == [use] and isinstance(users[-1], Free)
-            if ends and _only(program.body, a, Load | Store | Free) and _in_turn(use, a, b, places):
-                body.remove(users[-1])
-                body.remove(alloc)
-                _replaced(program.body, b, a)
-                return
+    if not others:
+        return False
+    use = next((s for s in users[b.pointer] if s is not alloc), None)
+    if use is None:
+        return False
+    for other in others:
+        a, mine = other.buffer, [s for s in users[other.buffer.pointer] if s is not other]
+        if mine[-2:-1] != [use] or not isinstance(mine[-1], Free):
+            continue
+        if not _only(users[b.pointer], b, Load | Store | Free | ir.Result):
+            return False
+        if _only(users[a.pointer], a, Load | Store | Free) and _in_turn(use, a, b, places):
+            body.remove(mine[-1])
+            body.remove(alloc)
+            _replaced(program.body, b, a)
+            return True
+    return False
 
 
 def _plain(alloc: Alloc) -> bool:

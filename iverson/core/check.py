@@ -27,6 +27,9 @@ from iverson.core.rewrite import atoms, type_atoms
 from iverson.core.show import show_let
 from iverson.core.syntax import (
     BOOL,
+    F32,
+    F64,
+    I32,
     I64,
     Accumulate,
     Accumulator,
@@ -57,6 +60,13 @@ from iverson.core.syntax import (
     width,
 )
 
+_LITERALS = {  # the type of their values, and the range of an integer
+    BOOL: (bool, 0, 0),
+    I32: (int, -(2**31), 2**31 - 1),
+    I64: (int, -(2**63), 2**63 - 1),
+    F32: (float, 0, 0),
+    F64: (float, 0, 0),
+}
 _LONGEST = 24  # lines of a statement in a message
 
 
@@ -117,10 +127,8 @@ class _Checker:
             self.expect(a in self.scope, f"{what}, {a.hint}, is not in scope")
 
     def literal(self, a: Literal) -> None:
-        fits = type(a.value) is {"b": bool, "i": int, "f": float}[np.dtype(a.dtype.value).kind]
-        if fits and a.dtype.is_int:
-            info = np.iinfo(a.dtype.value)
-            fits = int(info.min) <= a.value <= int(info.max)
+        kind, least, greatest = _LITERALS[a.dtype]
+        fits = type(a.value) is kind and (kind is not int or least <= a.value <= greatest)
         self.expect(fits, f"the literal {a.value!r} is no {a.dtype.value}")
 
     def once(self, what: Let | Block) -> None:
@@ -132,7 +140,7 @@ class _Checker:
     def entered(self, binders: Sequence[Var], *, closed: bool = False) -> Iterator[None]:
         """A scope with names of its own; a closed one sees no accumulators of outside."""
         outer = self.scope
-        self.scope = {v for v in outer if not (closed and isinstance(v.type, Accumulator))}
+        self.scope = {v for v in outer if not isinstance(v.type, Accumulator)} if closed else set(outer)
         for v in binders:
             self.bind(v)
         yield
@@ -150,7 +158,8 @@ class _Checker:
                 return False
 
     def agree(self, given: Atom, expected: Type, what: str) -> None:
-        self.expect(self.same(given.type, expected), f"{what} has type {given.type}, not {expected}")
+        if not self.same(given.type, expected):
+            self.expect(False, f"{what} has type {given.type}, not {expected}")
 
     def agree_all(self, given: Sequence[Atom], expected: Sequence[Type], what: str) -> None:
         self.expect(len(given) == len(expected), f"{what}: {len(given)} for {len(expected)}")
@@ -159,7 +168,8 @@ class _Checker:
 
     def scalar(self, a: Atom, dtype: DType, what: str) -> None:
         self.use(a, what)
-        self.expect(a.type == Scalar(dtype), f"{what} has type {a.type}, not {dtype.value}")
+        if not (isinstance(a.type, Scalar) and a.type.dtype is dtype):
+            self.expect(False, f"{what} has type {a.type}, not {dtype.value}")
 
     def index(self, a: Atom, what: str) -> None:
         self.scalar(a, I64, what)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,7 @@ class Native:
         results, error = np.zeros(offsets[-1] + 1, np.int64), np.zeros(abi.ERROR_SLOTS, np.int64)
         status = self.kernel(slots.ctypes.data, results.ctypes.data, error.ctypes.data)
         if status == abi.RERUN:
-            return Native(self.function, exact=True, **self.options)(*args)
+            return self.exact(*args)
         if status == abi.INTERRUPTED:
             raise interrupt.raised()
         if status != abi.OK:
@@ -108,6 +109,10 @@ class Native:
             else:
                 outs.append(_scalar(results, offsets[k], out.type.dtype.value))
         return outs
+
+    @cached_property
+    def exact(self) -> Native:
+        return Native(self.function, exact=True, **self.options)
 
     def _is_array(self, p: int) -> bool:
         return isinstance(self.function.params[p].type, Array)

@@ -25,12 +25,15 @@ def narrow(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     yield
 
 
-def agree(function: Function, args: list[object], level: int = 0) -> None:
-    got, want = native.Native(function, level)(*args), evaluate(function, args).values
-    assert not native.LIVE
-    for g, w in zip(got, want, strict=True):
-        tolerance = 1e-5 if np.asarray(w).dtype == np.float32 else 1e-10
-        np.testing.assert_allclose(g, w, rtol=tolerance, atol=tolerance)
+def agree(function: Function, *several: list[object], level: int = 0) -> None:
+    """The compiled program does what the evaluator does, on each list of arguments."""
+    kernel = native.Native(function, level)
+    for args in several:
+        got, want = kernel(*args), evaluate(function, args).values
+        assert not native.LIVE
+        for g, w in zip(got, want, strict=True):
+            tolerance = 1e-5 if np.asarray(w).dtype == np.float32 else 1e-10
+            np.testing.assert_allclose(g, w, rtol=tolerance, atol=tolerance)
 
 
 def points(make: object) -> Function:
@@ -39,6 +42,12 @@ def points(make: object) -> Function:
     n, k, d = (Var(Scalar(I64), h) for h in "nkd")
     p, c = Var(Array(F64, (n, d)), "p"), Var(Array(F64, (k, d)), "c")
     return b.function([n, k, d, p, c], make(b, n, k, d, p, c))  # type: ignore[operator]
+
+
+def at_sizes(*sizes: tuple[int, int, int]) -> list[list[object]]:
+    """Arguments of such a program."""
+    rng = np.random.default_rng(0)
+    return [[n, k, d, rng.normal(size=(n, d)), rng.normal(size=(k, d))] for n, k, d in sizes]
 
 
 def distance(b, d, p, c, i, j):
@@ -222,9 +231,8 @@ PROGRAMS = [adjoint, shared, picked, residuals, packed_triangle, nearest, cost, 
 def test_lanes(make: object, level: int) -> None:
     function = points(make)
     assert " simd" in backend.compile(function).loops or make is triangle
-    rng = np.random.default_rng(0)
-    for n, k, d in ((1, 2, 3), (6, 3, 2), (7, 1, 4), (4, 0, 3), (5, 2, 0), (0, 2, 2), (3, 2, 70), (5, 40, 70)):
-        agree(function, [n, k, d, rng.normal(size=(n, d)), rng.normal(size=(k, d))], level)
+    sizes = (1, 2, 3), (6, 3, 2), (7, 1, 4), (4, 0, 3), (5, 2, 0), (0, 2, 2), (3, 2, 70), (5, 40, 70)
+    agree(function, *at_sizes(*sizes), level=level)
 
 
 def test_large_temporaries(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,9 +240,7 @@ def test_large_temporaries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schedule, "MEMORY", 5)
     function = points(log_sum)
     assert ", 6)" in backend.compile(function).loops  # the least of an extent and that
-    rng = np.random.default_rng(0)
-    for n, k, d in ((7, 2, 2), (7, 2, 3), (7, 6, 1), (7, 1, 6)):
-        agree(function, [n, k, d, rng.normal(size=(n, d)), rng.normal(size=(k, d))])
+    agree(function, *at_sizes((7, 2, 2), (7, 2, 3), (7, 6, 1), (7, 1, 6)))
 
 
 def test_sums_in_order() -> None:

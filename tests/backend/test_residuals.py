@@ -27,11 +27,13 @@ def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     yield
 
 
-def agree(function: Function, args: list[object], level: int = 0) -> None:
-    got, want = native.Native(function, level)(*args), evaluate(function, args).values
-    assert not native.LIVE
-    for g, w in zip(got, want, strict=True):
-        np.testing.assert_allclose(g, w, rtol=1e-10, atol=1e-10)
+def agree(function: Function, *several: list[object], level: int = 0) -> None:
+    kernel = native.Native(function, level)
+    for args in several:
+        got, want = kernel(*args), evaluate(function, args).values
+        assert not native.LIVE
+        for g, w in zip(got, want, strict=True):
+            np.testing.assert_allclose(g, w, rtol=1e-10, atol=1e-10)
 
 
 def points(make: object) -> Function:
@@ -95,8 +97,8 @@ def loops_over_points(function: Function) -> int:
 
 def try_sizes(function: Function, level: int = 0, sizes: tuple[tuple[int, int, int], ...] = SIZES) -> None:
     rng = np.random.default_rng(0)
-    for n, k, d in sizes:
-        agree(function, [n, k, d, rng.normal(size=(n, d)), rng.normal(size=(k, d))], level)
+    several = [[n, k, d, rng.normal(size=(n, d)), rng.normal(size=(k, d))] for n, k, d in sizes]
+    agree(function, *several, level=level)
 
 
 @pytest.mark.parametrize("level", [0, 3])

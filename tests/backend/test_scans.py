@@ -90,9 +90,10 @@ CASES = [
 @pytest.mark.parametrize(("outs", "loops"), CASES, ids=lambda x: getattr(x, "__name__", ""))
 def test_a_loop_follows_a_scan(outs: Outs, loops: int | None) -> None:
     f = program(outs)
+    kernel = native.Native(f, 0)
     for n in (0, 1, 2, 9):
         args = [n, np.random.default_rng(n).standard_normal(n)]
-        got, want = native.Native(f, 0)(*args), evaluate(f, args).values
+        got, want = kernel(*args), evaluate(f, args).values
         assert not native.LIVE
         for g, w in zip(got, want, strict=True):
             np.testing.assert_allclose(g, w, rtol=1e-12, atol=1e-12)

@@ -13,7 +13,7 @@ import iverson as iv
 from iverson import backend
 from iverson.backend import vector_plan
 from tests.backend.constructs import CASES
-from tests.backend.test_lanes import PROGRAMS, agree, points
+from tests.backend.test_lanes import PROGRAMS, agree, at_sizes, points
 from tests.core.generate import random_function
 
 
@@ -29,9 +29,8 @@ def everywhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("level", [0, 3])
 def test_points(make: object, level: int) -> None:
     function = points(make)
-    rng = np.random.default_rng(0)
-    for n, k, d in ((1, 2, 3), (6, 3, 2), (7, 1, 4), (4, 0, 3), (5, 2, 0), (0, 2, 2), (3, 2, 70)):
-        agree(function, [n, k, d, rng.normal(size=(n, d)), rng.normal(size=(k, d))], level)
+    sizes = (1, 2, 3), (6, 3, 2), (7, 1, 4), (4, 0, 3), (5, 2, 0), (0, 2, 2), (3, 2, 70)
+    agree(function, *at_sizes(*sizes), level=level)
 
 
 @pytest.mark.usefixtures("everywhere")

@@ -17,10 +17,9 @@ from iverson.core.syntax import I64, Block, Checkpoint, Disk, Function, Let, Loo
 from iverson.diff import reverse
 from iverson.diff.checkpoints import Schedule
 from iverson.diff.tape import Policy
-from iverson.opt.pipeline import prepare
 from iverson.run.priced import advances
 from tests.backend.native import Native
-from tests.corpus import Case
+from tests.corpus import Case, case_of
 from tests.corpus_costs import largest
 from tests.programs import PROGRAMS
 
@@ -48,7 +47,7 @@ def everywhere(f: Function, note: Checkpoint) -> Function:
 
 
 def require_same(program: object, changed: list[tuple[str, Function, Policy]], case: Case, primal: Function) -> None:
-    vjp = reverse.vjp(primal, case.active)
+    vjp = case.vjp
     values = [*case.values, *case.added(vjp, case.seeds(evaluate(primal, case.values).values))]
     want = evaluate(vjp, values).values
     for what, other, policy in changed:
@@ -59,8 +58,8 @@ def require_same(program: object, changed: list[tuple[str, Function, Policy]], c
 
 
 def prepared(program: object) -> tuple[Case, Function]:
-    case = Case(program, largest(program))
-    return case, prepare(case.function)
+    case = case_of(program, largest(program))
+    return case, case.primal
 
 
 SLOTS = (1, 2, 3, 5)

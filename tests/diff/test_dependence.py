@@ -13,8 +13,8 @@ from iverson.core.syntax import F64, I64, Array, Literal, Var
 from iverson.diff import forward
 from iverson.diff.activity import is_float
 from iverson.diff.dependence import dependence
-from iverson.opt.pipeline import optimise, prepare
-from tests.corpus import Case
+from iverson.opt.pipeline import optimise
+from tests.corpus import Case, case_of
 from tests.corpus_costs import largest
 from tests.programs import PROGRAMS, Program
 
@@ -30,8 +30,8 @@ def groups(case: Case) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("program", [p for p in PROGRAMS if p.differentiable], ids=lambda p: p.name)
 def test_derivatives_are_within_the_sets(program: Program) -> None:
-    case = Case(program, largest(program))
-    primal = prepare(case.function)
+    case = case_of(program, largest(program))
+    primal = case.primal
     sets = dependence(primal, case.active)
     check(sets)
     mine = groups(case)
@@ -60,8 +60,8 @@ def test_derivatives_are_within_the_sets(program: Program) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("program", [p for p in PROGRAMS if p.differentiable], ids=lambda p: p.name)
 def test_optimised_sets_are_the_same(program: Program) -> None:
-    case = Case(program, largest(program))
-    sets = dependence(prepare(case.function), case.active)
+    case = case_of(program, largest(program))
+    sets = dependence(case.primal, case.active)
     values = [*case.values, *(np.left_shift(1, g) if np.ndim(g) else np.int64(1 << int(g)) for g in groups(case))]
     optimised = optimise(sets)
     check(optimised)

@@ -1,5 +1,7 @@
 """Every pass, and all of them, on random programs and on their gradients."""
 
+from functools import cache
+
 import pytest
 
 from iverson.diff.reverse import gradient
@@ -38,11 +40,16 @@ PASSES = {
 }
 
 
+@cache
+def program(seed):
+    return random_function(seed, smooth=seed % 2 == 0, depth=2 + seed % 3)
+
+
 @pytest.mark.parametrize("name", PASSES)
 def test_on_random_programs(name):
     run, exact, slack = PASSES[name]
     for seed in range(100):
-        f, args = random_function(seed, smooth=seed % 2 == 0, depth=2 + seed % 3)
+        f, args = program(seed)
         assert_kept(f, run, args, exact=exact, slack=slack)
 
 

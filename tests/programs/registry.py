@@ -62,7 +62,7 @@ TAGS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Program:
     """One program of the corpus.
 
