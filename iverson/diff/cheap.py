@@ -3,7 +3,7 @@
 cheap     Maps whose elements take so few scalar operations, and branches of such: where that is less than to keep them
 tiny      a For of so few scalar operations that keeping anything of it is more: always
 
-A function, as sin or pow, takes as long as many operations do, and longer than keeping what it gives: it is never cheap.
+A function, as sin or pow, takes as long as many operations, and longer than keeping what it gives: it is never cheap.
 """
 
 from __future__ import annotations
