@@ -67,6 +67,12 @@ class LoopInfo:
     state: int = 0  # bytes of what it carries
     kept: int = 0  # bytes of all turns that a gradient keeps in any case
     groups: tuple[Group, ...] = ()
+    room: int = 0  # bytes for states in a file
+
+    def filed(self, slots: int, block: int) -> int:
+        """How many states are in a file, beside those in memory."""
+        count = -(-self.turns // block)
+        return min(self.room // self.state, max(count - slots, 0)) if self.state else 0
 
     def logged(self, rerun: frozenset[Named]) -> int:
         """The bytes that a gradient keeps of all turns, if these results run again."""
@@ -79,8 +85,10 @@ class LoopInfo:
     def checkpoints(self, slots: int, block: int, rerun: frozenset[Named]) -> float:
         """What checkpoints cost: the turns that are run again, the blocks' own work, and what each of them keeps."""
         count = -(-self.turns // block)
-        runs = advances(count, slots) * block + self.turns * (2 if self.again else 1)
+        filed = self.filed(slots, block)
+        runs = advances(count, slots + filed) * block + self.turns * (2 if self.again else 1)
         states = rates.blocks(count, self.state) + rates.memory(min(slots, count) * self.state)
+        states += rates.files(filed * self.state)
         logs = count * rates.memory(block * self.logged(rerun) / max(self.turns, 1))
         return runs * self.seconds + states + logs + self._rerun(rerun)
 
