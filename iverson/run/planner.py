@@ -273,7 +273,9 @@ class Planner:
             yield choice, sum(o.seconds for o in found)
             tried.append(choice)
             least = self.peak(choice, [1] * (2 * sum(choice.planned)))
-            if least is not None and least > bound:
+            if least is None:
+                return
+            if least > bound:
                 room -= max(least - bound, room / 8)
 
     def plan(self, choice: Choice, bound: int) -> Plan | None:

@@ -172,7 +172,7 @@ def _loops(primal: Function, numbered: Mapping[int, int]) -> list[_Found]:
                 turns = max(_value(sizes.of(loop.op.extent), at, UNKNOWN_TURNS), 0)
             seconds = 0.0
             if loop is let:
-                seconds = (whole.pop(0) if whole else _seconds(primal, k, at)) / max(turns, 1)
+                seconds = (whole[k] if k in whole else _seconds(primal, k, at)) / max(turns, 1)
             state = sum(
                 prod(_value(sizes.of(e), at, 1) for e in extents_of(c)) * np.dtype(dtype_of(c).value).itemsize
                 for c in loop.op.carry
@@ -187,14 +187,14 @@ def _loops(primal: Function, numbered: Mapping[int, int]) -> list[_Found]:
     return found
 
 
-def _compiled(primal: Function, numbered: Mapping[int, int]) -> list[float]:
-    """The seconds of the loops among the statements of a function as it is compiled; none if they are others then."""
+def _compiled(primal: Function, numbered: Mapping[int, int]) -> dict[int, float]:
+    """The seconds of the loops among a function's statements, as it is compiled; none if they are others then."""
     made = optimise(primal)
     at = {made.params[k]: n for k, n in numbered.items()}
     mine, theirs = ([k for k, let in enumerate(f.body) if isinstance(let.op, Loop | While)] for f in (primal, made))
     if [primal.body.lets[k].site for k in mine] != [made.body.lets[k].site for k in theirs]:
-        return []
-    return [_seconds(made, k, at) for k in theirs]
+        return {}
+    return {k: _seconds(made, other, at) for k, other in zip(mine, theirs, strict=True)}
 
 
 def _value(s: Size, at: Mapping[Var, int], otherwise: int) -> int:
