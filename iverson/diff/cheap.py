@@ -1,9 +1,9 @@
 """What is cheap to run once more.
 
-cheap     Maps whose elements take so many scalar operations, and branches of such: where that is less than to keep them
+cheap     Maps whose elements take so few scalar operations, and branches of such: where that is less than to keep them
 tiny      a For of so few scalar operations that keeping anything of it is more: always
 
-An elementary function counts as the operations that take its time, in vectors.
+A function, as sin or pow, takes as long as many operations, and longer than keeping what it gives: it is never cheap.
 """
 
 from __future__ import annotations
@@ -23,10 +23,13 @@ TINY = 32  # statements that all turns of a For take
 
 def operations(name: str) -> int:
     """How many operations a primitive is by the clock."""
-    row = TABLE[name]
-    if not row.recipe.startswith("call:"):
-        return row.cost
+    if not _is_function(name):
+        return TABLE[name].cost
     return SPECIAL if name in DEAR else FUNCTION
+
+
+def _is_function(name: str) -> bool:
+    return TABLE[name].recipe.startswith("call:")
 
 
 def cheap(let: Let) -> bool:
@@ -52,7 +55,7 @@ def _scalar(let: Let) -> bool:
         return False
     match let.op:
         case Prim(name):
-            return name not in DEAR
+            return not _is_function(name)
         case Read():
             return True
         case For(_, extent):

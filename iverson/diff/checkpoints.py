@@ -154,7 +154,7 @@ class Schedule:
         self.disk = note.disk
         self.rows = b.o.max(b.o.min(slots, self.blocks), 1)
         self.low: Atom = literal(0)  # rows that are in files
-        if self.disk is not None:
+        if self.disk is not None and any(map(self._filed, op.carry)):
             room = b.o.floordiv(literal(self.disk.bytes), b.o.max(self._total(self._filed), 1))
             self.low = b.o.max(b.o.min(room, b.o.sub(self.blocks, slots)), 0)
             self.rows = b.o.add(self.rows, self.low)

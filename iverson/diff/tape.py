@@ -21,6 +21,7 @@ from iverson.core.syntax import (
     Atom,
     Block,
     Checkpoint,
+    Disk,
     For,
     Function,
     Let,
@@ -45,6 +46,7 @@ class Policy:
                   are stored too; recompute: results of nested statements run again as well
     checkpoint    for the outermost loops that say nothing themselves
     budget        the most bytes that a call may allocate; None: as many as there are
+    disk          room for states beside that, in a file, shared out among the loops
     planned       which of these loops are checkpointed, the others stored: slots and turns a block of each are the last
                   parameters of the function
     again         nested statements whose results run again
@@ -53,6 +55,7 @@ class Policy:
     mode: Mode = "auto"
     checkpoint: Checkpoint | None = None
     budget: int | None = None
+    disk: Disk | None = None
     planned: tuple[bool, ...] = ()
     again: frozenset[Named] = frozenset()
 
@@ -81,7 +84,7 @@ def annotated(function: Function, policy: Policy) -> Function:
     """The function with the policy's checkpoints as notes of its outermost loops."""
     notes: Iterator[Tape]
     if policy.planned:
-        notes = _planned(function, policy.planned)
+        notes = _planned(function, policy.planned, policy.disk)
     elif policy.checkpoint is not None:
         notes = repeat(policy.checkpoint)
     else:
@@ -98,10 +101,11 @@ def annotated(function: Function, policy: Policy) -> Function:
     return with_body(function, each(function.body))
 
 
-def _planned(function: Function, planned: Sequence[bool]) -> Iterator[Tape]:
+def _planned(function: Function, planned: Sequence[bool], disk: Disk | None) -> Iterator[Tape]:
     numbers = iter(function.params[len(function.params) - 2 * sum(planned) :])
+    each = None if disk is None else replace(disk, bytes=disk.bytes // len(planned))
     for chosen in planned:
-        yield Checkpoint(next(numbers), next(numbers)) if chosen else "store"
+        yield Checkpoint(next(numbers), next(numbers), each) if chosen else "store"
 
 
 def outermost(block: Block) -> Iterator[Let]:

@@ -75,7 +75,7 @@ class Budgeted:
         def make(choice: Choice) -> Jit:
             return self.derivative(choice.policy(self.told))
 
-        return Planner(make, args, kwargs)
+        return Planner(make, args, kwargs, 0 if self.told.disk is None else self.told.disk.bytes)
 
     def _best(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
         bound = self.told.budget

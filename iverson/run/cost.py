@@ -91,10 +91,11 @@ class Residual:
     name: str
     how: str  # "stored", "winner", "overwritten", "logged", "checkpoint" or "re-run": see iverson/diff/inventory.py
     site: Site | None  # the line that makes the value
-    elements: Formula  # that are kept (of what runs again: that would be)
+    elements: Formula
     bytes: Formula
     uses: int = 0  # statements of the return sweep that read it
     again: Formula | None = None  # the work of computing it once more, where that is known and it needn't be kept
+    saved: Formula | None = None  # the bytes that would be kept of what runs again, where that is known
     why: str = ""  # what decided
     keep_seconds: float | None = None  # to write and read it at the arguments, as the cost model has it (run/rates.py)
     again_seconds: float | None = None  # to compute it once more; what a loop carries: to run the loop once more
@@ -105,12 +106,15 @@ class Residual:
 
     def __str__(self) -> str:
         where = f"line {self.line}" if self.site else ""
-        at = f" = {self.bytes.value:,} bytes" if self.bytes.known else ""
-        size = f"{_short(self.elements)} elements, {_short(self.bytes)} bytes{at}"
+        many = self.bytes if self.saved is None else self.saved
+        at = f"{_short(many)} bytes" + (f" = {many.value:,} bytes" if many.known else "")
+        size = (
+            f": {_short(self.elements)} elements, {at}" if self.how != "re-run" else f": saves {at}" * bool(self.saved)
+        )
         times = {"keep": self.keep_seconds, "compute again": self.again_seconds}
         said = ", ".join(f"to {what} {time(s)}" for what, s in times.items() if s is not None)
         reason = ": ".join(filter(None, (said, self.why)))
-        return f"{self.name:12} {where:10} {self.how}: {size}" + (f"\n{'':23} {reason}" if reason else "")
+        return f"{self.name:12} {where:10} {self.how}{size}" + (f"\n{'':23} {reason}" if reason else "")
 
 
 def _short(formula: Formula, most: int = 80) -> str:
@@ -229,16 +233,16 @@ def _residuals(staged: Staged, names: SizeNames, whole: costs.Cost) -> list[Resi
         for r in kept:
             counts = [substitute(sizes.elements(v), actual) for v in r.arrays]
             in_bytes = [n * _itemsize(v) for n, v in zip(counts, r.arrays, strict=True)]
-            if r.how == "re-run":
-                counts, in_bytes = priced.unkept(r)
             for s in counts:
                 for v in s.variables():
                     names.add(v)
-            elements, size_in_bytes = (Formula(sum(x, size(0)), names) for x in (counts[:1], in_bytes))
-            again = priced.work(r, counts)
-            seconds = rates.keeping(size_in_bytes.value) if size_in_bytes.known and in_bytes else None
-            more = again, r.why, seconds, priced.seconds(r, counts)
-            found.append(Residual(r.name, r.how, r.site, elements, size_in_bytes, r.uses, *more))
+            elements, kept_bytes = (Formula(sum(x, size(0)), names) for x in (counts[:1], in_bytes))
+            unkept = priced.unkept(r)
+            saved = Formula(sum((n * _itemsize(v) for v, n in unkept.items()), size(0)), names) if unkept else None
+            each = counts or [*unkept.values()]
+            keeping = rates.keeping((saved or kept_bytes).value) if each and (saved or kept_bytes).known else None
+            more = r.uses, priced.work(r, each), saved, r.why, keeping, priced.seconds(r, each)
+            found.append(Residual(r.name, r.how, r.site, elements, kept_bytes, *more))
     return found
 
 
@@ -251,15 +255,13 @@ class _Prices:
     def of(self, atom: Atom) -> Size:
         return substitute(self.sizes.of(atom), self.actual)
 
-    def unkept(self, r: inventory.Residual) -> tuple[list[Size], list[Size]]:
-        """The elements and bytes of what runs again, were it kept; none where the program's sizes don't say."""
-        if r.made is None or r.around is None:
-            return [], []
+    def unkept(self, r: inventory.Residual) -> dict[Var, Size]:
+        """The elements of what runs again, were it kept; none where the program's sizes don't say."""
+        if r.how != "re-run" or r.made is None or r.around is None:
+            return {}
         turns = prod(map(self.of, r.around), start=size(1))
-        counts = [prod(map(self.of, extents_of(v)), start=turns) for v in r.made.vars]
-        if not all(v in self.names.of for s in counts for v in s.variables()):
-            return [], []
-        return counts, [n * _itemsize(v) for n, v in zip(counts, r.made.vars, strict=True)]
+        found = {v: prod(map(self.of, extents_of(v)), start=turns) for v in r.made.vars}
+        return found if all(v in self.names.of for s in found.values() for v in s.variables()) else {}
 
     def entries(self, r: inventory.Residual, counts: Sequence[Size]) -> Size | None:
         """How often a statement runs again for what is kept of it."""

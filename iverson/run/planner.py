@@ -59,6 +59,7 @@ class Plan:
     numbers: tuple[int, ...]  # slots and turns a block of those that are checkpointed
     bytes: int
     extra: float
+    filed: tuple[int, ...] = ()  # states of each of those that are in a file
 
     @property
     def planned(self) -> tuple[bool, ...]:
@@ -69,8 +70,9 @@ class Plan:
 
     def decisions(self) -> list[str]:
         """In words, for each loop."""
-        pairs = iter(zip(self.numbers[::2], self.numbers[1::2], strict=True))
-        said = ["checkpoint: {} slots, {} turns a block".format(*next(pairs)) if p else "store" for p in self.planned]
+        files = (f", {n} states on disk" if n else "" for n in self.filed)
+        each = zip(self.numbers[::2], self.numbers[1::2], files, strict=True)
+        said = ["checkpoint: {} slots, {} turns a block{}".format(*next(each)) if p else "store" for p in self.planned]
         again = [", ".join(f"{name} of line {line}" for name, line in sorted(names)) for names in self.choice.again]
         return [f"{what}; again: {names}" if names else what for what, names in zip(said, again, strict=True)]
 
@@ -199,15 +201,18 @@ def _solved(
 class Planner:
     """Plans for one call; `make` gives the derivative for a policy's part of a plan, which takes the numbers last."""
 
-    def __init__(self, make: Callable[[Choice], Jit], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.make, self.args, self.kwargs = make, args, kwargs
+    def __init__(
+        self, make: Callable[[Choice], Jit], args: tuple[Any, ...], kwargs: dict[str, Any], disk: int = 0
+    ) -> None:
+        self.make, self.args, self.kwargs, self.disk = make, args, kwargs, disk
         self._footprints: dict[Choice, Footprint] = {}
         self._peaks: dict[tuple[Choice, tuple[int, ...]], int | None] = {}
         self.least: int | None = None  # bytes that a plan needs
 
     @cached_property
     def loops(self) -> list[LoopInfo]:
-        return loops(self.make(Choice((), ())), (*self.args, ()), self.kwargs)
+        found = loops(self.make(Choice((), ())), (*self.args, ()), self.kwargs)
+        return [replace(loop, room=self.disk // len(found)) for loop in found]
 
     @cached_property
     def stored(self) -> Choice:
@@ -268,7 +273,9 @@ class Planner:
             yield choice, sum(o.seconds for o in found)
             tried.append(choice)
             least = self.peak(choice, [1] * (2 * sum(choice.planned)))
-            if least is not None and least > bound:
+            if least is None:
+                return
+            if least > bound:
                 room -= max(least - bound, room / 8)
 
     def plan(self, choice: Choice, bound: int) -> Plan | None:
@@ -292,8 +299,10 @@ class Planner:
                 self._fit(choice, chosen, k, tried, min(bound, before + (bound - least) * share // SHARES))
             for k in range(len(chosen)):  # what is left over
                 self._fit(choice, chosen, k, tried, bound)
-            extra = sum(loop.checkpoints(*tried[2 * k : 2 * k + 2], names) for k, (loop, names) in enumerate(chosen))
-            plans.append(Plan(choice, tuple(tried), self.peak(choice, tried) or 0, stored + extra))
+            pairs = list(zip(tried[::2], tried[1::2], chosen, strict=True))
+            extra = sum(loop.checkpoints(slots, block, names) for slots, block, (loop, names) in pairs)
+            filed = tuple(loop.filed(slots, block) for slots, block, (loop, _) in pairs)
+            plans.append(Plan(choice, tuple(tried), self.peak(choice, tried) or 0, stored + extra, filed))
         return min(plans, key=lambda p: p.extra)
 
     def _fit(self, choice: Choice, chosen: Sequence[Rerun], k: int, numbers: list[int], bound: int) -> None:

@@ -67,6 +67,12 @@ class LoopInfo:
     state: int = 0  # bytes of what it carries
     kept: int = 0  # bytes of all turns that a gradient keeps in any case
     groups: tuple[Group, ...] = ()
+    room: int = 0  # bytes for states in a file
+
+    def filed(self, slots: int, block: int) -> int:
+        """How many states are in a file, beside those in memory."""
+        count = -(-self.turns // block)
+        return min(self.room // self.state, max(count - slots, 0)) if self.state else 0
 
     def logged(self, rerun: frozenset[Named]) -> int:
         """The bytes that a gradient keeps of all turns, if these results run again."""
@@ -79,8 +85,10 @@ class LoopInfo:
     def checkpoints(self, slots: int, block: int, rerun: frozenset[Named]) -> float:
         """What checkpoints cost: the turns that are run again, the blocks' own work, and what each of them keeps."""
         count = -(-self.turns // block)
-        runs = advances(count, slots) * block + self.turns * (2 if self.again else 1)
+        filed = self.filed(slots, block)
+        runs = advances(count, slots + filed) * block + self.turns * (2 if self.again else 1)
         states = rates.blocks(count, self.state) + rates.memory(min(slots, count) * self.state)
+        states += rates.files(filed * self.state)
         logs = count * rates.memory(block * self.logged(rerun) / max(self.turns, 1))
         return runs * self.seconds + states + logs + self._rerun(rerun)
 
@@ -164,7 +172,7 @@ def _loops(primal: Function, numbered: Mapping[int, int]) -> list[_Found]:
                 turns = max(_value(sizes.of(loop.op.extent), at, UNKNOWN_TURNS), 0)
             seconds = 0.0
             if loop is let:
-                seconds = (whole.pop(0) if whole else _seconds(primal, k, at)) / max(turns, 1)
+                seconds = (whole[k] if k in whole else _seconds(primal, k, at)) / max(turns, 1)
             state = sum(
                 prod(_value(sizes.of(e), at, 1) for e in extents_of(c)) * np.dtype(dtype_of(c).value).itemsize
                 for c in loop.op.carry
@@ -179,14 +187,14 @@ def _loops(primal: Function, numbered: Mapping[int, int]) -> list[_Found]:
     return found
 
 
-def _compiled(primal: Function, numbered: Mapping[int, int]) -> list[float]:
-    """The seconds of the loops among the statements of a function as it is compiled; none if they are others then."""
+def _compiled(primal: Function, numbered: Mapping[int, int]) -> dict[int, float]:
+    """The seconds of the loops among a function's statements, as it is compiled; none if they are others then."""
     made = optimise(primal)
     at = {made.params[k]: n for k, n in numbered.items()}
     mine, theirs = ([k for k, let in enumerate(f.body) if isinstance(let.op, Loop | While)] for f in (primal, made))
     if [primal.body.lets[k].site for k in mine] != [made.body.lets[k].site for k in theirs]:
-        return []
-    return [_seconds(made, k, at) for k in theirs]
+        return {}
+    return {k: _seconds(made, other, at) for k, other in zip(mine, theirs, strict=True)}
 
 
 def _value(s: Size, at: Mapping[Var, int], otherwise: int) -> int:

@@ -4,6 +4,7 @@
     what runs again    the same
     what is kept       MEMORY for each byte beyond what the cache holds, written and read
     checkpoints        the turns that run again; for each block BLOCK + COPY bytes of a state, and what it keeps
+    states on disk     FILE for each loop, DISK for each byte
 
 The constants are fitted to programs of tests/run/tape_programs.py (one thread of an AMD EPYC with AVX-512, its pool of
 blocks warm).  `python -m benchmarks.tape turns` measures turns beside it, `front` what the planner chooses beside what
@@ -18,6 +19,8 @@ BLOCK = 100e-9  # a block of turns that is recorded and swept back
 COPY = 0.083e-9  # a byte of a state, of each block
 CACHE = 1 << 19  # bytes
 MEMORY = 0.05e-9
+FILE = 250e-6  # a file
+DISK = 0.8e-9  # a byte that is written to it, and read, as long as the system has room to keep it in memory
 KEPT = 0.015e-9  # a byte that is written and read, in the cache
 
 
@@ -34,6 +37,11 @@ def memory(kept: float) -> float:
 def keeping(kept: float) -> float:
     """The same with what the cache takes."""
     return KEPT * kept + memory(kept)
+
+
+def files(kept: float) -> float:
+    """So many bytes of states in a file."""
+    return FILE + DISK * kept if kept else 0.0
 
 
 def blocks(count: int, state: int) -> float:

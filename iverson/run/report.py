@@ -80,7 +80,7 @@ class Report:
         left.set(title="memory over time", xlabel="allocations and releases", ylabel="MB alive")
         left.set_ylim(bottom=0)
         right.plot([p.bytes / 1e6 for p in self.front], [self.again(p) for p in self.front], "o-")
-        right.set(title="memory against time", xlabel="MB at once", ylabel="more time, in runs of the loops", xscale="log")
+        right.set(title="memory against time", xlabel="MB at once", ylabel="runs of the loops", xscale="log")
         return figure
 
 

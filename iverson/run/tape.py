@@ -47,20 +47,24 @@ def unplanned(tape: Tape) -> Policy:
     return told
 
 
-def budget(size: int | str) -> Policy:
+def budget(size: int | str, disk: int | str | None = None, directory: str | os.PathLike[str] | None = None) -> Policy:
     """Allocate at most so many bytes in a call: a number, or "200MB", "1.5 GiB".
 
     What counts is all that the call has allocated at once, its results included, its arguments not.  At the sizes of a
     call it is decided which loops are stored and which checkpointed, with how many slots, such that the least work is
     done again (iverson/run/planner.py); calls of the same sizes have the same plan, `iv.grad(f, tape=...).plan(*args)`.
 
+    With `disk`, so many bytes beside those may be states of loops in files, as `checkpoint` has it: an equal part for
+    each outermost loop.
+
     A budget is planned where a call has sizes: for iv.grad and iv.value_and_grad, outside of compiled functions (else
     TypeError).  The call raises MemoryError where the bound can't be kept, and says what the least is.  Raises
-    ValueError for a size that isn't one.
+    ValueError for a size that isn't one, and what `checkpoint` does for the disk.
 
     >>> iv.grad(f, tape=iv.tape.budget("200MB"))
+    >>> iv.grad(f, tape=iv.tape.budget("200MB", disk="50GB", directory="/scratch"))
     """
-    return Policy(budget=_bytes(size))
+    return Policy(budget=_bytes(size), disk=_disk("budget", disk, directory))
 
 
 _UNITS = {"": 1, "B": 1} | {f"{p}B": 1000**k for k, p in enumerate("kMGT", 1)}
@@ -111,20 +115,20 @@ def checkpoint(
     Walther, MultiStage Approaches for Optimal Offline Checkpointing, SIAM J. Sci. Comput. 31 (2009).
     """
     turns = None if block is None else _positive(block, "block")
-    return Policy(checkpoint=Checkpoint(_positive(slots, "slots"), turns, _disk(disk, directory)))
+    return Policy(checkpoint=Checkpoint(_positive(slots, "slots"), turns, _disk("checkpoint", disk, directory)))
 
 
-def _disk(disk: int | str | None, directory: str | os.PathLike[str] | None) -> Disk | None:
+def _disk(what: str, disk: int | str | None, directory: str | os.PathLike[str] | None) -> Disk | None:
     if disk is None:
         if directory is not None:
-            raise TypeError("iv.tape.checkpoint: say how much the directory may take, as in disk='10GB'")
+            raise TypeError(f"iv.tape.{what}: say how much the directory may take, as in disk='10GB'")
         return None
-    room = _bytes(disk, "checkpoint")
+    room = _bytes(disk, what)
     where = os.path.abspath(tempfile.gettempdir() if directory is None else os.fspath(directory))
     if not os.path.isdir(where):
-        raise NotADirectoryError(f"iv.tape.checkpoint: {where} is not a directory")
+        raise NotADirectoryError(f"iv.tape.{what}: {where} is not a directory")
     if not os.access(where, os.W_OK):
-        raise PermissionError(f"iv.tape.checkpoint: {where} can't be written to")
+        raise PermissionError(f"iv.tape.{what}: {where} can't be written to")
     return Disk(room, where)
 
 

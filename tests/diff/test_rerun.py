@@ -57,10 +57,10 @@ def test_one_array_a_turn() -> None:
     assert kept(stages, X, 5) == ["y"]
 
 
-def test_functions_have_their_price() -> None:
+def test_functions_are_kept() -> None:
     residuals = iv.cost(iv.grad(functions))(X, 5).residuals
-    assert sorted(r.name for r in residuals if r.bytes.value == 8 * 5 * len(X) and r.how == "stored") == ["t", "y"]
-    assert sum("cheap, but if all that is cheap runs again the gradient takes 1." in r.why for r in residuals) == 1
+    assert sorted(r.name for r in residuals if r.bytes.value == 8 * 5 * len(X)) == ["t", "y"]
+    assert all(r.how == "stored" for r in residuals)
 
 
 def test_the_same_derivatives() -> None:

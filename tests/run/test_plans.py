@@ -81,6 +81,25 @@ def test_a_loop_of_independent_turns_is_not_a_chain() -> None:
     assert near < 2e-9 < chain
 
 
+def test_a_loop_that_says_it_itself_has_no_part_in_the_times() -> None:
+    def both(x, n):
+        for _ in iv.range(n, tape="store"):
+            x = x * 0.5
+        for _ in range(n):
+            x = np.sin(np.cos(np.tanh(x)))
+        return x.sum()
+
+    def one(x, n):
+        for _ in range(n):
+            x = np.sin(np.cos(np.tanh(x)))
+        return x.sum()
+
+    (mine,), (alone,) = (
+        iv.grad(f, tape=iv.tape.budget(1 << 40)).planner((np.ones(100), 50), {}).loops for f in (both, one)
+    )
+    assert mine.seconds == pytest.approx(alone.seconds, rel=0.05)
+
+
 @pytest.mark.parametrize(
     ("blocks", "slots"), [(10**6, 20), (10**9, 3), (10**12, 17145), (10**9, 2), (10**15, 1), (7, 9)]
 )

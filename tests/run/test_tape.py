@@ -327,7 +327,8 @@ def test_residuals_say_why() -> None:
         next(r for r in kept if r.how == how and said in r.why)
         for how, said in (("stored", "carried from turn to turn"), ("stored", "of its own"), ("re-run", "cheap: "))
     )
-    assert carried.bytes.value == 60 * 100 * 8 and cheap.bytes.value == dear.bytes.value == 60 * 60 * 100 * 8
+    assert carried.bytes.value == 60 * 100 * 8 and cheap.saved.value == dear.bytes.value == 60 * 60 * 100 * 8
+    assert cheap.bytes.value == 0 and "re-run: saves 8·x_n0²·n bytes = 2,880,000 bytes\n" in str(cheap)
     assert carried.keep_seconds < cheap.again_seconds < dear.keep_seconds < dear.again_seconds
     assert cheap.keep_seconds == dear.keep_seconds and carried.again_seconds > dear.again_seconds
     text = iv.show(iv.grad(BUDGETED["pairs"][0]), stage="tape")(x, 100)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -14,9 +15,22 @@ import pytest
 
 import iverson as iv
 from iverson.backend import mapped
+from iverson.core.syntax import Disk
+from iverson.diff.tape import Policy
 from iverson.run.planner import Footprint
 from tests.allocations import counted
-from tests.run.tape_programs import decay, heat, in_place, leapfrog, momentum, oscillator, reaction, until
+from tests.run.tape_programs import (
+    decay,
+    heat,
+    in_place,
+    leapfrog,
+    momentum,
+    oscillator,
+    pairs,
+    reaction,
+    two_loops,
+    until,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -194,6 +208,8 @@ import os, signal, sys
 import numpy as np
 import iverson as iv
 from iverson.backend import mapped
+from iverson.core.syntax import Disk
+from iverson.diff.tape import Policy
 from tests.run.tape_programs import decay
 reserve = mapped._reserve
 def last(file, size):
@@ -221,3 +237,53 @@ def test_what_it_says(tmp_path: Path) -> None:
     kept = [r for r in iv.cost(iv.grad(noted))(X, 30).residuals if r.how == "checkpoint"]
     assert [r.name for r in kept].count("x") >= 2
     np.testing.assert_allclose(iv.grad(heat, tape=iv.tape.checkpoint(2, disk=9999))(X, 9), iv.grad(heat)(X, 9), 1e-12)
+
+
+# --- budgets ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_budget_with_files(tmp_path: Path) -> None:
+    """Within the bytes in memory and in the file, in less time than without it, the same gradient."""
+    args, bound, room = (np.linspace(0.1, 1.0, 60), 400), 210_000, 300_000
+    want = iv.value_and_grad(pairs)(*args)
+    plain = iv.value_and_grad(pairs, tape=iv.tape.budget(bound)).plan(*args)
+    g = iv.value_and_grad(pairs, tape=iv.tape.budget(bound, disk=room, directory=tmp_path))
+    plan = g.plan(*args)
+    assert plan.extra < plain.extra and plain.filed == (0,)
+    assert 0 < plan.filed[0] * 2 * 60 * 8 <= room and f"{plan.filed[0]} states on disk" in plan.decisions()[0]
+    with counted() as allocations:
+        g(*args)
+        allocations.start()
+        got = g(*args)
+        assert allocations.most <= plan.bytes <= bound
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10)
+    assert not any(tmp_path.iterdir()) and not mapped._alive
+
+
+def test_several_loops_share_the_room(tmp_path: Path) -> None:
+    args = np.linspace(0.1, 1.0, 50), 30, 20
+    tape = Policy(planned=(True, True), disk=Disk(6000, str(tmp_path)))
+    g = iv.value_and_grad(two_loops, tape=iv.tape.budget(1 << 20, disk=6000, directory=tmp_path)).derivative(tape)
+    for a, b in zip(g(*args, (1, 1, 2, 1)), iv.value_and_grad(two_loops)(*args), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+    notes = re.findall(r"bytes=(\d+)", iv.show(g)(*args, (1, 1, 2, 1)))
+    assert {*notes} <= {"3000"} and not any(tmp_path.iterdir())
+
+
+def test_scalars_are_not_in_files(tmp_path: Path) -> None:
+    """So there are no more of them than slots."""
+    sizes = [
+        Footprint(iv.grad(oscillator, tape=iv.tape.checkpoint(slots=3, block=1, disk=disk)), (0.3, 4000), {}).at().bytes
+        for disk in (None, "1MB")
+    ]
+    assert sizes[0] == sizes[1] < 1000
+
+
+def test_bad_files_of_budgets(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"iv\.tape\.budget: say how much the directory may take"):
+        iv.tape.budget("1MB", directory=tmp_path)
+    with pytest.raises(NotADirectoryError, match=r"iv\.tape\.budget: .*nowhere is not a directory"):
+        iv.tape.budget("1MB", disk="1MB", directory=tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"iv\.tape\.budget: 'much' is no size"):
+        iv.tape.budget("1MB", disk="much")
