@@ -199,10 +199,12 @@ class _Product:
     # --- parts of axes ------------------------------------------------------------------------------------------------
 
     def masked(self) -> tuple[bool, bool]:
-        """Which of the factors are zero where no turn is, since their two indices decide on each other?"""
+        """Which of the factors are zero where no turn is?  Those whose two indices decide on each other."""
         needs = self.ranges.needs
         left, right = (f in needs(self.summed) or self.summed in needs(f) for f in self.free)
-        return left, right or (self.ranges.partial(self.summed) and not left)
+        if self.ranges.partial(self.summed) and not left and not right:  # one of them, in whose loops the other isn't
+            left, right = bool(needs(self.free[1])), not needs(self.free[1])
+        return left, right
 
     def blank(self) -> bool:
         """Is the product zero where no turn is?"""

@@ -39,7 +39,7 @@ class Ranges:
     def partial(self, position: Var) -> bool:
         """Might it not run over all of its axis in every turn?"""
         i = self.loop(position)
-        return position is not i or bool(self.needs(position))
+        return position is not i or self.axis[position] != self.extent[i] or bool(self.needs(position))
 
     def parts(self) -> frozenset[Var]:
         """The loops of positions that might not, and those that decide on them."""
@@ -77,7 +77,7 @@ class Ranges:
             seen = {a: n for a, n in shown[i].items() if isinstance(a, Var)}
             constant = not self.depends(self.extent[i])
             one = next(iter(seen), i)
-            if len(seen) == 1 and self.moves(one, i) and (one is not i or not constant):
+            if len(seen) == 1 and self.moves(one, i) and seen[one] not in self.made:
                 self.position[i], self.axis[one] = one, seen[one]
             elif constant:
                 self.position[i], self.axis[i] = i, self.extent[i]

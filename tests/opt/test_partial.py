@@ -60,6 +60,16 @@ def rank_update(a: Any, b: Any) -> Any:
     return c
 
 
+def corner_update(a: Any, b: Any) -> Any:
+    n, m = b.shape
+    c = np.zeros((n, n))
+    for i in range(n - 1):
+        for k in range(1, m):
+            for j in range(i + 1):
+                c[i, j] += b[i, k] * b[j, k]
+    return c
+
+
 def gram_with_offset(a: Any, b: Any) -> Any:
     n, m = b.shape
     return np.array([sum(sum(b[i, k] * b[i + j, k] for k in range(m)) ** 2 for j in range(1, n - i)) for i in range(n)])
@@ -100,6 +110,7 @@ PROGRAMS = [
     upper_times,
     transposed_rows,
     rank_update,
+    corner_update,
     gram_with_offset,
     both_ways,
     backwards,
