@@ -3,6 +3,7 @@
 A row-major matrix is, in their eyes, its transpose in column-major order:
 
     c = a b                  c' = b' a'                                gemm
+    c = a a'                 its upper triangle, and the mirror image  syrk, where both are large
     a p = l u                p' a' = u' l', LAPACK's factors of a'     getrf
     a x = b                  triangular solves, and the swaps          trsm
     a = l l'                 the upper factor of a' is l'              potrf
@@ -22,6 +23,8 @@ from iverson.backend.lapack import Lowering, Params, leading, letter, number, si
 from iverson.backend.loopir import Reg, Value, View, integer
 from iverson.core import library
 from iverson.core.syntax import BOOL, I32, I64, Let, Library, Literal, Site
+
+GRAM = 64  # rows and columns from which on a triangle pays for being mirrored
 
 
 def lower_library(ctx: Context, let: Let) -> None:
@@ -49,9 +52,35 @@ def _contiguous(ctx: Context, view: View) -> View:
 
 def _matmul(ctx: Context, inputs: list[View], outs: list[View], params: Params, site: Site | None) -> None:
     (a, b), (out,) = inputs, outs
+    k = a.extents[0 if params["transpose_a"] else 1]
+    if a != b or params["transpose_a"] == params["transpose_b"]:
+        _gemm(ctx, a, b, out, k, params)
+        return
+    large = ctx.compute("ge", BOOL, ctx.compute("min", I64, k, out.extents[0]), integer(GRAM))
+    with ctx.into([]) as symmetric:
+        _gram(ctx, a, out, k, bool(params["transpose_a"]))
+    with ctx.into([]) as plain:
+        _gemm(ctx, a, b, out, k, params)
+    ctx.emit(ir.If(large, symmetric, plain))
+
+
+def _gram(ctx: Context, a: View, out: View, k: Value, across: bool) -> None:
+    """a' a, or a a': a triangle by BLAS, the other one is the same."""
+    dtype, n = out.buffer.dtype, out.extents[0]
+    args = [letter("U"), letter("N" if across else "T"), size(ctx, n), size(ctx, k), number(1.0, dtype)]
+    args += [a, leading(ctx, a.extents[1]), number(0.0, dtype), out, leading(ctx, n)]
+    lapack.call(ctx, "syrk", dtype, args)
+    i, j = Reg(I64, "i"), Reg(I64, "j")
+    with ctx.into([]) as row:
+        with ctx.into([]) as element:
+            ctx.store(out.at([i, j]), ctx.load(out.at([j, i])))
+        ctx.emit(ir.For(j, ctx.add(i, integer(1)), n, element, [], "seq"))
+    ctx.emit(ir.For(i, integer(0), n, row, [], "seq"))
+
+
+def _gemm(ctx: Context, a: View, b: View, out: View, k: Value, params: Params) -> None:
     dtype = out.buffer.dtype
     n, m = out.extents
-    k = a.extents[0 if params["transpose_a"] else 1]
     letters = [letter("T" if params[p] else "N") for p in ("transpose_b", "transpose_a")]
     args = [*letters, size(ctx, m), size(ctx, n), size(ctx, k), number(1.0, dtype)]
     args += [b, leading(ctx, b.extents[1]), a, leading(ctx, a.extents[1]), number(0.0, dtype), out, leading(ctx, m)]

@@ -11,16 +11,25 @@ over, and the extents are the same throughout.  A factor that only reads a matri
 its transpose, not a copy; the matrix may be one of a stack.  More loops may stand around both forms; what they sum is
 summed product by product.  Of the second, all that an innermost For contributes must be such products.
 
-The extents decide when the program runs: under an If there are both forms, and small products stay loops.  Checks that
-are the same in every turn are part of that condition, and so are tests, made before, of two extents being one.
+Loops may run over parts of axes, as over a triangle (opt/partial.py):
 
-Invariant: where extents are not small the count falls: from n m l times reads, product and sum to 2 n m l.  Sums are
-reassociated, and factors come out of them.
+    s = For [k < e(i)] { .. } reduce add (u v w)        C has zeros in place of u where no turn is;  v must be finite
+    For [j < e(i)] { s = For [k < l] { .. } }           C has all elements, of which those of the triangle are read
+    For [k < e(i)] { acc[j, k] <- u v w }               as the first
+
+and what one nest contributes by several products that share a factor is one: u v + u v' = u (v + v').
+
+The extents decide when the program runs: under an If there are both forms, and small products stay loops.  Checks that
+are the same in every turn are part of that condition, and so are tests, made before, of two extents being one, and of
+parts being large ones.
+
+Invariant: where extents are not small the count falls: from n m l times reads, product and sum to 2 n m l; a triangle
+is at most a quarter dearer as a square.  Sums are reassociated, and factors come out of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -44,6 +53,7 @@ from iverson.core.syntax import (
     Var,
 )
 from iverson.opt.effects import Effects, extents
+from iverson.opt.partial import Ranges
 from iverson.opt.substitute import Substitution
 
 SMALLEST = 16  # of each extent: below, loops are as good as a product of matrices
@@ -68,6 +78,7 @@ def _both(let: Let, op: For, effects: Effects, tests: Equalities) -> list[Let]:
     found = list(_search([let], effects))
     if not found:
         return [let]
+    found = [p for p in found if not p.partial] or found
     equal, held = Equalities(tests), dict[Atom, None]()
     for check in _checks(let):
         equal.learn(check)
@@ -81,16 +92,50 @@ def _both(let: Let, op: For, effects: Effects, tests: Equalities) -> list[Let]:
     b.site = let.site
     with b.scope() as lets:
         pays: Atom = literal(True)
+        for one, two in (pair for p in found if p.partial for pair in p.spanned()):
+            if not equal.same([one], [two]):  # an axis that isn't run over may be shorter
+                now = b.o.eq(one, two)
+                equal.learn(lets[-1])
+                equal.learn(Let((), Check(now, "")))
+                pays = b.prim("and", pays, now)
         for extent in dict.fromkeys(p.extent[i] for p in found for i in (*p.free, p.summed)):
             pays = b.prim("and", pays, b.o.ge(extent, SMALLEST))
         for pred in held:
             pays = b.prim("and", pays, pred)
+        pays = _worth(b, pays, found)
 
         def contracted() -> Outs:
             return b.splice(rename(Block(tuple(_Rewrite(b, found, frozenset(held)).statement(let)), let.vars), {}))
 
         b.if_(pays, contracted, lambda: b.splice(rename(Block((let,), let.vars), {})))
     return [*lets[:-1], Let(let.vars, lets[-1].op, let.site)]
+
+
+def _worth(b: Builder, pays: Atom, found: Sequence[_Product]) -> Atom:
+    """Are parts of axes large, and what they are multiplied with finite, too?"""
+    parts = [p for p in found if p.partial]
+    if not parts:
+        return pays
+    tests = {p.ranges.parts(): p for p in parts}
+
+    def large() -> Outs:
+        test: Atom = literal(True)
+        for p in tests.values():
+            test = b.prim("and", test, p.ranges.large(b))
+        return test
+
+    def finite() -> Outs:
+        test: Atom = literal(True)
+        known: dict[object, None] = {}
+        for p in parts:
+            for one in p.finite():
+                if p.same(one) not in known:
+                    known[p.same(one)] = None
+                    test = b.prim("and", test, p.is_finite(b, one))
+        return test
+
+    pays = b.if_(pays, large, lambda: literal(False))[0]
+    return b.if_(pays, finite, lambda: literal(False))[0] if any(p.finite() for p in parts) else pays
 
 
 def _checks(nest: Let) -> list[Let]:
@@ -122,6 +167,8 @@ class _Product:
     made: Mapping[Var, Let]  # what the loops from the root on bind
     inner: frozenset[Var]  # what the innermost one binds
     bound: frozenset[Var]  # what all loops of the nest bind
+    ranges: Ranges
+    alone: bool  # no other loops are around
     equal: Equalities = field(default_factory=Equalities)
     left: list[Atom] = field(default_factory=list)
     right: list[Atom] = field(default_factory=list)
@@ -135,9 +182,74 @@ class _Product:
             return False
         (i, j), known = self.free, self.extent
         sides = [set[Var]().union(*(self.indices(f, effects) for f in side)) for side in (self.left, self.right)]
-        constant = all(known[v] not in self.bound for v in (i, j, self.summed))
-        large = all(not isinstance(e, Literal) or e.value >= SMALLEST for v in (i, j, self.summed) for e in [known[v]])
-        return constant and large and sides == [{i, self.summed}, {j, self.summed}]
+        constant = all(known[v] not in self.bound for v in self.axes)
+        before = self.alone and all(n not in self.bound for _, n in self.spanned())
+        large = all(not isinstance(e, Literal) or e.value >= SMALLEST for v in self.axes for e in [known[v]])
+        return constant and large and sides == [{i, self.summed}, {j, self.summed}] and (before or not self.partial)
+
+    @property
+    def partial(self) -> bool:
+        """Does an index run over a part of an axis?"""
+        return any(map(self.ranges.partial, self.axes))
+
+    @property
+    def axes(self) -> tuple[Var, Var, Var]:
+        return (*self.free, self.summed)
+
+    # --- parts of axes ------------------------------------------------------------------------------------------------
+
+    def masked(self) -> tuple[bool, bool]:
+        """Which of the factors are zero where no turn is?  Those whose two indices decide on each other."""
+        needs = self.ranges.needs
+        left, right = (f in needs(self.summed) or self.summed in needs(f) for f in self.free)
+        if self.ranges.partial(self.summed) and not left and not right:  # one of them, in whose loops the other isn't
+            left, right = bool(needs(self.free[1])), not needs(self.free[1])
+        return left, right
+
+    def blank(self) -> bool:
+        """Is the product zero where no turn is?"""
+        return all(masked or not self.ranges.partial(f) for f, masked in zip(self.free, self.masked(), strict=True))
+
+    def joins(self, other: _Product) -> bool:
+        """May the products be added up, and contributed together?"""
+        a, b = self.let.op, other.let.op
+        if not isinstance(a, Contribute) or not isinstance(b, Contribute) or self.outside or other.outside:
+            return False
+        alike = [a.index.index(f) for f in self.free] == [b.index.index(f) for f in other.free]
+        mine, theirs = ([p.extent[f] for f in p.axes] for p in (self, other))
+        return a.acc is b.acc and alike and self.blank() and other.blank() and self.equal.same(mine, theirs)
+
+    def added(self, b: Builder, side: int, one: tuple[Var, bool], two: tuple[Var, bool]) -> tuple[Var, bool]:
+        """The sum of two factors."""
+
+        def element(i: Var, j: Var) -> Atom:
+            (x, across_x), (y, across_y) = one, two
+            places = [(j, i) if across else (i, j) for across in (across_x, across_y)]
+            return b.o.add(b.read(x, *places[0], safe=True), b.read(y, *places[1], safe=True))
+
+        row, column = (self.summed, self.free[1]) if side else (self.free[0], self.summed)
+        return b.map((self.extent[row], self.extent[column]), element), False
+
+    def finite(self) -> list[int]:
+        """The sides that zeros are multiplied with."""
+        return [1 - side for side, masked in enumerate(self.masked()) if masked]
+
+    def same(self, side: int) -> object:
+        """What two sides have in common that are finite if one is."""
+        factors = self.right if side else self.left
+        read = self.direct(factors)
+        return (read.array, *read.index[:-2]) if read else (*factors, self.free[side], self.summed)
+
+    def is_finite(self, b: Builder, side: int) -> Atom:
+        factors = self.right if side else self.left
+        row, column = self.free[side], self.summed
+
+        def element(i: Var, j: Var) -> Atom:
+            return b.o.isfinite(self.times(b, factors, {row: i, column: j}, set(self.made)))
+
+        test = b.reduce("and", (self.extent[row], self.extent[column]), element)
+        assert isinstance(test, Var)
+        return test
 
     def take(self, value: Atom, effects: Effects) -> None:
         op = self.made[value].op if isinstance(value, Var) and value in self.made else None
@@ -161,8 +273,10 @@ class _Product:
         """Which of the three indices a value depends on."""
         if isinstance(a, Literal):
             return set()
-        if a in (*self.free, self.summed):
+        if a in self.axes:
             return {a}
+        if a in self.ranges.loops:
+            raise _Opaque
         if a not in self.made:
             return set()
         op = self.made[a].op
@@ -181,27 +295,52 @@ class _Product:
 
     # --- writing it ---------------------------------------------------------------------------------------------------
 
-    def matrix(self, b: Builder, known: Operands) -> Var:
-        """The sums, for all of the two free indices."""
+    def operands(self, b: Builder, known: Operands) -> tuple[tuple[Var, bool], tuple[Var, bool]]:
+        """The two factors as matrices, for all of the indices."""
         i, j = self.free
-        u, across_u = self.operand(b, known, self.left, i, self.summed)
-        v, across_v = self.operand(b, known, self.right, self.summed, j)
-        return b.library("matmul", u, v, transpose_a=across_u, transpose_b=across_v)[0]
+        left, right = self.masked()
+        return (
+            self.operand(b, known, self.left, i, self.summed, left),
+            self.operand(b, known, self.right, self.summed, j, right),
+        )
 
-    def operand(self, b: Builder, known: Operands, factors: list[Atom], row: Var, column: Var) -> tuple[Var, bool]:
+    def operand(
+        self, b: Builder, known: Operands, factors: list[Atom], row: Var, column: Var, masked: bool
+    ) -> tuple[Var, bool]:
         """Factors as a matrix, and whether it is given transposed; what other products know needn't be made again."""
         one, other = (tuple(factors), row, column), (tuple(factors), column, row)
         if one not in known and other in known:
             matrix, across = known[other]
             known[one] = matrix, not across
         elif one not in known:
-            known[one] = self.made_operand(b, factors, row, column)
+            known[one] = (
+                (self.part(b, factors, row, column), False) if masked else self.made_operand(b, factors, row, column)
+            )
         return known[one]
 
-    def made_operand(self, b: Builder, factors: list[Atom], row: Var, column: Var) -> tuple[Var, bool]:
+    def part(self, b: Builder, factors: list[Atom], row: Var, column: Var) -> Var:
+        """A factor that is zero where no turn is."""
+
+        def body(acc: Var) -> Outs:
+            def put(env: dict[Var, Atom]) -> None:
+                value = self.times(b, factors, dict(env), set(self.made))
+                b.contribute(acc, [env[row], env[column]], value, safe=True)
+
+            self.ranges.nest(b, (row, column), put)
+            return ()
+
+        zeros = b.zeros((self.extent[row], self.extent[column]), dtype_of(factors[0]))
+        return b.accumulate([("set", [zeros])], body)[0]
+
+    def direct(self, factors: Sequence[Atom]) -> Read | None:
+        """The read of a matrix that is all there is to a factor."""
         only = factors[0] if len(factors) == 1 else None
         op = self.made[only].op if isinstance(only, Var) else None
-        if isinstance(op, Read) and op.array not in self.made and self.full(op):
+        return op if isinstance(op, Read) and op.array not in self.made and self.full(op) else None
+
+    def made_operand(self, b: Builder, factors: list[Atom], row: Var, column: Var) -> tuple[Var, bool]:
+        op = self.direct(factors)
+        if op is not None:
             *stack, one, two = op.index
             if {one, two} == {row, column}:
                 matrix = b.read(op.array, *stack, safe=True) if stack else op.array
@@ -243,28 +382,41 @@ class _Product:
 
     def element(self, b: Builder, matrix: Var) -> Atom:
         """The sum, in its place."""
-        value: Atom = b.read(matrix, *self.free, safe=True)
+        place = [self.computed(b, f, {}, self.inner) for f in self.free]
+        value: Atom = b.read(matrix, *place, safe=True)
         if not self.outside:
             return value
         return b.o.mul(self.times(b, self.outside, {}, self.inner), value)
 
-    def contributed(self, b: Builder, matrix: Var) -> None:
-        """All of them contributed, to places that are the two free indices."""
-        op = self.let.op
+    def contributed(self, b: Builder, matrix: Var, joined: bool) -> None:
+        """All of them contributed, to the places that the two free indices say; to all, where it is zero elsewhere and
+        the index that is summed over decides where those are, or another product is in it."""
+        op, needs = self.let.op, self.ranges.needs
         assert isinstance(op, Contribute)
+        turns = [f for f in self.free if not joined and self.summed not in needs(f)]
+        turns = [f for f in turns if self.ranges.partial(f) or any(f in needs(g) for g in turns)]
+        whole, placed = [f for f in self.free if f not in turns], [f for f in turns if self.ranges.partial(f)]
 
-        def element(i: Var, j: Var) -> Outs:
-            env: dict[Var, Atom] = dict(zip(self.free, (i, j), strict=True))
-            value: Atom = b.read(matrix, i, j, safe=True)
+        def put(env: dict[Var, Atom]) -> None:
+            value: Atom = b.read(matrix, *(env[f] for f in self.free), safe=True)
             if self.outside:
                 value = b.o.mul(self.times(b, self.outside, dict(env), set(self.made)), value)
             acc = op.acc.type
             assert isinstance(acc, Accumulator)
-            safe = all(self.spans(v, n, {}) for v, n in zip(op.index, acc.extents, strict=True))
+            safe = all(v in placed or self.spans(v, n, {}) for v, n in zip(op.index, acc.extents, strict=True))
             b.contribute(op.acc, [lookup(v, env) for v in op.index], value, safe=safe)
-            return ()
 
-        b.for_([self.extent[v] for v in self.free], element, ())
+        def inside(env: dict[Var, Atom]) -> None:
+            def element(*index: Var) -> Outs:
+                put({**env, **dict(zip(whole, index, strict=True))})
+                return ()
+
+            if whole:
+                b.for_([self.extent[v] for v in whole], element, ())
+            else:
+                put(env)
+
+        self.ranges.nest(b, turns, inside)
 
 
 def _search(path: list[Let], effects: Effects) -> Iterator[_Product]:
@@ -283,14 +435,29 @@ def _search(path: list[Let], effects: Effects) -> Iterator[_Product]:
                 yield from _search([*path, s], effects)
 
 
-def _product(whole: Sequence[Let], path: Sequence[Let], let: Let, free: tuple[Var, Var], summed: Var) -> _Product:
+def _product(
+    whole: Sequence[Let], path: Sequence[Let], let: Let, places: Callable[[Ranges], Sequence[Var] | None]
+) -> _Product | None:
+    """The product in three loops; `places` gives the positions of the free indices, and of that which is summed."""
     everywhere = [s.op for s in whole if isinstance(s.op, For)]
     bound = frozenset(v for op in everywhere for v in (*op.index, *(v for s in op.body for v in s.vars)))
     loops = [s.op for s in path if isinstance(s.op, For)]
     extent = {i: n for op in everywhere for i, n in zip(op.index, op.extent, strict=True)}
     made = {v: s for op in loops for s in op.body for v in s.vars}
     inner = frozenset(v for s in loops[-1].body for v in s.vars)
-    return _Product(path[0], let, free, summed, extent, made, inner, bound)
+    three = tuple(i for op in loops for i in op.index)
+    ranges = Ranges(three, {i: extent[i] for i in three}, made)
+    if bound.isdisjoint(ranges.extent.values()):
+        ranges.position, ranges.axis = {i: i for i in three}, dict(ranges.extent)
+    elif not ranges.find([s for op in loops for s in op.body]):
+        return None
+    roles = places(ranges)
+    if roles is None:
+        return None
+    first, second, summed = roles
+    known = {**{i: n for i, n in extent.items() if i not in three}, **ranges.axis}
+    alone = len(path) == len(whole)
+    return _Product(path[0], let, (first, second), summed, known, made, inner, bound, ranges, alone)
 
 
 def _reduction(path: list[Let], effects: Effects) -> _Product | None:
@@ -305,8 +472,9 @@ def _reduction(path: list[Let], effects: Effects) -> _Product | None:
         indices = [*loop.index, *indices]
     if len(indices) != 2 or any(isinstance(s.op, Contribute) for s in op.body):
         return None
-    found = _product(path, path[len(around) :], last, (indices[0], indices[1]), op.index[0])
-    return found if _is_float(op.body.outs[0]) and found.splits(op.body.outs[0], effects) else None
+    found = _product(path, path[len(around) :], last, lambda r: [r.position[i] for i in r.loops])
+    value = op.body.outs[0]
+    return found if found is not None and _is_float(value) and found.splits(value, effects) else None
 
 
 def _contributions(path: list[Let], effects: Effects) -> list[_Product]:
@@ -316,21 +484,32 @@ def _contributions(path: list[Let], effects: Effects) -> list[_Product]:
         path = whole[len(whole) - len(path) - 1 :]
         indices = [i for s in path if isinstance(s.op, For) for i in s.op.index]
     found: list[_Product] = []
-    for s in path[-1].op.body:  # type: ignore[union-attr]
+    for s in path[-1].op.body if len(indices) == 3 else ():  # type: ignore[union-attr]
         c = s.op
         if not isinstance(c, Contribute):
             continue
-        acc = c.acc.type
-        places = [v for v in c.index if v in indices]
-        summed = [v for v in indices if v not in places]
-        plain = isinstance(acc, Accumulator) and acc.monoid == "add" and len(places) == len(set(places)) == 2
-        if not plain or len(indices) != 3 or len(summed) != 1 or not _is_float(c.values[0]):
-            return []
-        product = _product(whole, path, s, (places[0], places[1]), summed[0])  # type: ignore[arg-type]
-        if not product.made.keys().isdisjoint((c.acc, *c.index)) or not product.splits(c.values[0], effects):
+        product = _contribution(whole, path, s, c, effects)
+        if product is None:
             return []
         found.append(product)
     return found
+
+
+def _contribution(
+    whole: Sequence[Let], path: Sequence[Let], s: Let, c: Contribute, effects: Effects
+) -> _Product | None:
+    acc, value = c.acc.type, c.values[0]
+    assert isinstance(acc, Accumulator)
+
+    def places(ranges: Ranges) -> Sequence[Var] | None:
+        free = [v for v in c.index if isinstance(v, Var) and v in ranges.axis]
+        summed = [v for v in ranges.axis if v not in free]
+        return [*free, *summed] if len(set(free)) == len(free) == 2 else None
+
+    found = _product(whole, path, s, places) if acc.monoid == "add" and _is_float(value) else None
+    if found is None or not found.made.keys().isdisjoint((c.acc, *(v for v in c.index if v not in found.free))):
+        return None
+    return found if found.splits(value, effects) else None
 
 
 def _is_float(a: Atom) -> bool:
@@ -352,15 +531,30 @@ class _Rewrite:
     def statement(self, let: Let) -> list[Let]:
         """A statement of a nest, with the products that begin in it made before it."""
         b = self.b
-        known: Operands = {}
         with b.scope() as lets:
-            for p in self.found:
-                if p.root is let:
-                    self.matrices[id(p.let)] = p, p.matrix(b, known)
-                    if isinstance(p.let.op, Contribute):
-                        p.contributed(b, self.matrices[id(p.let)][1])
+            for products, ((u, across_u), (v, across_v)) in self.joined([p for p in self.found if p.root is let]):
+                (matrix,) = b.library("matmul", u, v, transpose_a=across_u, transpose_b=across_v)
+                self.matrices |= {id(p.let): (p, matrix) for p in products}
+                if isinstance(products[0].let.op, Contribute):
+                    products[0].contributed(b, matrix, len(products) > 1)
             b.let(self.without(let))
         return lets
+
+    def joined(self, found: Sequence[_Product]) -> list[tuple[list[_Product], list[tuple[Var, bool]]]]:
+        """Products and their factors; those that share one and are contributed together are one."""
+        known: Operands = {}
+        out: list[tuple[list[_Product], list[tuple[Var, bool]]]] = []
+        for p in found:
+            factors = p.operands(self.b, known)
+            for products, theirs in out:
+                side = next((s for s in (0, 1) if theirs[1 - s] == factors[1 - s]), None)
+                if side is not None and products[0].joins(p):
+                    theirs[side] = products[0].added(self.b, side, theirs[side], factors[side])
+                    products.append(p)
+                    break
+            else:
+                out.append(([p], list(factors)))
+        return out
 
     def without(self, let: Let) -> Let:
         op = let.op

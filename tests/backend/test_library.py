@@ -123,6 +123,23 @@ def test_transposed_matmul(transposes: tuple[bool, bool]) -> None:
         compare(program("matmul", (1, 2), transpose_b=True), [a[0], y])
 
 
+@pytest.mark.parametrize("dtype", [F32, F64])
+@pytest.mark.parametrize("across", [True, False])
+def test_a_matrix_times_itself(across: bool, dtype: DType) -> None:
+    """Small ones, large ones, what one axis is too short for; and what isn't finite."""
+
+    def gram(b: Builder, a: Var) -> Any:
+        return b.library("matmul", a, a, transpose_a=across, transpose_b=not across)
+
+    rng = np.random.default_rng(0)
+    for n, m in ((0, 2), (2, 0), (3, 4), (64, 64), (63, 80), (70, 90), (90, 64)):
+        a = rng.normal(size=(n, m)).astype(dtype.value)
+        compare(program(gram, (2,), dtype), [a], 1e-4 if dtype is F32 else 1e-9)
+    a[5, 7] = np.inf
+    with np.errstate(invalid="ignore"):
+        compare(program(gram, (2,), dtype), [a], 1e-4 if dtype is F32 else 1e-9)
+
+
 @pytest.mark.parametrize("n", [0, 1, 2, 5, 40])
 def test_square_factorisations(n: int) -> None:
     a = np.random.default_rng(n).normal(size=(n, n))

@@ -132,14 +132,14 @@ def test_factors(n: int, m: int, k: int) -> None:
 
 
 def test_refused() -> None:
-    """Integers; a factor of all three; two indices summed over; what only one side has; a triangle; few turns."""
+    """Integers; a factor of all three; two indices summed over; what only one side has; a range by both; few turns."""
     o = lambda b: b.o  # noqa: E731
     unchanged(comprehension(plain, I64), contract.run)
     unchanged(comprehension(lambda b, x, y, i, j, p: o(b).exp(plain(b, x, y, i, j, p))), contract.run)
     unchanged(comprehension(lambda b, x, y, i, j, p: b.read(x, i, p)), contract.run)
     b, (n, m, k, x, y) = matrices()
-    triangle = b.map(n, lambda i: b.map(m, lambda j: b.reduce("add", i, lambda p: plain(b, x, y, i, j, p))))
-    unchanged(b.function([n, m, k, x, y], [triangle]), contract.run)
+    corner = b.map(n, lambda i: b.map(m, lambda j: b.reduce("add", o(b).mul(i, j), lambda p: plain(b, x, y, i, j, p))))
+    unchanged(b.function([n, m, k, x, y], [corner]), contract.run)
     b, (n, m, k, x, y) = matrices()
     few = b.map(n, lambda i: b.map(m, lambda j: b.reduce("add", 3, lambda p: plain(b, x, y, i, j, p))))
     unchanged(b.function([n, m, k, x, y], [few]), contract.run)

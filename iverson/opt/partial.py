@@ -1,0 +1,178 @@
+"""Indices of products of matrices that run over a part of an axis, as over a triangle.
+
+    For [i < n] { For [k < e(i)] { .. x[i, k + c(i)] .. } }        the position k + c(i) stands for k: it runs over an
+                                                                    axis of x, if not over all of it in every turn
+
+What depends on k does so by its position alone, which moves with k one by one, so no two turns have the same ones; that
+all are in bounds is known, or tested before.  A product of matrices is of whole axes.  Where a sum is over a
+part, one of its factors is made zero elsewhere (opt/contract.py): by running the loops, since the program may never
+look at the rest, and only if the other factor is finite, since zero times infinity isn't zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from iverson.core.build import Builder, literal
+from iverson.core.rewrite import atoms
+from iverson.core.syntax import I64, Accumulator, Array, Atom, Contribute, Let, Literal, Prim, Read, Var
+
+SHARE = (5, 2)  # a part counts as all of it if it is at least 2 fifths: a triangle without its diagonal is
+
+
+@dataclass(eq=False)
+class Ranges:
+    """The three indices of a product, outermost first, and what stands for each."""
+
+    loops: tuple[Var, ...]
+    extent: Mapping[Var, Atom]
+    made: Mapping[Var, Let]  # what the loops bind
+    position: dict[Var, Var] = field(default_factory=dict)  # loop index -> what stands for it
+    axis: dict[Var, Atom] = field(default_factory=dict)  # position -> the extent that it runs over
+    unsure: set[Atom] = field(default_factory=set)  # positions that may be out of bounds
+
+    def loop(self, position: Var) -> Var:
+        return next(i for i, p in self.position.items() if p is position)
+
+    def partial(self, position: Var) -> bool:
+        """Might it not run over all of its axis in every turn?"""
+        i = self.loop(position)
+        return position is not i or self.axis[position] != self.extent[i] or bool(self.needs(position))
+
+    def parts(self) -> frozenset[Var]:
+        """The loops of positions that might not, and those that decide on them."""
+        found = [p for p in self.position.values() if self.partial(p)]
+        return frozenset(self.loop(q) for p in found for q in (p, *self.needs(p)))
+
+    def needs(self, position: Var) -> set[Var]:
+        """The positions of the loops that decide where this one is."""
+        i = self.loop(position)
+        found = (self.depends(position) | self.depends(self.extent[i])) - {i}
+        return {self.position[j] for j in found}
+
+    def depends(self, a: Atom) -> set[Var]:
+        """The loop indices that a value is computed from."""
+        if a in self.loops:
+            return {a}  # type: ignore[arg-type]
+        if a not in self.made:
+            return set()
+        return set[Var]().union(*map(self.depends, atoms(self.made[a].op)))  # type: ignore[index]
+
+    def find(self, body: Sequence[Let]) -> bool:
+        """Find the positions in these statements; False if there isn't one for each."""
+        shown: dict[Var, dict[Atom, Atom]] = {i: {} for i in self.loops}
+        for op in (s.op for s in body):
+            if not isinstance(op, Read | Contribute):
+                continue
+            t = op.array.type if isinstance(op, Read) else op.acc.type
+            assert isinstance(t, Array | Accumulator)
+            for a, n in zip(op.index, t.extents, strict=False):
+                moved = [i for i in self.loops if i in self.depends(a)]
+                if moved:
+                    shown[moved[-1]].setdefault(a, n)
+                    self.unsure |= set() if op.safe else {a}
+        for i in self.loops:
+            seen = {a: n for a, n in shown[i].items() if isinstance(a, Var)}
+            constant = not self.depends(self.extent[i])
+            one = next(iter(seen), i)
+            if len(seen) == 1 and self.moves(one, i) and seen[one] not in self.made:
+                self.position[i], self.axis[one] = one, seen[one]
+            elif constant:
+                self.position[i], self.axis[i] = i, self.extent[i]
+            else:
+                return False
+        return all(map(self.simple, self.position.values()))
+
+    def moves(self, a: Atom, i: Var) -> bool:
+        """Is a value i, or minus i, plus what doesn't depend on it?"""
+        if a is i:
+            return True
+        op = self.made[a].op if a in self.made else None  # type: ignore[index]
+        if not isinstance(op, Prim) or op.name not in ("add", "sub"):
+            return False
+        moving = [x for x in op.args if i in self.depends(x)]
+        return len(moving) == 1 and self.moves(moving[0], i)
+
+    def simple(self, position: Var) -> bool:
+        """Does at most one other index decide, by primitives alone, and none decide on that?"""
+        needs = self.needs(position)
+        chain = (position, self.extent[self.loop(position)])
+        return len(needs) <= 1 and not any(map(self.needs, needs)) and all(map(self.computed, chain))
+
+    def computed(self, a: Atom) -> bool:
+        if a not in self.made:
+            return True
+        op = self.made[a].op  # type: ignore[index]
+        return isinstance(op, Prim) and op.name not in ("floordiv", "mod") and all(map(self.computed, op.args))
+
+    def nest(self, b: Builder, positions: Sequence[Var], body: Callable[[dict[Var, Atom]], None]) -> None:
+        """Loops over where some positions are in the program; `body` gets the names of loop indices and positions."""
+        order = sorted(positions, key=lambda p: self.loops.index(self.loop(p)))
+
+        def inside(at: int, env: dict[Var, Atom]) -> tuple[()]:
+            if at == len(order):
+                body(env)
+                return ()
+            i = self.loop(order[at])
+
+            def turn(k: Var) -> tuple[()]:
+                here = {**env, i: k}
+                here[order[at]] = self.at(b, order[at], here)
+                return inside(at + 1, here)
+
+            b.for_(self.at(b, self.extent[i], env), turn, ())
+            return ()
+
+        inside(0, {})
+
+    def at(self, b: Builder, a: Atom, env: Mapping[Var, Atom]) -> Atom:
+        """An index, where `env` says what loop indices are."""
+        if isinstance(a, Literal) or a in env or a not in self.made:
+            return a if isinstance(a, Literal) else env.get(a, a)
+        op = self.made[a].op
+        assert isinstance(op, Prim)
+        return b.prim(op.name, *(self.at(b, x, env) for x in op.args))
+
+    def large(self, b: Builder) -> Atom:
+        """Do parts of axes, or of two of them together, count as all of them?"""
+        test: Atom = literal(True)
+        for p in self.position.values():
+            needs, i = self.needs(p), self.loop(p)
+            if needs:
+                (other,) = needs
+                j = self.loop(other)
+                total = b.reduce("add", self.extent[j], lambda k, i=i, j=j: self.at(b, self.extent[i], {j: k}))
+                test = b.prim("and", test, self.share(b, total, b.o.mul(self.axis[p], self.axis[other])))
+            elif self.partial(p) and not any(p in self.needs(q) for q in self.position.values()):
+                test = b.prim("and", test, self.share(b, self.extent[i], self.axis[p]))
+            if self.partial(p) and p in self.unsure:
+                test = b.prim("and", test, self.inside(b, p))
+        return test
+
+    def inside(self, b: Builder, p: Var) -> Atom:
+        """Are all positions in bounds?  They are if the first and the last one of a loop are."""
+        i, n = self.loop(p), self.axis[p]
+
+        def turns(env: dict[Var, Atom]) -> Atom:
+            count = self.at(b, self.extent[i], env)
+            test = b.o.le(count, 0)
+            ends = [self.at(b, p, {**env, i: k}) for k in (literal(0), b.o.sub(count, 1))]
+            within = [b.prim("and", b.o.ge(end, 0), b.o.lt(end, n)) for end in ends]
+            return b.prim("or", test, b.prim("and", *within))
+
+        found = turns
+        for other in self.needs(p):
+            found = partial(self.always, b, found, other)
+        return found({})
+
+    def always(self, b: Builder, test: Callable[[dict[Var, Atom]], Atom], other: Var, env: dict[Var, Atom]) -> Atom:
+        """Does a test hold for all positions of a loop?"""
+        j = self.loop(other)
+        found = b.reduce("and", self.extent[j], lambda k: test({**env, j: k, other: self.at(b, other, {j: k})}))
+        assert isinstance(found, Var)
+        return found
+
+    def share(self, b: Builder, part: Atom, whole: Atom) -> Atom:
+        return b.o.ge(b.o.mul(part, literal(SHARE[0], I64)), b.o.mul(whole, literal(SHARE[1], I64)))
