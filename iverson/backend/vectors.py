@@ -43,6 +43,7 @@ from iverson.backend.loopir import (
     View,
     integer,
 )
+from iverson.backend.rows import handed_on
 from iverson.backend.vector_plan import Plan
 from iverson.core.syntax import BOOL, I64, DType, Literal
 
@@ -130,7 +131,7 @@ class _Writer:
         self.block(self.loop.body)
         return [
             *before,
-            For(tile, integer(0), tiles, compacted(jammed(body)), [], "wide"),
+            For(tile, integer(0), tiles, handed_on(compacted(jammed(body))), [], "wide"),
             replace(self.loop, low=rest),
         ]
 

@@ -184,6 +184,77 @@ def test_what_other_lanes_list_counts_for_nothing():
     assert np.isfinite(np.delete(found, [5, 7], axis=-1)).all() and np.isfinite(found[0]).all()
 
 
+# --- rows that one loop hands on to the next --------------------------------------------------------------------------
+
+
+def skin(x, weights):
+    """Points that move with all of x, before the second loop turns them."""
+    frames = np.array([[np.sin(x[b]), x[b] ** 2] for b in range(len(x))])
+    return np.array([[sum(weights[v, b] * frames[b, c] for b in range(len(x))) for c in range(2)]
+                     for v in range(len(weights))])  # fmt: skip
+
+
+def turned(x, weights):
+    points = skin(x, weights)
+    c, s = np.cos(x[0]), np.sin(x[1])
+    return points @ np.array([[c, -s], [s, c]]).T + x[2:4]
+
+
+def before(x, weights):
+    """Not the row of the same turn."""
+    points = skin(x, weights)
+    return np.array([points[max(v - 1, 0)] * x[0] + x[1] for v in range(len(points))])
+
+
+def mirrored(x, weights):
+    points = skin(x, weights)
+    return points[::-1] * x[0] + points
+
+
+def read_later(x, weights):
+    points = skin(x, weights)
+    moved = points * x[0] + x[1]
+    return moved, points[:, 0] * moved[:, 1]
+
+
+def in_place_of(x, weights):
+    """The second loop writes into the first one's array."""
+    points = skin(x, weights)
+    for v in range(1, len(points)):
+        points[v] += points[v - 1] * x[0]
+    return points
+
+
+def corners(x, weights):
+    """A direction moves all pairs of coordinates alike."""
+    points = skin(x[2:], weights[:, 2:])
+    u, v = weights[:, 0:1] + x[0], weights[:, 1:2] + x[1]
+    return (u * points[::-1] + v * points + (1 - u - v) * points[0]).ravel()
+
+
+@pytest.mark.parametrize("f", [turned, before, mirrored, read_later, in_place_of, corners])
+def test_rows_are_handed_on(f):
+    jacobian = iv.jit(lambda x, w: iv.jacfwd(f)(x, w))
+    product = iv.jit(lambda x, w, t: iv.jvp(lambda y: f(y, w), (x,), (t,))[1])
+    x = np.random.default_rng(1).uniform(0.5, 1.0, 11)
+    for m in (1, 5, 9) if f is corners else (0, 1, 5, 9):
+        weights = np.random.default_rng(m).normal(size=(m, 11))
+        found, products = jacobian(x, weights), [product(x, weights, e) for e in np.eye(11)]
+        pairs = zip(found, zip(*products, strict=True), strict=True) if f is read_later else [(found, products)]
+        for result, columns in pairs:
+            np.testing.assert_allclose(result, np.stack(columns, axis=-1), rtol=1e-11, atol=1e-13)
+    assert " wide" in loops(jacobian, x, weights)
+
+
+def test_a_row_handed_on_needs_no_array():
+    with_, without = (
+        loops(iv.jit(lambda x, w, f=f: iv.jacfwd(f)(x, w), threads=False), np.ones(11), np.ones((9, 11)))
+        for f in (before, turned)
+    )
+    rows = "alloc float64[x1_n0, 2, 8]"
+    assert with_.count(rows) == without.count(rows) + 1
+
+
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 
