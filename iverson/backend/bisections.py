@@ -45,14 +45,7 @@ def _search(loop: While) -> list[Stmt] | None:
     if not plain or len(loop.cond) + len(body) > MOST:
         return None
     made = {r: s for s in body for r in ir.defined(s)}
-    nexts = {c.next for c in loop.carries if c.reg.type is I64}
-    carried: set[Value] = {c.reg for c in loop.carries if c.next in nexts}
-    tables = [
-        table
-        for s in body
-        if isinstance(s, If) and _chooses(s) and nexts.intersection(j.out for j in s.joins)
-        for table in _looked_up(s.pred, made, carried)
-    ]
+    tables = [table for s in body if isinstance(s, If) and _chooses(s) for table in _looked_up(s, loop, made)]
     inside = inner_registers(loop)
     extents = [e for table in tables for e in table.view.buffer.extents]
     if not tables or any(e in inside for e in extents):
@@ -80,10 +73,12 @@ def _compute(code: list[Stmt], name: str, a: Value, b: Value, type_: ir.Type = I
     return out
 
 
-def _looked_up(pred: Value, made: dict[Reg, Stmt], carried: set[Value]) -> list[Load]:
-    """What is read to decide, at places that depend on what is carried."""
+def _looked_up(branch: If, loop: While, made: dict[Reg, Stmt]) -> list[Load]:
+    """What is read to decide, at places that depend on earlier decisions."""
+    outs = {j.out for j in branch.joins}
+    carried: set[Value] = {c.reg for c in loop.carries if c.next in outs and c.reg.type is I64}
     found: list[Load] = []
-    open_ = [pred]
+    open_ = [branch.pred]
     while open_:
         stmt = made.get(v) if isinstance(v := open_.pop(), Reg) else None
         if isinstance(stmt, Compute):
