@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from iverson.backend import (
+    bisections,
     checks,
     copies,
     cpu,
@@ -216,6 +217,7 @@ def _scheduled(
         if reassociate:
             trees.run(program)
         wraps.run(program)
+        bisections.run(program)
         tails.run(program)
         reuse.run(program)
         recurrences.run(program, reassociate)

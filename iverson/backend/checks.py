@@ -23,6 +23,7 @@ from iverson.backend.loopir import Bound, For, Reg, Require, Stmt, Type, Value, 
 from iverson.core.syntax import BOOL, I64, Literal
 
 FAR = 1 << 40  # turns, and coefficients times turns: below this an affine index cannot wrap around
+FEW = 5  # reads here and there, which a vector can still do with
 MOST = 8  # checks that one may become: two for each loop it leaves
 
 _ORDERS = frozenset({"lt", "le", "gt", "ge"})
@@ -261,7 +262,7 @@ class _Leaving:
     def defer(self) -> None:
         """Clamp what data-dependent indices are left, and look afterwards whether that was needed."""
         bounds = [s for s in ir.walk(self.loop.body) if isinstance(s, Bound)]
-        if not bounds or not self._may_defer(bounds):
+        if not bounds or not self._may_defer(bounds) or self._scatters():
             return
         self.moved = True
         flag = ir.Cell(I64, "bad")
@@ -272,6 +273,29 @@ class _Leaving:
         self.loop.body[:] = _deferred(self.loop.body, flag, clamped)
         bad, fine = Reg(I64, "bad"), Reg(BOOL, "fine")
         self.after += [ir.Get(bad, flag), ir.Compute(fine, "eq", (bad, integer(0))), Require(fine, 0)]
+
+    def _scatters(self) -> bool:
+        """Are most elements read here and there, one by one?  Then vectors don't pay, and branches are quicker."""
+        loads = [s.view.prefix for s in ir.walk(self.loop.body) if isinstance(s, ir.Load)]
+        slopes = [[self._slope(i) for i in prefix] for prefix in loads if prefix]
+        apart = [s for s in slopes if any(k != 0 for k in s[:-1]) or s[-1] not in (0, 1)]
+        together = [s for s in slopes if s[-1] == 1 and s not in apart]
+        return len(apart) >= FEW and len(apart) > 2 * len(together)
+
+    def _slope(self, value: Value) -> int | None:
+        """By how much an index grows from turn to turn, but for a jump; None if it isn't known."""
+        if value is self.loop.index or self.definitions.invariant(value):
+            return int(value is self.loop.index)
+        match self.definitions.by.get(value) if isinstance(value, Reg) else None:
+            case ir.Compute(_, "add" | "sub" as name, (a, b)):
+                left, right = self._slope(a), self._slope(b)
+                if left is None or right is None:
+                    return None
+                return left + right if name == "add" else left - right
+            case ir.Compute(_, "select", (_, a, b)) if self._slope(a) == self._slope(b):
+                return self._slope(a)
+            case _:
+                return None
 
     def _may_defer(self, bounds: list[Bound]) -> bool:
         """Only reads may be clamped, and no access may rely on a check that is deferred, except by the same index."""

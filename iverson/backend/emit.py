@@ -332,6 +332,9 @@ class _Emitter(Frame):
     # --- arithmetic -------------------------------------------------------------------------------------------------
 
     def compute(self, stmt: loopir.Compute) -> None:
+        if stmt.name == "choice":
+            self.choice(stmt)
+            return
         dtype = loopir.type_of(stmt.args[-1])
         if is_vector(stmt):
             lines, name = self.vectors.emit(stmt.name, stmt.out.type, stmt.args, self.arithmetic.flags(stmt))
@@ -340,6 +343,11 @@ class _Emitter(Frame):
             lines, name = self.arithmetic.prim(stmt, [self.text(a) for a in stmt.args], dtype, self.vectorises)
         self.lines += [f"  {line}" for line in lines]
         self.names[stmt.out] = name
+
+    def choice(self, stmt: loopir.Compute) -> None:
+        """A select that LLVM is not to make a branch of."""
+        choices = ", ".join(map(self.typed, stmt.args))
+        self.line(f"{self.define(stmt.out)} = select {choices}, !unpredictable !{{}}")
 
     def combine(self, stmt: loopir.Combine) -> None:
         dtype = stmt.out.type

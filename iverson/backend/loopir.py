@@ -30,7 +30,7 @@ becoming `next` at the end of a turn, and `out` behind the loop.  A loop's tag s
     wide     a block of turns in vector registers (backend/vectors.py), whose inner loops are as they should be
 
 On vectors there are also  splat v: v in every lane;  iota v: v, v + 1, ...;  lane x k: that of lane k;  vector v...:
-these in a vector;  some p: does p hold in a lane?
+these in a vector;  some p: does p hold in a lane?  Of scalars, choice p v w: v if p, else w, by no branch.
 
 Statements are mutable so that schedules can rewrite them in place; registers and buffers are compared by identity.
 """

@@ -103,6 +103,13 @@ class Sizes:
                 self._conditions[let.vars[0]] = self._condition(name, args)
             case Check(pred) if not let.op.warns:
                 self.assume(pred)
+            case If(pred, then, orelse):
+                for v, a, b in zip(let.vars, then.outs, orelse.outs, strict=True):
+                    self._extents(v)
+                    if v.type == Scalar(BOOL) and b == Literal(False, BOOL):
+                        self._conditions[v] = Condition(self._known(pred).holds + self._known(a).holds)
+                    elif v.type == Scalar(BOOL) and a == Literal(True, BOOL):
+                        self._conditions[v] = Condition((), self._known(pred).fails + self._known(b).fails)
             case _:
                 for v in let.vars:
                     self._extents(v)
@@ -118,18 +125,20 @@ class Sizes:
 
     def assume(self, pred: Atom, holds: bool = True) -> None:
         """A bool is known from here on."""
-        if isinstance(pred, Var) and pred in self._conditions:
-            condition = self._conditions[pred]
-            for fact in condition.holds if holds else condition.fails:
-                self.fact(fact)
+        condition = self._known(pred)
+        for fact in condition.holds if holds else condition.fails:
+            self.fact(fact)
 
     def fact(self, known: Size) -> None:
         """A size is >= 0 from here on."""
         if known.constant is not None or known in self._facts:
             return
-        for f in known.factors():
-            if isinstance(f, Var) and (bound := self._least_of(size(f) - known)) is not None:
-                self._least[f] = max(self._least.get(f, bound), bound)
+        for m, c in known.terms.items():
+            ((f, power),) = m if len(m) == 1 else ((None, 0),)
+            if c > 0 and power == 1 and isinstance(f, Var):
+                bound = self._least_of((size(f) * c - known) * Fraction(1, c))
+                if bound is not None:
+                    self._least[f] = max(self._least.get(f, bound), bound)
         self._facts[known] = [(m, c) for m, c in known.terms.items() if c < 0]
 
     def _least_of(self, p: Size) -> int | None:
@@ -208,7 +217,7 @@ class Sizes:
 
     def _condition(self, name: str, args: tuple[Atom, ...]) -> Condition:
         if name == "not" or (name in ("and", "or") and all(isinstance(a, Var) for a in args)):
-            known = [self._conditions.get(a, Condition()) if isinstance(a, Var) else Condition() for a in args]
+            known = [self._known(a) for a in args]
             holds, fails = known[0].holds + known[-1].holds, known[0].fails + known[-1].fails
             return {"not": Condition(fails, holds), "and": Condition(holds), "or": Condition((), fails)}[name]
         if any(a.type != Scalar(I64) for a in args):
@@ -224,6 +233,9 @@ class Sizes:
             "eq": Condition(more + less),
             "ne": Condition((), more + less),
         }.get(name, Condition())
+
+    def _known(self, pred: Atom) -> Condition:
+        return self._conditions.get(pred, Condition()) if isinstance(pred, Var) else Condition()
 
     # --- asking -----------------------------------------------------------------------------------------------------
 

@@ -25,16 +25,38 @@ def _mul(x: Pair, y: Pair) -> Pair:
 
 
 def _div(x: Pair, y: Pair) -> Pair:
-    """Smith's method: divides by the larger part, so that nothing overflows that need not."""
+    """Smith's method: by way of the larger part, so that nothing overflows that need not.
+
+    As NumPy does it, with two divisions; a real divisor divides both parts, and parts that are 0 take no arithmetic.
+    """
     o = _o()
+    if _is_zero(y[1]):
+        return o.div(x[0], y[0]), o.div(x[1], y[0])
     wide = o.ge(o.abs(y[0]), o.abs(y[1]))
     big, small = o.select(wide, y[0], y[1]), o.select(wide, y[1], y[0])
     ratio = o.div(small, big)
-    scale = o.add(big, o.mul(small, ratio))
-    re = o.add(o.select(wide, x[0], x[1]), o.mul(o.select(wide, x[1], x[0]), ratio))
-    straight = o.sub(x[1], o.mul(x[0], ratio))
-    crossed = o.sub(o.mul(x[1], ratio), x[0])
-    return o.div(re, scale), o.div(o.select(wide, straight, crossed), scale)
+    scale = o.div(1.0, o.add(big, o.mul(small, ratio)))
+    if any(map(_is_zero, x)):
+        re = o.select(wide, _plus(x[0], x[1], ratio), _plus(x[1], x[0], ratio))
+        im = o.select(wide, _plus(x[1], x[0], o.neg(ratio)), o.neg(_plus(x[0], x[1], o.neg(ratio))))
+    else:
+        re = o.add(o.select(wide, x[0], x[1]), o.mul(o.select(wide, x[1], x[0]), ratio))
+        straight, crossed = o.sub(x[1], o.mul(x[0], ratio)), o.sub(o.mul(x[1], ratio), x[0])
+        im = o.select(wide, straight, crossed)
+    return o.mul(re, scale), o.mul(im, scale)
+
+
+def _is_zero(part: Atom) -> bool:
+    return isinstance(part, Literal) and part.value == 0
+
+
+def _plus(a: Atom, b: Atom, ratio: Atom) -> Atom:
+    """a + b ratio, of numbers that may be known to be 0."""
+    o = _o()
+    if _is_zero(b):
+        return a
+    product = ratio if isinstance(b, Literal) and b.value == 1 else o.mul(b, ratio)
+    return product if _is_zero(a) else o.add(a, product)
 
 
 def _exp(x: Pair) -> Pair:

@@ -94,7 +94,7 @@ class _Prover(Substitution):
         elif isinstance(op, For):
             self.natural_results(new, op)
         elif isinstance(op, Loop | While):
-            self.induction.assume(self.carried, new.vars)
+            self.induction.behind(self.carried, new.vars)
         return (new,)
 
     def nested(self, op: Op) -> Op:

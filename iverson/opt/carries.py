@@ -6,24 +6,26 @@
         else: low = middle
 
 Candidates are inequalities between a carry and what the loop knows from outside: 0; that it doesn't fall below an
-initial value that is a number, or rise above another; the least and the greatest of all initial values; and what its
-next value is clipped to, or a remainder of.  Those that don't hold at the start are
+initial value that is a number, or rise above another; the least and the greatest of all initial values; the length of
+an array that is read; and what its next value is clipped to, or a remainder of.  Those that don't hold at the start are
 dropped; so are, again and again, those that a turn doesn't keep where all that are left hold at its start (Houdini).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from iverson.core.bounds import Sizes
 from iverson.core.sizes import Size, maximum, minimum, size
-from iverson.core.syntax import I64, Atom, Block, If, Let, Literal, Loop, Prim, Scalar, Var, While
+from iverson.core.syntax import I64, Atom, Block, If, Let, Literal, Loop, Prim, Read, Scalar, Var, While
+from iverson.opt.effects import extents
 from iverson.opt.overflow import Bits, Sides
 
 ROUNDS = 4  # of dropping candidates
 MOST = 300  # results of a turn's statements; larger turns aren't looked into
 CARRIES = 8
+EXTENTS = 2  # of arrays that are read, to which carries are compared
 BUDGET = 160  # steps of a proof
 
 
@@ -35,6 +37,7 @@ class Fact:
     sign: int
     bounds: tuple[Size, ...]
     sides: Sides
+    always: bool = True  # or only if the loop turns
 
     def of(self, known: Size) -> Size:
         """What is >= 0 of a carry with that value."""
@@ -57,7 +60,7 @@ class Induction:
             self.made = {v: (let, k) for let in _inner(op.body) for k, v in enumerate(let.vars)}
         if not 0 < len(self.made) <= MOST or not self._moves(op, places):
             return []
-        left = [f for f in self._candidates(op, places) if self._holds(f, op.inits[f.place])]
+        left = self._at_start(op, list(self._candidates(op, places)))
         for _ in range(ROUNDS):
             kept = self._kept(op, left)
             if len(kept) == len(left):
@@ -65,8 +68,19 @@ class Induction:
             left = kept
         return []
 
+    def _at_start(self, op: Loop | While, facts: Sequence[Fact]) -> list[Fact]:
+        """The facts that hold of the initial values; some do if there is a turn."""
+        always = [self._holds(f, op.inits[f.place]) for f in facts]
+        with self.sizes.inside(op, op.body):
+            turning = [now or self._holds(f, op.inits[f.place]) for f, now in zip(facts, always, strict=True)]
+        return [replace(f, always=a) for f, a, t in zip(facts, always, turning, strict=True) if t]
+
+    def behind(self, facts: Sequence[Fact], results: Sequence[Atom]) -> None:
+        """Assume what holds of a loop's results."""
+        self.assume([f for f in facts if f.always], results)
+
     def assume(self, facts: Sequence[Fact], values: Sequence[Atom]) -> None:
-        """Of the carries, or of the loop's results."""
+        """Of the carries at the start of a turn."""
         for f in facts:
             v = values[f.place]
             if isinstance(v, Var):
@@ -89,6 +103,9 @@ class Induction:
         symbolic = [a for a in dict.fromkeys(inits.values()) if a.constant is None]
         every = (*symbolic, *(a for a in dict.fromkeys(inits.values()) if a.constant is not None))
         below, above = (max(each) for each in zip(*sides.values(), strict=True))
+        arrays = (let.op.array for let, _ in self.made.values() if isinstance(let.op, Read))
+        read = (a for v in arrays if v not in self.made and v not in op.carry for a in extents(v.type))
+        shapes = [e for e in dict.fromkeys(map(self.atom, read)) if isinstance(e, Var)][:EXTENTS]
         for k in places:
             start = inits[k]
             yield Fact(k, 1, (size(0),), (0, 0)) if self._nonnegative(start) else Fact(k, 1, every, (below, 0))
@@ -98,6 +115,8 @@ class Induction:
                 yield from (Fact(k, -1, bounds, (0, above)) for bounds in above_it or [every])
             else:
                 yield Fact(k, -1, (start,), sides[k])
+            for e in shapes:
+                yield Fact(k, -1, (self.sizes.of(e),), (0, self.bits.sides(e)[1]))
             inside = {*op.carry, *self.made, *([op.index] if isinstance(op, Loop) else [])}
             for sign, a, shift in self._clips(op.body.outs[k], 4):
                 if a not in inside:
@@ -179,6 +198,8 @@ class Induction:
             elif isinstance(let.op, If):
                 for side in (let.op.then, let.op.orelse):
                     self._learn(side)
+                self.learned += let.vars
+                self.sizes.bind(Let(let.vars, If(self.atom(let.op.pred), let.op.then, let.op.orelse)))
 
 
 def _inner(block: Block) -> Iterator[Let]:

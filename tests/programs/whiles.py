@@ -233,3 +233,32 @@ def bubble_sort_floats(a):
             if a[i] > a[i + 1]:
                 a[i], a[i + 1] = a[i + 1], a[i]
                 swapped = True
+
+
+@program(
+    args=lambda n, rng: (np.cumsum(rng.uniform(0.1, 1.0, n + 2)), rng.normal(size=n + 2), rng.normal(size=2 * n)),
+    wrt=(0, 1, 2),
+    tags="while branch gather loop",
+)
+def interpolation_by_bisection(grid, heights, queries):
+    """Two searches whose indices stay between what they begin with, one that clips, and a place that goes round."""
+    out, at, last = np.zeros(len(queries)), 0, len(grid) - 1
+    for q in range(len(queries)):
+        low, high = 0, last
+        while high - low > 1:
+            middle = (low + high) // 2
+            if grid[middle] > queries[q]:
+                high = middle
+            else:
+                low = middle
+        slope = (heights[low + 1] - heights[low]) / (grid[low + 1] - grid[low])
+        left, right = 0, len(grid)
+        while left < right:
+            middle = (left + right) // 2
+            if grid[middle] < queries[q]:
+                left = middle + 1
+            else:
+                right = middle
+        at = (3 * at + left) % len(grid)
+        out[q] = heights[low] + slope * (queries[q] - grid[low]) + heights[min(left, last)] * heights[at]
+    return out
