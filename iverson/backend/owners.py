@@ -74,7 +74,7 @@ class Owned(Plan):
 
     def ready(self) -> bool:
         """Is the row's number quickly computed?  Then there are copies of what computes it, and of the turn."""
-        prelude = self._prelude() if self.rows and not self.space and not self.passed else None
+        prelude = self._prelude() if self.rows and not (self.space or self.passed or self.segments) else None
         if prelude is None:
             return False
         mine = [x for s in ir.walk(self.loop.body) for x in _cells(s)]

@@ -35,6 +35,7 @@ from iverson.backend.columns import Columns
 from iverson.backend.independence import Known, Plan
 from iverson.backend.loopir import Buffer, Carry, Cell, For, Program, Reg, Stmt, Value, View
 from iverson.backend.owners import Owned
+from iverson.backend.segments import ascending
 from iverson.backend.work import Work
 from iverson.core.syntax import BOOL, F64, I64, Literal
 
@@ -283,6 +284,9 @@ class _Region:
         for view, inner in ((v, w) for p, w in zip(self.pieces, self.works, strict=True) for v in p.passed):
             small = work.compute("le", BOOL, self._elements(view, inner), Literal(ROUTINE, F64))
             enough = work.compute("and", BOOL, enough, small)
+        for segments, inner in ((s, w) for p, w in zip(self.pieces, self.works, strict=True) for s in p.segments):
+            some = work.compute("and", BOOL, enough, work.compute("gt", BOOL, size, ir.integer(0)))
+            enough = ascending(segments, inner, some)
         few = work.compute("min", I64, size, ir.integer(MOST_COPIED if arrays else MOST))
         return work.compute("select", I64, enough, few, ir.integer(0))
 
