@@ -1,6 +1,7 @@
 """Which loops have independent turns, so that chunks of them may run at the same time, and what it takes.
 
 y[i] = ..                      every turn has places of its own (`Places`), or a block of them, also around the end
+y[s[i] + j] = ..               and so if s[i] + j is below s[i + 1] (segments.py)
 a[k[i]] = a[k[i]] <add> ..     only ever combined into, by one monoid: chunks have copies,
                                unless only turns less than w apart have places in common, as in stencils
 s = s <add> ..                 a carry or a cell that is
@@ -15,11 +16,12 @@ from dataclasses import dataclass, field
 from itertools import combinations_with_replacement
 from typing import TypeAlias
 
-from iverson.backend import linear
+from iverson.backend import linear, segments
 from iverson.backend import loopir as ir
 from iverson.backend.invariance import inner_registers
 from iverson.backend.loopir import Buffer, Carry, Cell, For, If, Load, Program, Reg, Stmt, Store, View
 from iverson.backend.places import Form, Places
+from iverson.backend.segments import Segments
 from iverson.backend.work import Work
 from iverson.core.syntax import DType, Literal
 
@@ -85,6 +87,7 @@ class Plan:
     moved: set[int] = field(default_factory=set)  # the statements around the loop that go into its chunks
     uses: dict[Reg, list[Stmt]] = field(default_factory=dict)
     passed: list[View] = field(default_factory=list)  # what library routines are given
+    segments: list[Segments] = field(default_factory=list)  # independent if none reaches into another
     window: int = 0  # turns so far apart never meet; 0 if none do
 
     def legal(self) -> bool:
@@ -212,7 +215,10 @@ class Plan:
             apart = self._aligned(shared[b]) or all(
                 self._separate(x, y) for x, y in pairs if shared[b][x] or shared[b][y]
             )
-            if not apart and not self.shares(b, shared[b], inner):
+            within = None if apart else segments.found(self.loop, shared[b], self.known.places)
+            if within is not None:
+                self.segments.append(within)
+            elif not apart and not self.shares(b, shared[b], inner):
                 return False
         return True
 

@@ -31,7 +31,7 @@ from iverson.backend.work import Work
 from iverson.core.syntax import BOOL, F64, I32, I64, DType, Literal
 
 LEAST = 2e5  # nanoseconds of work
-DEAR, LISTED = 8.0, 16.0  # those of a turn, at least: finding its owner takes one or two; if that is always done
+DEAR, LISTED = 12.0, 16.0  # those of a turn, at least: finding its owner takes one or two; if that is always done
 SHARE = 0.05  # of the work, what copies of other arrays may cost
 TILE = 15  # binary logarithm of the turns of a tile
 PARTS, OWNERS = 3, 3  # that of the lists that each owner has, and of the owners
@@ -74,7 +74,7 @@ class Owned(Plan):
 
     def ready(self) -> bool:
         """Is the row's number quickly computed?  Then there are copies of what computes it, and of the turn."""
-        prelude = self._prelude() if self.rows and not self.space and not self.passed else None
+        prelude = self._prelude() if self.rows and not (self.space or self.passed or self.segments) else None
         if prelude is None:
             return False
         mine = [x for s in ir.walk(self.loop.body) for x in _cells(s)]

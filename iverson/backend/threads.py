@@ -28,12 +28,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from iverson.backend import columns, owners
 from iverson.backend import loopir as ir
-from iverson.backend import owners
 from iverson.backend.chunks import MOST, Chunk, copied
+from iverson.backend.columns import Columns
 from iverson.backend.independence import Known, Plan
 from iverson.backend.loopir import Buffer, Carry, Cell, For, Program, Reg, Stmt, Value, View
 from iverson.backend.owners import Owned
+from iverson.backend.segments import ascending
 from iverson.backend.work import Work
 from iverson.core.syntax import BOOL, F64, I64, Literal
 
@@ -85,14 +87,20 @@ class _Threads:
                 self.awake = True
                 continue
             owned = self._owned(stmt, body, around)
+            apart = self._columns(stmt, around) if owned is None else None
             if isinstance(stmt, ir.Copy) and _may_be_large(stmt, around):
                 out += copied(stmt)
                 self.awake = True
                 continue
             inside = [*around, stmt] if isinstance(stmt, For | ir.While) and not _strips(stmt) else around
-            for inner in ir.blocks(stmt):
-                inner[:] = self.block(inner, inside)
-            out += [stmt] if owned is None else owned.written(None, partial(list, [stmt]))
+            alone = partial(self._within, stmt, inside)
+            if owned is not None:
+                out += owned.written(None, alone)
+            elif apart is not None:
+                out += apart.chunked(GRAIN, AWAKE if self.awake or around else FEWEST, alone)
+                self.awake = True
+            else:
+                out += alone()
         return [s for s in out if id(s) not in gone]
 
     def _plan(self, stmt: Stmt, body: list[Stmt], around: Sequence[Stmt]) -> Plan | None:
@@ -109,6 +117,22 @@ class _Threads:
         found = owners.found(self.known, stmt, body)
         if found is not None:
             self._checks([stmt])
+        return found
+
+    def _within(self, stmt: Stmt, inside: Sequence[Stmt]) -> list[Stmt]:
+        """A statement whose own loops are on the pool."""
+        for inner in ir.blocks(stmt):
+            inner[:] = self.block(inner, inside)
+        return [stmt]
+
+    def _columns(self, stmt: Stmt, around: Sequence[Stmt]) -> Columns | None:
+        """The independent columns of a loop in order, if it has such."""
+        if not isinstance(stmt, For) or any(map(_in_vectors, around)):
+            return None
+        found = columns.found(self.known, stmt)
+        if found is None or (self.lean and found.own):
+            return None
+        self._checks([stmt])
         return found
 
     def _checks(self, loops: Sequence[For]) -> None:
@@ -260,6 +284,9 @@ class _Region:
         for view, inner in ((v, w) for p, w in zip(self.pieces, self.works, strict=True) for v in p.passed):
             small = work.compute("le", BOOL, self._elements(view, inner), Literal(ROUTINE, F64))
             enough = work.compute("and", BOOL, enough, small)
+        for segments, inner in ((s, w) for p, w in zip(self.pieces, self.works, strict=True) for s in p.segments):
+            some = work.compute("and", BOOL, enough, work.compute("gt", BOOL, size, ir.integer(0)))
+            enough = ascending(segments, inner, some)
         few = work.compute("min", I64, size, ir.integer(MOST_COPIED if arrays else MOST))
         return work.compute("select", I64, enough, few, ir.integer(0))
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import iverson as iv
-from iverson.backend import cpu, pool, threads
+from iverson.backend import columns, cpu, pool, threads
 from iverson.core.evaluate import evaluate
 from iverson.lang import state
 from tests.corpus import Case
@@ -39,6 +39,8 @@ def _always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every loop that may be cut into chunks is, however short."""
     monkeypatch.setattr(threads, "GRAIN", 1e-9)
     monkeypatch.setattr(threads, "PART", 1e30)
+    monkeypatch.setattr(columns, "NARROW", 2)
+    monkeypatch.setattr(columns, "LINE", 1)
     monkeypatch.setenv("IVERSON_CACHE_DIR", "off")
     monkeypatch.setenv("IVERSON_LEVEL", "0")
 
@@ -296,6 +298,43 @@ def test_the_rest_is_with_the_tiles() -> None:
     text = loops(iv.jit(nearest, level=0), POINTS, CENTRES)
     assert sum(" tile" in line for line in in_threads(text)) == 3
     assert sum(" thread" in line for line in text.splitlines()) == 1
+
+
+def around(x, turns):
+    """Each turn gives to both neighbours, on a ring."""
+    n = len(x)
+    out = np.zeros(x.shape)
+    for i in range(turns):
+        for j in range(x.shape[1]):
+            out[(i + 1) % n, j] += np.sin(x[i % n, j])
+            out[(i - 2) % n, j] += np.cos(x[i % n, j])
+    return out
+
+
+def passed_on(x):
+    """To one neighbour: no two turns meet."""
+    n = len(x)
+    out = np.zeros(x.shape)
+    for i in range(n):
+        for j in range(x.shape[1]):
+            out[(i - 1) % n, j] += np.sin(x[i, j])
+    return out
+
+
+@pytest.mark.usefixtures("_always")
+def test_rings() -> None:
+    given, kept, x = iv.jit(lambda x: around(x, len(x))), iv.jit(passed_on), RANDOM.normal(size=(30, 5))
+    assert "copies" not in loops(given, x) and "odd" in loops(given, x)
+    assert "copies" not in loops(kept, x) and "odd" not in loops(kept, x)
+    for n in (0, 1, 2, 3, 5, 8, 13, 16, 17, 100):
+        x = RANDOM.normal(size=(n, 5))
+        for f, plain in ((given, lambda x: around(x, len(x))), (kept, passed_on)):
+            np.testing.assert_allclose(f(x), plain(x), rtol=1e-12, atol=1e-14)
+            assert_equal_bits(lambda f=f, x=x: f(x))  # type: ignore[misc]
+    twice = iv.jit(lambda x: around(x, 2 * len(x)))
+    assert "odd" not in loops(twice, x)  # turns n apart meet
+    np.testing.assert_allclose(twice(x), around(x, 2 * len(x)), rtol=1e-12, atol=1e-14)
+    assert_equal_bits(lambda: twice(x))
 
 
 def test_large_matrices_are_the_library_s(monkeypatch: pytest.MonkeyPatch) -> None:
