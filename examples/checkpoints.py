@@ -54,12 +54,13 @@ def main(cells=CELLS, steps=STEPS, directory=None):
 
 def ways(args, state):
     """(what, (states in memory, the gradient)): all steps stored, steps by binomial checkpoints, and within budgets."""
-    steps, whole = args[1], iv.tape.report(misfit)(*args).peak
+    steps, report = args[1], iv.tape.report(misfit)(*args)
+    whole, least = report.peak, report.front[-1].bytes
     yield "stored", (whole / state, iv.grad(misfit))
     few = iv.tape.report(misfit, tape=iv.tape.checkpoint(slots=1, block=1))(*args).peak / state
     for slots in np.geomspace(steps, np.log2(steps), 8).astype(int):
         yield f"{slots} slots", (few + slots - 1, iv.grad(misfit, tape=iv.tape.checkpoint(slots=slots, block=1)))
-    for bound in np.geomspace(whole, 1.5 * np.log2(steps) * state, 8).astype(int)[1:]:
+    for bound in np.geomspace(whole, max(1.5 * np.log2(steps) * state, 1.3 * least), 8).astype(int)[1:]:
         bounded = iv.grad(misfit, tape=iv.tape.budget(bound))
         plan = bounded.plan(*args)
         yield f"budget: {plan.decisions()[0]}", (plan.bytes / state, bounded)

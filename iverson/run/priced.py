@@ -89,7 +89,7 @@ class LoopInfo:
         runs = advances(count, slots + filed) * block + self.turns * (2 if self.again else 1)
         states = rates.blocks(count, self.state) + rates.memory(min(slots, count) * self.state)
         states += rates.files(filed * self.state)
-        logs = count * rates.memory(block * self.logged(rerun) / max(self.turns, 1))
+        logs = count * rates.memory(block * self.logged(rerun) / max(self.turns, 1), rates.LOGS)
         return runs * self.seconds + states + logs + self._rerun(rerun)
 
     def _rerun(self, names: frozenset[Named]) -> float:

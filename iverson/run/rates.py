@@ -18,6 +18,7 @@ LATENCY = 1.5e-9  # one after the other
 BLOCK = 100e-9  # a block of turns that is recorded and swept back
 COPY = 0.083e-9  # a byte of a state, of each block
 CACHE = 1 << 19  # bytes
+LOGS = 1 << 18  # of it, for what a block keeps, beside all else that its turns touch
 MEMORY = 0.05e-9
 FILE = 250e-6  # a file
 DISK = 0.8e-9  # a byte that is written to it, and read, as long as the system has room to keep it in memory
@@ -29,9 +30,9 @@ def run(work: float, span: float) -> float:
     return OPERATION * work + LATENCY * span
 
 
-def memory(kept: float) -> float:
+def memory(kept: float, cached: int = CACHE) -> float:
     """So many bytes that are written, and read later."""
-    return MEMORY * max(kept - CACHE, 0)
+    return MEMORY * max(kept - cached, 0)
 
 
 def keeping(kept: float) -> float:
