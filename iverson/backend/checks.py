@@ -9,7 +9,7 @@
 A moved check is made only `when` the loop turns.  It may come before one that the program meets first, and a deferred
 one after values that don't mean anything.  So a program with moved checks says only that it failed (abi.RERUN); the
 same program with all checks in place then finds out how.  Indices stay in bounds whatever happens: a deferred check
-clamps.
+clamps.  Where vectors would gather most of what they read one by one, no check is deferred.
 """
 
 from __future__ import annotations

@@ -45,14 +45,10 @@ def together(loop: For) -> list[Stmt] | None:
     if len(loops) != 1 or not all(isinstance(s, _OUTER) for s in loop.body):
         return None
     (inner,) = loops
+    at = loop.body.index(inner)
     varying: set[Value] = {loop.index, *(c.reg for c in loop.carries)}
     follow(loop.body, varying)
-    if not all(varying.isdisjoint(ir.used(s)) or _asks(s) for s in loop.body if isinstance(s, ir.Bound | Require)):
-        return None
-    later = [*ir.walk(inner.body), *loop.body[loop.body.index(inner) :]]
-    if not all(_asks(s) for s in later if isinstance(s, ir.Bound | Require)):
-        return None
-    if not all(isinstance(s.value, Literal) for s in loop.body if isinstance(s, Put)):
+    if not _may_check(loop.body[:at], [*ir.walk(inner.body), *loop.body[at:]], varying):
         return None
     stored = [s.view.buffer for s in loop.body if isinstance(s, Store)]
     loaded = [s.view.buffer for s in ir.walk(loop.body) if isinstance(s, Load)]
@@ -64,7 +60,6 @@ def together(loop: For) -> list[Stmt] | None:
         or any(a.pointer is b.pointer or not (a.scoped or b.scoped) for a in loaded for b in stored)
     ):
         return None
-    at = loop.body.index(inner)
     before: list[Stmt] = []
     middle: list[Stmt] = []
     behind: list[Stmt] = []
@@ -99,6 +94,17 @@ def follow(body: Iterable[Stmt], found: set[Value]) -> None:
             found.update(ir.defined(stmt))
         for inner in ir.blocks(stmt):
             follow(inner, found)
+
+
+def _may_check(before: Sequence[Stmt], later: Sequence[Stmt], varying: set[Value]) -> bool:
+    """Are checks the same in all turns, and come first, or only ask?  A flag is lowered first, and looked at last."""
+    return (
+        all(varying.isdisjoint(ir.used(s)) or _asks(s) for s in before if isinstance(s, ir.Bound | Require))
+        and all(_asks(s) for s in later if isinstance(s, ir.Bound | Require))
+        and all(isinstance(s.value, Literal) for s in before if isinstance(s, Put))
+        and not any(isinstance(s, Get) for s in before)
+        and not any(isinstance(s, Put) for s in later)
+    )
 
 
 def _asks(check: ir.Bound | Require) -> bool:

@@ -28,15 +28,13 @@ MOST = 100  # statements of a loop that is written out
 
 def run(program: Program) -> None:
     """Rewrite the loops within loops for which it pays, in place.  (What is outermost may run on threads.)"""
-    for stmt in program.body:
-        for body in ir.blocks(stmt):
-            body[:] = _block(body, isinstance(stmt, For | ir.While))
+    program.body[:] = _block(program.body, inside=False)
 
 
 def _block(body: list[Stmt], inside: bool) -> list[Stmt]:
     out: list[Stmt] = []
     for stmt in body:
-        for inner in ir.blocks(stmt):
+        for inner in [] if isinstance(stmt, For) and stmt.tag == "wide" else ir.blocks(stmt):
             inner[:] = _block(inner, inside or isinstance(stmt, For | ir.While))
         out += (_four(stmt) if inside and isinstance(stmt, For) and _pays(stmt) else None) or [stmt]
     return out

@@ -26,7 +26,7 @@ ROUNDS = 4  # of dropping candidates
 MOST = 300  # results of a turn's statements; larger turns aren't looked into
 CARRIES = 8
 EXTENTS = 2  # of arrays that are read, to which carries are compared
-BUDGET = 160  # steps of a proof
+BUDGET = 60  # steps of a proof
 
 
 @dataclass(frozen=True)
