@@ -16,10 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from iverson.backend import abi, cpu, interrupt, lanes, loopir, pool, recipes, runtime
+from iverson.backend import abi, cpu, interrupt, loopir, pool, recipes, runtime
 from iverson.backend.abi import ITEM_SIZE, MEMORY_TYPE
-from iverson.backend.arithmetic import Arithmetic, is_elementary, side_by_side
+from iverson.backend.arithmetic import Arithmetic, is_elementary
 from iverson.backend.frame import Frame
+from iverson.backend.hints import hints
 from iverson.backend.instructions import Instructions, is_vector
 from iverson.backend.loopir import Buffer, Carry, Cell, Owner, Program, Reg, Stmt, Type, Value, Vector, View
 from iverson.backend.writer import type_text
@@ -464,7 +465,7 @@ class _Emitter(Frame):
         outside, self.vectorises = self.vectorises, stmt.tag not in ("seq", "cold") and not _has_loops(stmt.body)
         self.group = self.node("distinct !{}") if stmt.tag in ("apart", "vector") else ""
         notes = self._notes(stmt)
-        hints = f", !llvm.loop {notes}" if notes else ""
+        suffix = f", !llvm.loop {notes}" if notes else ""
         with self.scope(), self.turn():
             self.block(stmt.body)
         self.vectorises, self.group = outside, ""
@@ -474,7 +475,7 @@ class _Emitter(Frame):
         self.lines[latch] = f"  {index} = phi i64 [ {low}, %{before} ], [ {following}, %{self.label} ]"
         self._close(stmt.carries, holes)
         last = self.label
-        self.branch(more, loop, done, hints)
+        self.branch(more, loop, done, suffix)
         self.open(done)
         for c in stmt.carries:
             init, value = self.text(c.init), self.text(c.next)
@@ -482,22 +483,8 @@ class _Emitter(Frame):
             self.line(f"{self.define(c.out)} = phi {type_text(c.out.type)} {edges}")
 
     def _notes(self, stmt: loopir.For) -> str:
-        """What LLVM is told of a loop: that its turns are apart, one vector or too few for one, that it is to stay."""
-        notes: list[str] = []
-        if self.group:
-            notes.append(f'!{{!"llvm.loop.parallel_accesses", {self.group}}}')
-        few = stmt.tag == "simd" and isinstance(stmt.high, Literal) and stmt.high.value < lanes.LANES
-        if stmt.tag == "vector" or (few and side_by_side(stmt)):
-            assert isinstance(stmt.high, Literal)
-            notes.append(f'!{{!"llvm.loop.vectorize.width", i32 {stmt.high.value}}}')
-            notes.append('!{!"llvm.loop.unroll.disable"}')  # it would be written out before
-        elif stmt.tag == "simd" and _short(stmt):
-            whole = self.node('!{!"llvm.loop.unroll.full"}')
-            notes.append(f'!{{!"llvm.loop.vectorize.followup_vectorized", {whole}}}')
-        elif stmt.tag == "few":
-            notes.append('!{!"llvm.loop.vectorize.width", i32 1}')
-        elif stmt.tag == "cold":
-            notes += ['!{!"llvm.loop.unroll.disable"}', '!{!"llvm.loop.vectorize.enable", i1 false}']
+        """The name of what LLVM is told of a loop, if anything."""
+        notes = hints(stmt, self.group, self.node)
         if not notes:
             return ""
         nodes = ", ".join(map(self.node, notes))
@@ -574,11 +561,6 @@ def _string(number: int, content: bytes) -> str:
 
 def _has_loops(body: list[Stmt]) -> bool:
     return any(isinstance(s, loopir.For | loopir.While) or any(map(_has_loops, loopir.blocks(s))) for s in body)
-
-
-def _short(loop: loopir.For) -> bool:
-    """Are so few vectors added up in it that all accumulators may be registers?"""
-    return isinstance(loop.high, Literal) and loop.high.value == lanes.LANES and len(loop.body) <= 8
 
 
 def _alignment(kind: Type) -> str:

@@ -1,0 +1,42 @@
+"""What LLVM is told of a loop, one row for each of its tags: metadata of the branch that closes it.
+
+apart, vector    no turn touches what another does (`group` names the accesses)
+vector           a vector, as it is
+simd             a short one is a vector; one that only adds up is written out, so that its sums stay in registers
+few              too few turns for a vector
+cold             it stays as it is
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from iverson.backend.arithmetic import side_by_side
+from iverson.backend.lanes import LANES
+from iverson.backend.loopir import For
+from iverson.core.syntax import Literal
+
+SHORT = 8  # statements of a loop over lanes, so few that all accumulators of it may be registers
+ONE_BY_ONE = '!{!"llvm.loop.unroll.disable"}'
+
+
+def hints(loop: For, group: str, node: Callable[[str], str]) -> list[str]:
+    """The texts of a loop's metadata; `node` adds metadata to the module and gives its name."""
+    found = [f'!{{!"llvm.loop.parallel_accesses", {group}}}'] if group else []
+    turns = int(loop.high.value) if isinstance(loop.high, Literal) else None
+    few = loop.tag == "simd" and turns is not None and turns < LANES
+    if loop.tag == "vector" or (few and side_by_side(loop)):
+        assert turns is not None
+        found += [_width(turns), ONE_BY_ONE]  # it would be written out before
+    elif loop.tag == "simd" and turns == LANES and len(loop.body) <= SHORT:
+        whole = node('!{!"llvm.loop.unroll.full"}')
+        found.append(f'!{{!"llvm.loop.vectorize.followup_vectorized", {whole}}}')
+    elif loop.tag == "few":
+        found.append(_width(1))
+    elif loop.tag == "cold":
+        found += [ONE_BY_ONE, '!{!"llvm.loop.vectorize.enable", i1 false}']
+    return found
+
+
+def _width(lanes: int) -> str:
+    return f'!{{!"llvm.loop.vectorize.width", i32 {lanes}}}'
