@@ -9,7 +9,11 @@ import pytest
 from optree import tree_leaves
 
 import iverson as iv
+from iverson.core.build import Builder
+from iverson.core.evaluate import evaluate
+from iverson.core.syntax import I64, Scalar, Var
 from iverson.diff import sampled
+from iverson.diff.sampling import located
 from iverson.lang.sketching import _staged as forced
 from iverson.lang.table import FUNCTIONS
 
@@ -118,6 +122,15 @@ def test_projections_are_unbiased_over_many_draws(name):
     assert unbiased(z)
     others = (WIDE**2).sum(1, keepdims=True) - WIDE**2
     np.testing.assert_allclose(variance.sum(), others.sum() / 8, rtol=0.05)
+
+
+def test_places_are_located_as_integers_say():
+    b, (place, n, m) = Builder(), (Var(Scalar(I64), h) for h in "pnm")
+    f = b.function([place, n, m], located(b, place, (n, n, m)))
+    cases = [(p, n, m) for n in (1, 3, 49) for m in (1, 7, 33) for p in range(2 * n * m)]
+    cases += [(q * m + r, 3, m) for m in (3, 10**6 + 3, 2**31 - 1) for q in (2**20, 2**20 + 1) for r in (0, m - 1)]
+    for p, n, m in cases:
+        assert list(evaluate(f, [p, n, m]).values) == [p // m // n, p // m % n, p % m]
 
 
 # --- controls: refused, and wrong if they are not ---------------------------------------------------------------------
