@@ -133,6 +133,62 @@ def test_places_are_located_as_integers_say():
         assert list(evaluate(f, [p, n, m]).values) == [p // m // n, p // m % n, p % m]
 
 
+def connected_of(w, x):
+    """A layer of many features, and one output."""
+    return ((np.tanh(x @ LONG_X) @ w.reshape(len(w), 1)) ** 2).sum()
+
+
+def convolution_of(w, x):
+    """A pixel and the next one, of many channels, as loops."""
+    h = [[x[b] * abs(LONG_X[b, c]) for c in range(len(w))] for b in range(4)]
+    return sum(LONG_C[b] * np.tanh(sum(h[b + k][c] * w[c] for k in range(2) for c in range(len(w)))) for b in range(3))
+
+
+def recurrent_of(w, x):
+    """One number is carried, made of many states of each turn."""
+    s, h = 0.1, LONG_X[0]
+    for t in range(4):
+        h = np.cos(h + x[t])
+        s = 0.5 * s + (h * w).sum() / len(w)
+    return s * s
+
+
+def attention_of(w, x):
+    scores = np.exp(np.tanh(np.outer(x, LONG_C)))
+    return (((scores / scores.sum(1)[:, None]) @ LONG_X @ w.reshape(len(w), 1)) ** 2).sum()
+
+
+def diffusion_of(w, x):
+    """A coefficient at every point of a field."""
+    u = LONG_X[0]
+    for t in range(4):
+        u = u + 0.1 * (np.roll(u, 1) + np.roll(u, -1) - 2.0 * u) + 0.1 * x[t] * w * u
+    return (u * LONG_X[1]).sum()
+
+
+LONG_FORMS = [
+    (connected_of, {"shared": False}),
+    (convolution_of, {"shared": None}),
+    (recurrent_of, {"shared": None}),
+    (attention_of, {"shared": False}),
+    (diffusion_of, {"shared": None}),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("f, how", LONG_FORMS, ids=lambda a: getattr(a, "__name__", str(a)))
+def test_forms_are_unbiased_over_many_draws(f, how):
+    """Each entry has draws of its own."""
+    w, x = np.linspace(0.5, 1.5, LONG) / LONG, np.array([0.9, -0.4, 1.3, 0.6])
+    given = (x[:, None] * np.eye(4),) if f is connected_of else (x,)
+
+    def gradient(key):
+        return iv.grad(f, tape=iv.tape.sample(0.2, key, **how))(w, *given)
+
+    z, _ = z_scores(gradient, iv.grad(f)(w, *given), 4000)
+    assert unbiased(z)
+
+
 # --- controls: refused, and wrong if they are not ---------------------------------------------------------------------
 
 
