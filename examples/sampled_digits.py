@@ -1,10 +1,17 @@
 """Train networks on handwritten digits by gradients that keep a part of the activations.
 
-At the same memory for the return sweep a gradient that samples a quarter or a half of its activations may have a batch
-two or three times as large as an exact one.  Two networks, fully connected and a small convolution written as loops,
-are trained by Adam, exactly with the small batch and sampled with the large one, each with the best of three learning
-rates; what is printed and drawn is the loss on all training images, the mean of five runs.  The exact gradient is the
-one of less memory: all activations stored, or all of them "sampled", which keeps masks as bits.
+At the same memory for the return sweep a gradient that samples its activations may have a larger batch than an exact
+one.  Two networks, fully connected and a small convolution written as loops, are trained by Adam: exactly with the
+small batch, and sampled with the large one.  What is sampled is said by hand: what is large, and multiplied by weights
+alone.  The images needn't be stored, and the mean that goes into the convolution's last layer is small.
+
+What a sample costs in variance is told by the weights' gradient of one image, a sum over the places where a weight is
+used: where they are many and go the same way, the errors of a sample average out in the sum.  In a fully connected
+layer there is one place, and a part f of its activations is as noisy as a batch that is smaller by f; in a convolution
+whose outputs are averaged over the image a tenth makes the variance twice that of the images, not ten times.
+
+Each side has the best of some rates, chosen by runs of their own; what is printed and drawn is the loss on all
+training images of five other runs.  Both gradients keep masks as bits: all that isn't sampled is the same.
 
     python examples/sampled_digits.py [iterations]
 
@@ -15,14 +22,17 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.datasets import load_digits
 
 import iverson as iv
 
-LARGE, SEEDS, RATES = 128, 5, (2e-3, 4e-3, 8e-3)
+SEEDS, CHOICE = range(10, 15), (1000, 1001)
 OUT = Path(__file__).parent / "out"
 
 
@@ -32,37 +42,48 @@ def cross_entropy(scores, labels):
     return (log_sums - scores[np.arange(len(labels)), labels]).mean()
 
 
-def connected(weights, images, labels, key):
-    h = images.reshape(len(images), 64)
-    for w, b in weights[:-1]:
-        h = np.maximum(h @ w + b, 0.0)
-    w, b = weights[-1]
-    return cross_entropy(h @ w + b, labels)
+def connected(part):
+    def loss(weights, images, labels, key):
+        h = images
+        for k, (w, b) in enumerate(weights):
+            if k > 0:
+                h = iv.sketch(np.maximum(h, 0.0), part, iv.random.fold_in(key, k), shared=False)
+            h = h @ w + b
+        return cross_entropy(h, labels)
+
+    return loss
 
 
-def convolution(weights, images, labels, key):
-    """3 x 3, a mask of what is positive, and one layer on it."""
-    (kernel, offset), (w, b) = weights
-    n, rows, columns = images.shape
-    size, _, channels = kernel.shape
-    h = np.array(
+def convolved(h, kernel, offset):
+    n, rows, columns, channels = h.shape
+    size, _, _, out = kernel.shape
+
+    def at(k, i, j, o):
+        return offset[o] + sum(
+            h[k, i + di, j + dj, c] * kernel[di, dj, c, o]
+            for di in range(size)
+            for dj in range(size)
+            for c in range(channels)
+        )
+
+    return np.array(
         [
-            [
-                [
-                    [
-                        sum(images[k, i + di, j + dj] * kernel[di, dj, c] for di in range(size) for dj in range(size))
-                        + offset[c]
-                        for c in range(channels)
-                    ]
-                    for j in range(columns - size + 1)
-                ]
-                for i in range(rows - size + 1)
-            ]
+            [[[at(k, i, j, o) for o in range(out)] for j in range(columns - size + 1)] for i in range(rows - size + 1)]
             for k in range(n)
         ]
     )
-    h = np.maximum(h, 0.0).reshape(n, (rows - size + 1) * (columns - size + 1) * channels)
-    return cross_entropy(h @ w + b, labels)
+
+
+def convolution(part):
+    """Twice 3 x 3, the mean over the image, and one layer on it."""
+
+    def loss(weights, images, labels, key):
+        first, second, (w, b) = weights
+        h = np.maximum(convolved(images.reshape(len(images), 8, 8, 1), *first), 0.0)
+        h = np.maximum(convolved(iv.sketch(h, part, key, shared=False), *second), 0.0)
+        return cross_entropy(h.mean((1, 2)) @ w + b, labels)
+
+    return loss
 
 
 def layers(rng, *shapes):
@@ -72,9 +93,17 @@ def layers(rng, *shapes):
     ]
 
 
-NETWORKS = {  # with the part that is kept
-    "fully connected": (connected, ((64, 128), (128, 128), (128, 10)), 0.25),
-    "convolution": (convolution, ((3, 3, 16), (576, 10)), 0.5),
+class Setting(NamedTuple):
+    network: Callable  # a part of the activations -> the loss
+    shapes: tuple
+    part: float
+    large: int  # the batch of the sampled gradient
+    rates: tuple
+
+
+NETWORKS = {
+    "fully connected": Setting(connected, ((64, 128), (128, 128), (128, 10)), 0.25, 128, (2e-3, 4e-3, 8e-3)),
+    "convolution": Setting(convolution, ((3, 3, 1, 16), (3, 3, 16, 32), (32, 10)), 0.1, 40, (1e-2, 2e-2, 4e-2)),
 }
 
 
@@ -93,19 +122,31 @@ def adam(gradient, x, batches, rate, watch):
     return x
 
 
-def bytes_kept(gradient, weights, images, labels):
-    """Of one image more, for the return sweep."""
-    kept = iv.cost(gradient)
-    sizes = [sum(r.bytes.value for r in kept(weights, images[:n], labels[:n], 0).residuals) for n in (64, 128)]
-    return (sizes[1] - sizes[0]) / 64
+def batches(name):
+    """The batch of an exact gradient that keeps as much as the sampled one with the large batch, and that."""
+    network, shapes, part, large, _ = NETWORKS[name]
+    weights, labels = layers(np.random.default_rng(0), *shapes), np.zeros(2 * large, int)
+
+    def each(f):
+        """Bytes of an image more, for the return sweep."""
+        kept = iv.cost(iv.grad(f))
+        some = [
+            sum(r.bytes.value for r in kept(weights, np.zeros((n, 64), np.float32), labels[:n], 0).residuals)
+            for n in (large, 2 * large)
+        ]
+        return (some[1] - some[0]) / large
+
+    exact, sampled = each(network(1.0)), each(network(part))
+    print(f"{name}: {exact:.0f} bytes an image, {sampled:.0f} at {part}")
+    return max(1, round(large * sampled / exact)), large
 
 
-def runs(gradient, loss, shapes, images, labels, size, rate, iterations):
+def runs(gradient, loss, shapes, images, labels, size, iterations, rate, seeds):
     """The losses of runs from several seeds, at some of the iterations."""
-    every, histories = max(1, iterations // 30), []
-    for seed in range(SEEDS):
+    every, histories = max(1, iterations // 20), []
+    for seed in seeds:
         rng, history = np.random.default_rng(seed), []
-        batches = (
+        given = (
             (images[k], labels[k], iv.random.fold_in(iv.random.key(seed), t))
             for t, k in enumerate(rng.integers(0, len(images), (iterations, size)))
         )
@@ -114,33 +155,27 @@ def runs(gradient, loss, shapes, images, labels, size, rate, iterations):
             if t % every == 0:
                 history.append(loss(x, images, labels, 0))
 
-        adam(gradient, layers(np.random.default_rng(seed), *shapes), batches, rate, watch)
+        adam(gradient, layers(np.random.default_rng(seed), *shapes), given, rate, watch)
         histories.append(history)
     return np.array(histories)
 
 
 def main(iterations=300):
     digits = load_digits()
-    images, labels = (digits.images / 16.0).astype(np.float32), digits.target
-    every, curves = max(1, iterations // 30), {}
-    for name, (network, shapes, part) in NETWORKS.items():
-        exact, sampled = iv.grad(network), iv.grad(network, tape=iv.tape.sample(part, "key", shared=False))
-        weights = layers(np.random.default_rng(0), *shapes)
-        masked = iv.grad(network, tape=iv.tape.sample(1.0, "key", shared=False))
-        each = [bytes_kept(g, weights, images, labels) for g in (exact, masked, sampled)]
-        least = min(each[:2])
-        small = max(1, int(LARGE * each[2] / least))
-        print(f"{name}: {least:.0f} bytes an image, {each[2]:.0f} at {part}: batches of {small} and {LARGE}")
-        loss = iv.jit(network)
-        for how, gradient, size in (("exact", exact, small), ("sampled", sampled, LARGE)):
+    images, labels = (digits.data / 16.0).astype(np.float32), digits.target
+    every, curves = max(1, iterations // 20), {}
+    for name, (network, shapes, part, _, rates) in NETWORKS.items():
+        small, large = batches(name)
+        loss = iv.jit(network(1.0))
+        for how, kept, size in (("exact", 1.0, small), ("sampled", part, large)):
             begin = time.thread_time()
-            tried = {r: runs(gradient, loss, shapes, images, labels, size, r, iterations) for r in RATES}
-            rate = min(tried, key=lambda r: tried[r][:, -1].mean())
-            curves[name, how] = tried[rate]
-            last = tried[rate][:, -1]
+            train = partial(runs, iv.grad(network(kept)), loss, shapes, images, labels, size, iterations)
+            rate = min(rates, key=lambda r, train=train: train(r, CHOICE)[:, -1].mean())
+            curves[name, how] = train(rate, SEEDS)
+            last = curves[name, how][:, -1]
             print(
                 f"  {how:8} batch {size:4}   rate {rate:.0e}   loss {last.mean():.4f} +- "
-                f"{last.std(ddof=1) / np.sqrt(SEEDS):.4f}   {time.thread_time() - begin:.1f} s"
+                f"{last.std(ddof=1) / np.sqrt(len(last)):.4f}   {time.thread_time() - begin:.1f} s"
             )
         goal = curves[name, "exact"][:, -1].mean()
         whens = [

@@ -311,6 +311,9 @@ class Context:
                 self.free(buffer)
         self.origin = origin
         outs = [self._out(block, k, wants[k] if k < len(wants) else None) for k in range(len(block.outs))]
+        for out in block.outs:  # made in an array from outside, they are no names of it any more
+            if isinstance(out, Var) and out in chain.binders:
+                self.release(out)
         kept = {o.buffer for o in outs if isinstance(o, View)}
         for buffer in [b for b in frame.owned if b not in kept]:
             self.free(buffer)

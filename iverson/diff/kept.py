@@ -16,7 +16,7 @@ whole: the same numbers, at the price of the exact gradient.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from iverson.core.build import Builder, dtype_of, extents_of, literal
@@ -41,8 +41,7 @@ from iverson.core.syntax import (
     Var,
     width,
 )
-from iverson.diff.adjoints import unflatten
-from iverson.diff.sampling import Draws
+from iverson.diff.sampling import Draws, located
 
 
 @dataclass
@@ -63,23 +62,35 @@ def restricted(f: Function) -> Function:
 
 
 class _Uses:
+    """Estimates are made where they are first used: until then there is only what was kept."""
+
     def __init__(self, found: dict[Var, Estimate]) -> None:
         self.found = found
+        self.waiting: dict[Atom, Let] = {}
 
     def block(self, block: Block) -> Block:
         b = Builder()
         with b.scope() as lets:
             for let in block:
-                b.site = let.site
-                self.let(b, let)
+                if sketch(let.op, ESTIMATE):
+                    self.waiting[let.vars[0]] = let
+                else:
+                    self.made(b, uses(let))
+                    b.site = let.site
+                    self.let(b, let)
+            self.made(b, block.outs)
         return Block(tuple(lets), block.outs)
+
+    def made(self, b: Builder, names: Iterable[Atom]) -> None:
+        for z in [a for a in names if a in self.waiting]:
+            let = self.waiting.pop(z)
+            b.site = let.site
+            self.estimate(b, let)
 
     def let(self, b: Builder, let: Let) -> None:
         op = let.op
         used = any(v in self.found for v in uses(let))
-        if sketch(op, ESTIMATE):
-            self.estimate(b, let)
-        elif used and isinstance(op, For) and self.short(b, let):
+        if used and isinstance(op, For) and self.short(b, let):
             pass
         elif not (used and isinstance(op, Library) and op.name == "matmul" and self.product(b, let, op)):
             b.let(map_blocks(let, self.block))
@@ -528,7 +539,7 @@ class _Short:
         """Solve for the loops that the place tells, and contribute if it is in range."""
         env, inside = dict(env), []
         shape = self.estimate.draws.shape
-        for e, i, n, w in zip(self.index, self.solved, shape, unflatten(b, at, shape), strict=True):
+        for e, i, n, w in zip(self.index, self.solved, shape, located(b, at, shape), strict=True):
             env[i] = found = self.solve(b, e, i, w, env)
             extent = self.nest.extents[i]
             if e is not i or extent != n:

@@ -46,6 +46,20 @@ def seed(b: Builder, key: Atom, stream: int) -> Atom:
     return word(b, mix(b, b.o.bit_xor(key, _GOLDEN)), Literal(stream, I64))
 
 
+def located(b: Builder, place: Atom, extents: Sequence[Atom]) -> list[Atom]:
+    """The index of a place, by reciprocals: loops with integer divisions don't vectorise.
+
+    (place + 1/2) / n is at least 1/2n from the next integer, and the product is wrong by less while place < 2^51.
+    """
+    o, index = b.o, list[Atom]()
+    for n in reversed(extents[1:]):
+        middle = o.add(b.cast(place, F64), 0.5)
+        row = b.cast(o.mul(middle, o.div(1.0, b.cast(n, F64))), I64)
+        index.insert(0, o.sub(place, o.mul(row, n)))
+        place = row
+    return [place, *index] if extents else []
+
+
 class Draws:
     """The sample of one sketch where a builder stands.
 
@@ -145,7 +159,7 @@ class Draws:
 
         def element(*i: Atom) -> Atom:
             at = b.read(places, *(i if own else i[-1:]), safe=True)
-            return o.mul(scale, b.read(x, *i[:-1], *unflatten(b, at, self.shape), safe=True))
+            return o.mul(scale, b.read(x, *i[:-1], *located(b, at, self.shape), safe=True))
 
         return b.map((*self.examples, self.k), element)
 
@@ -173,7 +187,7 @@ class Draws:
         def scatter(acc: Var) -> tuple[Atom, ...]:
             def one(*i: Atom) -> tuple[Atom, ...]:
                 at = b.read(places, *(i if own else i[-1:]), safe=True)
-                b.contribute(acc, (*i[:-1], *unflatten(b, at, self.shape)), b.read(kept, *i, safe=True), safe=True)
+                b.contribute(acc, (*i[:-1], *located(b, at, self.shape)), b.read(kept, *i, safe=True), safe=True)
                 return ()
 
             b.for_((*self.examples, self.k), one, ())

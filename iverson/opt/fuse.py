@@ -8,6 +8,8 @@ bounds; nothing between the two consumes an array that `e` reads; and if `e` may
 nothing between the two raises or trusts what `e` checks.  Maps of maps, as comprehensions in comprehensions make them,
 count as one over all their indices.
 
+Elements that are picked from an array by data are fetched while it lives (picked.py).
+
 Invariant: the count of the cost model never rises; it falls by the array that is no longer made.  No copy is added.
 """
 
@@ -52,6 +54,7 @@ from iverson.core.syntax import (
     While,
 )
 from iverson.opt.effects import Effects, extents
+from iverson.opt.picked import picked
 from iverson.opt.substitute import Substitution
 
 Crossed: TypeAlias = tuple[Var, ...]
@@ -83,6 +86,8 @@ class _Uses:
     otherwise: set[Var] = field(default_factory=set)
     consumed: list[dict[Var, None]] = field(default_factory=list)  # by statement
     guards: list[bool] = field(default_factory=list)  # by statement: it may raise, or trusts an earlier check
+    makes: list[bool] = field(default_factory=list)  # by statement: it makes an array
+    last: dict[Var, int] = field(default_factory=dict)  # the last statement that mentions a name
 
 
 class _Fuser:
@@ -177,8 +182,17 @@ class _Fuser:
             len(sites) == 1 and self.covers(*sites[0], op) and not any(uses.guards[k] for k in between)
         ):
             return False
+        if self.prolongs(op, between, uses):
+            return False
         needed = self.needed(op.body)
         return not any(v in needed for k in between for v in uses.consumed[k])
+
+    def prolongs(self, op: For, between: range, uses: _Uses) -> bool:
+        """Would an array live on for elements that are picked from it?"""
+        if not any(uses.makes[k] for k in between[:-1]):
+            return False
+        lasts = (uses.last.get(a) for a in picked(op) if a not in self.params and a not in self.templates)
+        return any(last is not None and last < between[-1] for last in lasts)
 
     def needed(self, body: Block) -> set[Var]:
         """The arrays a body reads once the producers it reads are inlined."""
@@ -257,9 +271,10 @@ class _Fuser:
         for at, let in enumerate(block):
             found.consumed.append(self.effects.consumed(let.op))
             found.guards.append(self.effects.fails(let.op) or self.effects.trusts(let.op))
+            found.makes.append(any(isinstance(v.type, Array) for v in let.vars))
             _collect(let.op, _Place(at), found)
             _note(found, let.vars)
-        found.otherwise |= {a for a in block.outs if isinstance(a, Var)}
+        _mention(found, block.outs, len(block.lets))
         return found
 
 
@@ -272,12 +287,19 @@ def _note(found: _Uses, bound: Iterable[Var]) -> None:
         found.otherwise |= {a for a in type_atoms(v.type) if isinstance(a, Var)}
 
 
+def _mention(found: _Uses, names: Iterable[Atom], at: int) -> None:
+    some = [a for a in names if isinstance(a, Var)]
+    found.otherwise.update(some)
+    found.last.update((a, at) for a in some)
+
+
 def _collect(op: Op, where: _Place, found: _Uses) -> None:
     if isinstance(op, Read):
         found.reads.setdefault(op.array, []).append((where, op))
-        found.otherwise |= {a for a in op.index if isinstance(a, Var)}
+        found.last[op.array] = where.at
+        _mention(found, op.index, where.at)
         return
-    found.otherwise |= {a for a in atoms(op) if isinstance(a, Var)}
+    _mention(found, atoms(op), where.at)
     for binders, inner in blocks(op):
         own = isinstance(op, For) and inner is op.body
         here = replace(
@@ -290,7 +312,7 @@ def _collect(op: Op, where: _Place, found: _Uses) -> None:
         for let in inner:
             _collect(let.op, here, found)
             _note(found, let.vars)
-        found.otherwise |= {a for a in inner.outs if isinstance(a, Var)}
+        _mention(found, inner.outs, where.at)
 
 
 def _checked(copy: Block) -> Block:

@@ -13,7 +13,8 @@ effects.py.  This is how the forward and the return sweep of one nest become one
 
 Invariant: the count falls.  Loops are merged only where the second reads, at its own index, what the first maps, or
 where both read one element, at any depth of common loops: then simplify makes the two reads one.  No copy is added: no
-reader of an array moves past its consumer.  A loop that must run in order (a Scan) is not merged with one that needn't.
+reader of an array moves past its consumer.  What picks elements of an array stays where that lives (picked.py).  A loop
+that must run in order (a Scan) is not merged with one that needn't.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from iverson.core.syntax import (
     width,
 )
 from iverson.opt.effects import Effects, in_order
+from iverson.opt.picked import picked
 from iverson.opt.substitute import Substitution
 
 Signature: TypeAlias = tuple[object, ...]
@@ -76,7 +78,7 @@ class _Graph:
     """The statements of a block, what must come before what, and the groups that are to become one statement."""
 
     def __init__(self, block: Block, effects: Effects) -> None:
-        self.lets = list(block.lets)
+        self.lets, self.outs = list(block.lets), block.outs
         self.effects = effects
         self.before: list[dict[int, bool]] = []  # earlier statements, and whether the two may still share a loop
         self.reach: list[int] = []  # by group: the groups it comes after, as bits
@@ -136,9 +138,21 @@ class _Graph:
         self.nesting.append(k)
         for g in sorted({self.group[j] for j in nesting}, reverse=True):
             members = [j for j in nesting if self.group[j] == g]
-            if self.free_to_join(k, g) and any(_gains(self.lets[j], let) for j in members):
+            if (
+                self.free_to_join(k, g)
+                and any(_gains(self.lets[j], let) for j in members)
+                and not any(self.prolongs(j, k) for j in members)
+            ):
                 return g
         return None
+
+    def prolongs(self, j: int, k: int) -> bool:
+        """Would an array live on for elements that statement j picks from it, if that came to statement k?"""
+        arrays = {v for op in _nests(self.lets[j].op) for v in picked(op) if v in self.defined}
+        if not arrays or not any(isinstance(v.type, Array) for let in self.lets[j + 1 : k] for v in let.vars):
+            return False
+        behind = Block(tuple(self.lets[k:]), self.outs)
+        return not arrays <= free(behind).keys()
 
     def free_to_join(self, k: int, g: int) -> bool:
         """Nothing comes after the group and before k, and what k uses of the group it uses at its own index."""

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import iverson as iv
 from iverson.core.evaluate import evaluate
+from tests.allocations import counted
 from tests.backend import native
 from tests.backend.constructs import CASES
 
@@ -47,3 +49,21 @@ def test_construct(name: str) -> None:
 )
 def test_construct_optimised(name: str) -> None:
     run(name, 3, SIZES)
+
+
+def powers(x: Any) -> Any:
+    n = len(x)
+    a = np.array([[sum(x[(i + k) % n] * x[(j + k) % n] for k in range(n)) for j in range(n)] for i in range(n)])
+    b = a @ a
+    c = b @ b
+    return (c @ c).sum()
+
+
+def test_a_map_of_maps_ends_after_its_last_use() -> None:
+    with counted() as allocations:
+        f = iv.jit(powers, threads=False)
+        x = np.linspace(0.0, 1.0, 40)
+        f(x)
+        allocations.start()
+        assert np.isclose(f(x), powers(x))
+        assert allocations.most < 2.5 * 8 * 40**2

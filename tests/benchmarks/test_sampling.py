@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from optree import tree_leaves
+from sklearn.datasets import load_digits
 
 import iverson as iv
 from benchmarks import sampling
-from examples import reactor
+from examples import reactor, sampled_digits
+from tests.allocations import counted
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +36,30 @@ def test_convolution():
     args = sampling.convolution_args(8)
     parameters = sum(leaf.nbytes for leaf in tree_leaves(args[0]))
     assert parameters + held(sampling.convolution, args, 0.1) * sampling.BATCH / 8 <= 3.9e6
+
+
+@pytest.mark.parametrize("name", sampled_digits.NETWORKS)
+def test_digits_at_equal_memory(name):
+    """The small batch needs the memory of the large, sampled one, for no activation waits for the return sweep; where a
+    weight is used at many places the variance is much less."""
+    setting, rng = sampled_digits.NETWORKS[name], np.random.default_rng(0)
+    weights, found, scatter = sampled_digits.layers(rng, *setting.shapes), [], []
+    digits = load_digits()
+    with counted() as allocations:
+        for part, size in zip((1.0, setting.part), sampled_digits.batches(name), strict=True):
+            gradient = iv.jit(iv.grad(setting.network(part)), threads=False)
+            draws = []
+            for key in range(40):
+                chosen = rng.integers(0, len(digits.data), size)
+                allocations.start()
+                result = gradient(weights, (digits.data[chosen] / 16.0).astype(np.float32), digits.target[chosen], key)
+                found[len(scatter) :] = [allocations.held()]
+                draws.append(np.concatenate([np.ravel(leaf) for leaf in tree_leaves(result)]))
+            scatter.append(np.var(draws, axis=0).sum())
+    assert abs(found[1] / found[0] - 1.0) < 0.08
+    activations = 128 + 128 if name == "fully connected" else 36 * 16 + 16 * 32
+    assert found[1] < 0.5 * setting.large * activations * 4
+    assert scatter[1] < (0.6 if name == "convolution" else 1.8) * scatter[0]
 
 
 def test_reactor(monkeypatch):

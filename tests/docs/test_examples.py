@@ -87,9 +87,8 @@ def test_sampled_gradients_control_the_reactor(monkeypatch, capsys):
 def test_sampled_digits(name, monkeypatch, capsys):
     """Also with fewer iterations than are drawn."""
     example = load("sampled_digits")
-    monkeypatch.setattr(example, "SEEDS", 2)
-    monkeypatch.setattr(example, "RATES", (4e-3,))
-    monkeypatch.setattr(example, "NETWORKS", {name: example.NETWORKS[name]})
+    monkeypatch.setattr(example, "SEEDS", range(2))
+    monkeypatch.setattr(example, "NETWORKS", {name: example.NETWORKS[name]._replace(rates=(4e-3,))})
     curves = example.main(2)
     assert all(runs.shape == (2, 2) and np.isfinite(runs).all() for runs in curves.values())
     assert "nan" not in capsys.readouterr().out

@@ -9,7 +9,11 @@ import pytest
 from optree import tree_leaves
 
 import iverson as iv
+from iverson.core.build import Builder
+from iverson.core.evaluate import evaluate
+from iverson.core.syntax import I64, Scalar, Var
 from iverson.diff import sampled
+from iverson.diff.sampling import located
 from iverson.lang.sketching import _staged as forced
 from iverson.lang.table import FUNCTIONS
 
@@ -118,6 +122,71 @@ def test_projections_are_unbiased_over_many_draws(name):
     assert unbiased(z)
     others = (WIDE**2).sum(1, keepdims=True) - WIDE**2
     np.testing.assert_allclose(variance.sum(), others.sum() / 8, rtol=0.05)
+
+
+def test_places_are_located_as_integers_say():
+    b, (place, n, m) = Builder(), (Var(Scalar(I64), h) for h in "pnm")
+    f = b.function([place, n, m], located(b, place, (n, n, m)))
+    cases = [(p, n, m) for n in (1, 3, 49) for m in (1, 7, 33) for p in range(2 * n * m)]
+    cases += [(q * m + r, 3, m) for m in (3, 10**6 + 3, 2**31 - 1) for q in (2**20, 2**20 + 1) for r in (0, m - 1)]
+    for p, n, m in cases:
+        assert list(evaluate(f, [p, n, m]).values) == [p // m // n, p // m % n, p % m]
+
+
+def connected_of(w, x):
+    """A layer of many features, and one output."""
+    return ((np.tanh(x @ LONG_X) @ w.reshape(len(w), 1)) ** 2).sum()
+
+
+def convolution_of(w, x):
+    """A pixel and the next one, of many channels, as loops."""
+    h = [[x[b] * abs(LONG_X[b, c]) for c in range(len(w))] for b in range(4)]
+    return sum(LONG_C[b] * np.tanh(sum(h[b + k][c] * w[c] for k in range(2) for c in range(len(w)))) for b in range(3))
+
+
+def recurrent_of(w, x):
+    """One number is carried, made of many states of each turn."""
+    s, h = 0.1, LONG_X[0]
+    for t in range(4):
+        h = np.cos(h + x[t])
+        s = 0.5 * s + (h * w).sum() / len(w)
+    return s * s
+
+
+def attention_of(w, x):
+    scores = np.exp(np.tanh(np.outer(x, LONG_C)))
+    return (((scores / scores.sum(1)[:, None]) @ LONG_X @ w.reshape(len(w), 1)) ** 2).sum()
+
+
+def diffusion_of(w, x):
+    """A coefficient at every point of a field."""
+    u = LONG_X[0]
+    for t in range(4):
+        u = u + 0.1 * (np.roll(u, 1) + np.roll(u, -1) - 2.0 * u) + 0.1 * x[t] * w * u
+    return (u * LONG_X[1]).sum()
+
+
+LONG_FORMS = [
+    (connected_of, {"shared": False}),
+    (convolution_of, {"shared": None}),
+    (recurrent_of, {"shared": None}),
+    (attention_of, {"shared": False}),
+    (diffusion_of, {"shared": None}),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("f, how", LONG_FORMS, ids=lambda a: getattr(a, "__name__", str(a)))
+def test_forms_are_unbiased_over_many_draws(f, how):
+    """Each entry has draws of its own."""
+    w, x = np.linspace(0.5, 1.5, LONG) / LONG, np.array([0.9, -0.4, 1.3, 0.6])
+    given = (x[:, None] * np.eye(4),) if f is connected_of else (x,)
+
+    def gradient(key):
+        return iv.grad(f, tape=iv.tape.sample(0.2, key, **how))(w, *given)
+
+    z, _ = z_scores(gradient, iv.grad(f)(w, *given), 4000)
+    assert unbiased(z)
 
 
 # --- controls: refused, and wrong if they are not ---------------------------------------------------------------------
