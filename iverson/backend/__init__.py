@@ -24,6 +24,7 @@ from iverson.backend import (
     expand,
     fills,
     interrupt,
+    lengths,
     linear,
     lookups,
     loopir,
@@ -198,6 +199,7 @@ def _scheduled(
     """The loops of a core function, in the order in which one thread runs them."""
     program = lower(expand.run(function), layouts=layouts, committed=committed)
     if not exact:
+        lengths.run(program)
         program.exact = not checks.run(program) and tells
         scans.run(program)
         copies.run(program)

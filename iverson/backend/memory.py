@@ -2,7 +2,8 @@
 
     for i: b = alloc [n]; ...; free b    ->    b = alloc [n] when the loop turns; for i: ...; free b
 
-A buffer leaves a loop if it is allocated and freed in the same turn and its extents are known outside.  Then a turn
+A buffer leaves a loop if it is allocated and freed in the same turn and its extents are known outside, or at least
+bounds of them: of extents that are affine in the loop's index the largest of all turns are allocated.  Then a turn
 finds in it what an earlier turn left, so this relies on turns writing what they read, which all lowered code does.  Out
 of a branch or a While it moves only if its extents are sane even where it isn't needed: literals, or arguments.  An
 append log that a turn opens and frees is opened before the loop as well, out of branches too: a turn begins with the
@@ -11,13 +12,13 @@ room that others made.  Nothing leaves a loop on the pool: what a turn uses is i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from iverson.backend import loopir as ir
 from iverson.backend.abi import ITEM_SIZE
 from iverson.backend.invariance import Definitions, inner_registers
-from iverson.backend.loopir import Alloc, Buffer, Cell, Owner, Program, Reg, Stmt
-from iverson.core.syntax import BOOL, Literal
+from iverson.backend.loopir import Alloc, Buffer, Cell, For, Owner, Program, Reg, Stmt, Value
+from iverson.core.syntax import BOOL, I64, Literal
 
 STACK = 4096  # bytes: larger arrays are allocated
 STACK_TOTAL = 65536
@@ -86,6 +87,7 @@ class _Lifetime:
 
     alloc: Alloc
     sizes: list[Stmt]
+    bounds: list[Stmt] = field(default_factory=list)  # of the largest turn
 
 
 def _hoisted(body: list[Stmt], sane: set[Reg]) -> list[Stmt]:
@@ -98,7 +100,7 @@ def _hoisted(body: list[Stmt], sane: set[Reg]) -> list[Stmt]:
             case ir.For():
                 stmt.body = _hoisted(stmt.body, sane)
                 turns = Reg(BOOL, "turns")
-                taken = _taken(stmt.body, sane, inner_registers(stmt))
+                taken = _taken(stmt.body, sane, stmt)
                 if taken:
                     out.append(ir.Compute(turns, "lt", (stmt.low, stmt.high)))
                 _raise_all(out, stmt, taken, turns)
@@ -114,7 +116,7 @@ def _hoisted(body: list[Stmt], sane: set[Reg]) -> list[Stmt]:
 def _raise_all(out: list[Stmt], stmt: Stmt, taken: list[_Lifetime], turns: Reg | None = None) -> None:
     for lifetime in taken:
         alloc = lifetime.alloc
-        out += lifetime.sizes
+        out += [*lifetime.sizes, *lifetime.bounds]
         if turns is not None and alloc.when is not None:
             both = Reg(BOOL, "turns")
             out.append(ir.Compute(both, "and", (turns, alloc.when)))
@@ -126,9 +128,9 @@ def _raise_all(out: list[Stmt], stmt: Stmt, taken: list[_Lifetime], turns: Reg |
     out += [ir.Free(lifetime.alloc.buffer) for lifetime in taken]
 
 
-def _taken(body: list[Stmt], sane: set[Reg], inside: set[Reg] | None = None) -> list[_Lifetime]:
-    """Take the buffers that can be allocated outside from a body; without `inside`, only those of sane extents."""
-    definitions = Definitions(body, inside or set())
+def _taken(body: list[Stmt], sane: set[Reg], loop: For | None = None) -> list[_Lifetime]:
+    """Take the buffers that can be allocated outside from a body; if not of a For's, only those of sane extents."""
+    definitions = Definitions(body, set() if loop is None else inner_registers(loop))
     freed = {s.buffer.slot for s in body if isinstance(s, ir.Free)}
     taken: list[_Lifetime] = []
     for stmt in body:
@@ -136,17 +138,53 @@ def _taken(body: list[Stmt], sane: set[Reg], inside: set[Reg] | None = None) -> 
             if all(isinstance(e, Literal) or e in sane for e in stmt.buffer.extents):
                 stmt.when = None
                 taken.append(_Lifetime(stmt, []))
-            elif inside is not None:
-                needed = (*stmt.buffer.extents, *(() if stmt.when is None else (stmt.when,)))
-                sizes = definitions.outside(needed)
-                if sizes is not None:
-                    taken.append(_Lifetime(stmt, sizes))
+            elif loop is not None and (found := _outside(stmt, loop, definitions)) is not None:
+                taken.append(found)
     owners = {t.alloc.buffer.slot for t in taken}
-    gone: set[int] = {id(t.alloc) for t in taken} | {id(s) for t in taken for s in t.sizes}
+    gone: set[int] = {id(s) for t in taken for s in t.sizes}
     body[:] = [
-        s for s in body if id(s) not in gone and not (isinstance(s, ir.Free | ir.Own) and s.buffer.slot in owners)
+        s
+        for s in body
+        if id(s) not in gone and not (isinstance(s, Alloc | ir.Free | ir.Own) and s.buffer.slot in owners)
     ]
     return taken
+
+
+def _outside(alloc: Alloc, loop: For, definitions: Definitions) -> _Lifetime | None:
+    """How a buffer of a turn is allocated before the loop; None if that can't be."""
+    when = () if alloc.when is None else (alloc.when,)
+    sizes = definitions.outside((*alloc.buffer.extents, *when))
+    if sizes is not None:
+        return _Lifetime(alloc, sizes)
+    sizes = definitions.outside(when)
+    bounds: list[Stmt] = []
+    extents = [e for x in alloc.buffer.extents if (e := _most(x, loop, definitions, 1, bounds)) is not None]
+    if sizes is None or len(extents) < len(alloc.buffer.extents):
+        return None
+    return _Lifetime(replace(alloc, buffer=replace(alloc.buffer, extents=tuple(extents))), sizes, bounds)
+
+
+def _most(v: Value, loop: For, definitions: Definitions, sign: int, code: list[Stmt]) -> Value | None:
+    """The largest that an affine integer is in the turns of a loop (sign -1: the least); its statements to `code`."""
+
+    def computed(name: str, a: Value, b: Value) -> Value:
+        out = Reg(I64, "most")
+        code.append(ir.Compute(out, name, (a, b)))
+        return out
+
+    if v is loop.index:
+        return loop.low if sign < 0 else computed("sub", loop.high, ir.integer(1))
+    if definitions.invariant(v):
+        return v
+    made = definitions.by.get(v) if isinstance(v, Reg) else None
+    if made is None or made.name not in ("add", "sub", "min", "max"):
+        return None
+    one, two = made.args
+    a = _most(one, loop, definitions, sign, code)
+    b = _most(two, loop, definitions, -sign if made.name == "sub" else sign, code)
+    if None not in (a, b):
+        return computed(made.name, a, b)
+    return (a if b is None else b) if made.name == ("min" if sign > 0 else "max") else None
 
 
 # --- logs -------------------------------------------------------------------------------------------------------------

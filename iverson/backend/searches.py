@@ -3,7 +3,8 @@
     argmax_i e(i)  ->  for each block: m = max of e over the block;
                        only if m beats the best so far: the first i of the block with e(i) = m
 
-The first winner and the first NaN win, as in one pass; a later block wins only if it is strictly better.
+The first winner and the first NaN win, as in one pass; a later block wins only if it is strictly better.  Where e reads
+several elements its values are kept for a block.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ def expand(b: Builder, op: Op) -> None:
     value = op.body.outs[0].type
     assert isinstance(value, Scalar)
     worst, last = monoids.identity(kind.monoid, value.dtype)
+    dear = sum(isinstance(let.op, Read) for let in op.body) > 1
     is_nan: Callable[[Atom], Atom] = o.isnan if value.dtype.is_float else lambda x: literal(False)
 
     def element(i: Atom) -> Atom:
@@ -57,13 +59,17 @@ def expand(b: Builder, op: Op) -> None:
     def block(k: Atom, best: Atom, winner: Atom) -> Outs:
         low = o.mul(k, BLOCK)
         size = o.min(o.sub(n, low), BLOCK)
-        top = b.reduce(name, size, lambda i: element(o.add(low, i)))
+        kept = b.map(size, lambda i: element(o.add(low, i))) if dear else None
+
+        def at(i: Atom) -> Atom:
+            return element(o.add(low, i)) if kept is None else b.read(kept, i, safe=True)
+
+        top = b.reduce(name, size, at)
         beaten = b.prim("not", o.le(best, top) if name == "min" else o.ge(best, top))
 
         def search() -> Outs:
             def place(i: Atom) -> Outs:
-                here = o.add(low, i)
-                x = element(here)
+                here, x = o.add(low, i), at(i)
                 found = b.prim("or", o.eq(x, top), b.prim("and", is_nan(x), is_nan(top)))
                 return o.select(found, here, last)
 

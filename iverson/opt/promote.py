@@ -57,7 +57,7 @@ def run(function: Function) -> Function:
     return with_body(function, _Promotion(Sizes(function)).block(function.body))
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """The loop does something else with the array."""
 
 
@@ -94,14 +94,14 @@ class _Promotion:
         carry, array = op.carry[k], op.inits[k]
         if not isinstance(array, Var) or not isinstance(carry.type, Array) or carry.type.dtype is I64:
             return None
-        index = next(_updated(op.body, {carry}), None)
+        index = next(updated(op.body, {carry}), None)
         if index is None or not _outside(index, op) or array in free(op.body, (op.index, *op.carry)):
             return None
-        cell = _Cell(self.sizes, array, index, carry)
+        cell = Cell(self.sizes, array, index, carry)
         try:
             with self.sizes.inside(op, op.body):
                 body = cell.block(op.body)
-        except _Refused:
+        except Refused:
             return None
         outs = op.body.outs
         if outs[k] not in cell.scalars or any(o in cell.scalars for j, o in enumerate(outs) if j != k):
@@ -139,7 +139,7 @@ def _set(array: Var, index: Index, value: Atom) -> Accumulate:
     return Accumulate((acc,), ((array,),), Block((Let((), Contribute(acc, index, (value,))),), ()))
 
 
-def _updated(block: Block, versions: set[Var]) -> Iterator[Index]:
+def updated(block: Block, versions: set[Var]) -> Iterator[Index]:
     """Where the versions of an array are updated, following them; `versions` grows."""
     for let in block:
         update = single_update(let.op)
@@ -147,8 +147,8 @@ def _updated(block: Block, versions: set[Var]) -> Iterator[Index]:
             versions.add(let.vars[0])
             yield update.index
         elif isinstance(let.op, If):
-            yield from _updated(let.op.then, versions)
-            yield from _updated(let.op.orelse, versions)
+            yield from updated(let.op.then, versions)
+            yield from updated(let.op.orelse, versions)
             sides = zip(let.vars, let.op.then.outs, let.op.orelse.outs, strict=True)
             versions.update(v for v, a, b in sides if a in versions or b in versions)
 
@@ -163,7 +163,7 @@ def _outside(index: Index, op: Loop) -> bool:
     return not any(a in bound for a in index)
 
 
-class _Cell:
+class Cell:
     """A loop's body with one element of an array, wherever it is read or written, as a scalar."""
 
     def __init__(self, sizes: Sizes, array: Var, index: Index, carry: Var) -> None:
@@ -194,12 +194,12 @@ class _Cell:
         if update is not None and isinstance(op, Accumulate) and op.inits[0][0] in self.scalars:
             return self.update(let, update, op.inits[0][0])
         if any(a in self.scalars for a in atoms(op)):
-            raise _Refused
+            raise Refused
         if isinstance(op, If):
             return self.branches(let, op)
         for _, inner in blocks(op):
             if any(out in self.scalars for out in inner.outs):
-                raise _Refused
+                raise Refused
         return Let(let.vars, map_op(op, self.now, lambda b: self.inside(op, b)), let.site)
 
     def inside(self, op: Op, block: Block) -> Block:
@@ -213,12 +213,12 @@ class _Cell:
         apart = (self.sizes.of(a) - self.sizes.of(b) for a, b in zip(op.index, self.index, strict=False))
         if any(self.sizes.nonnegative(d - 1) or self.sizes.nonnegative(-d - 1) for d in apart):
             return Let(let.vars, Read(self.array, tuple(map(self.now, op.index)), op.safe), let.site)
-        raise _Refused
+        raise Refused
 
     def update(self, let: Let, c: Contribute, array: Atom) -> Let | None:
         monoid = c.acc.type.monoid if isinstance(c.acc.type, Accumulator) else None
         if not self.sizes.same_all(c.index, self.index) or monoid not in ("set", "add", "mul", "min", "max"):
-            raise _Refused
+            raise Refused
         assert isinstance(array, Var)
         value = self.now(c.values[0])
         if monoid == "set":
@@ -233,7 +233,7 @@ class _Cell:
         names: list[Var] = []
         for v, a, b in zip(let.vars, op.then.outs, op.orelse.outs, strict=True):
             if (a in self.scalars) != (b in self.scalars):
-                raise _Refused
+                raise Refused
             names.append(Var(self.start.type, v.hint) if a in self.scalars else v)
             if a in self.scalars:
                 self.scalars[v] = names[-1]

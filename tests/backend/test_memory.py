@@ -1,0 +1,83 @@
+"""Buffers leave the loops that use them, those of the largest turn where turns differ in size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import iverson as iv
+from iverson.backend import loopir as ir
+from iverson.backend import lowered
+from iverson.opt.pipeline import optimise
+
+
+def levinson(r):
+    y = np.zeros_like(r)
+    for k in range(1, len(r)):
+        a = -(r[k] + np.dot(np.flip(r[:k]), y[:k]))
+        y[:k] += a * np.flip(y[:k])
+        y[k] = a
+    return y
+
+
+def shrinking(r):
+    y = r.copy()
+    for k in range(len(r)):
+        y[k:] += 0.5 * np.flip(y[k:])
+    return y
+
+
+def windows(r):
+    y = r.copy()
+    n = len(r)
+    for k in range(n):
+        for m in range(k):
+            y[m : min(k + 2, n)] += 0.1 * np.flip(y[m : min(k + 2, n)])
+    return y
+
+
+def squares(r):
+    total = 0.0
+    for k in range(len(r)):
+        t = np.outer(r[: k + 1], np.sin(r[: k + 1]))
+        total += np.sum(t * (t @ t))
+    return np.array([total])
+
+
+PROGRAMS = [levinson, shrinking, windows, squares]
+
+
+def inside(body: list[ir.Stmt]) -> int:
+    """Allocations in loops."""
+    loops = [s for s in ir.walk(body) if isinstance(s, ir.For | ir.While)]
+    return len({s for loop in loops for b in ir.blocks(loop) for s in ir.walk(b) if isinstance(s, ir.Alloc)})
+
+
+@pytest.mark.parametrize("f", PROGRAMS)
+def test_values(f: Callable[..., Any]) -> None:
+    compiled = iv.jit(f)
+    for n in (1, 2, 3, 9):
+        r = np.random.default_rng(n).uniform(-0.5, 0.5, n) / n
+        assert np.allclose(compiled(r), f(r), rtol=1e-12, atol=1e-13), n
+
+
+@pytest.mark.parametrize("f", [levinson, shrinking])
+def test_no_turn_allocates(f: Callable[..., Any]) -> None:
+    for g in (f, iv.grad(lambda r: np.sum(f(r) ** 2))):
+        program = lowered(optimise(iv.jit(g).staged((np.ones(9),), {}).function), threaded=False)
+        assert inside(program.body) == 0
+
+
+def test_an_inner_loop_whose_bounds_vary() -> None:
+    program = lowered(optimise(iv.jit(windows).staged((np.ones(9),), {}).function), threaded=False)
+    assert inside(program.body) <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("f", PROGRAMS)
+def test_gradients(f: Callable[..., Any]) -> None:
+    r = np.random.default_rng(5).uniform(-0.1, 0.1, 9)
+    iv.check_grads(lambda r: np.sum(f(r) ** 2), (r,))
