@@ -3,20 +3,33 @@
     jacfwd f = primal; For [k < inputs]  yields Map: tangents of f at e_k        transposed to [outputs..., inputs...]
     jacrev f = forward sweep; For [k < outputs] yields Map: return sweep at e_k
 
-e_k is Iverson's bracket [j = k].  What doesn't depend on k is computed once, before the For: the primal, whose
-statements then give tangents alone, and the forward sweep.  (A tangent's own scope still runs its scalars again.)
-Indices are tested there as well: what a tangent reads is in bounds where the primal's was.
+e_k is Iverson's bracket [j = k]: a term of a sum that is multiplied by it is chosen, so that where it doesn't hold
+nothing counts, not even as 0 * inf, and sums over the inputs are single terms (opt/indicator.py).  What doesn't depend
+on k is computed once, before the For: the primal, whose statements then give tangents alone, and the forward sweep.  (A
+tangent's own scope still runs its scalars again.)  Indices are tested there as well: what a tangent reads is in bounds
+where the primal's was.
 Work: that of the primal, and inputs (outputs) times that of the one product.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from iverson.core.build import Builder, dtype_of, extents_of, literal
 from iverson.core.dce import dce
-from iverson.core.rewrite import dependents, lookup, rename, rename_function, rename_let, statements, type_atoms, uses
-from iverson.core.syntax import Atom, Block, Check, DType, Function, Let, Literal, Map, Var
+from iverson.core.rewrite import (
+    dependents,
+    lookup,
+    map_blocks,
+    rename,
+    rename_function,
+    rename_let,
+    statements,
+    type_atoms,
+    uses,
+)
+from iverson.core.syntax import Atom, Block, Check, DType, For, Function, Let, Literal, Map, Op, Prim, Read, Reduce, Var
 from iverson.diff import forward, reverse
 from iverson.diff.activity import active
 from iverson.diff.adjoints import flatten
@@ -55,6 +68,8 @@ def jacfwd(f: Function, wrt: Sequence[int]) -> Function:
                 dual = sums.bracketed(dual, lambda b, arrays, i: _any(b, [rows[a] for a in arrays], i, own))
             if shared:
                 dual = unchecked(dual, preds)
+            if len(index) == 1:
+                dual = _bracketed(b, dual, g.params[-1], index[0])
             return like(b, outs, _tangents(b, dual, {g.params[-1]: tangent}, shared)[-floats:])
 
         columns = _each(b, extents_of(param), floats, column) if floats else ()
@@ -75,6 +90,30 @@ def _any(b: Builder, rows: Sequence[Atom], i: Atom, own: Atom) -> Atom:
     for h in holds[1:]:
         total = b.prim("or", total, h)
     return total
+
+
+def _bracketed(b: Builder, block: Block, direction: Var, k: Atom, sums: frozenset[Var] = frozenset()) -> Block:
+    """A dual program in which the terms of sums that are products with an element of e_k are chosen: [j = k]."""
+    read: dict[Atom, Atom] = {}
+    with b.scope() as lets:
+        for let in block:
+            op = let.op
+            if isinstance(op, Read) and op.array is direction and op.safe and op.index[0] in sums:
+                read[let.vars[0]] = op.index[0]
+            chosen = [a for a in op.args if a in read] if isinstance(op, Prim) and op.name == "mul" else []
+            if len(chosen) == 1 and isinstance(op, Prim):
+                (factor,) = [a for a in op.args if a is not chosen[0]]
+                holds = b.prim("eq", read[chosen[0]], k)
+                b.let(Let(let.vars, Prim("select", (holds, factor, literal(0.0, dtype_of(factor)))), let.site))
+                continue
+            within = frozenset(op.index) if _adds_up(op) and isinstance(op, For) else frozenset[Var]()
+            b.let(map_blocks(let, partial(_bracketed, b, direction=direction, k=k, sums=within)))
+    return Block(tuple(lets), block.outs)
+
+
+def _adds_up(op: Op) -> bool:
+    """Is it a sum over one index?"""
+    return isinstance(op, For) and len(op.index) == 1 and all(isinstance(y, Reduce) for y in op.yields)
 
 
 def _several(extents: Sequence[Atom]) -> bool:
