@@ -18,11 +18,13 @@ import numpy as np
 
 import iverson as iv
 from benchmarks import lanes, workloads
+from benchmarks.arrays import lbm, xsbench
 from benchmarks.gradbench import ba, gmm, kmeans
+from benchmarks.kernels import sweeps
 from iverson.backend import pool
 from iverson.lang import state
 
-SECONDS, ROUNDS = 4.0, 5  # for each workload, at least
+SECONDS, ROUNDS = 3.5, 5  # for each workload, at least
 SPAN = 0.02  # of a round: workers that others keep waiting come to their core within it
 REST = 0.002
 
@@ -62,6 +64,15 @@ def springs(x, a, b):
     return total
 
 
+def product(values, starts, columns, x):
+    """Of a sparse matrix by rows and a vector."""
+    y = np.zeros(len(starts) - 1)
+    for i in range(len(y)):
+        for p in range(starts[i], starts[i + 1]):
+            y[i] += values[p] * x[columns[p]]
+    return np.sum(np.sin(y))
+
+
 def decays(x, v, rate, turns):
     return iv.vmap(lanes.decay)(x, v, rate, turns).sum()
 
@@ -90,11 +101,17 @@ def table() -> Table:
     }
     programs["embedding"] = (embedding, (0, 2), (rng.normal(size=(20_000, 64)), words, rng.normal(size=64)))
     programs["springs"] = (springs, 0, (rng.normal(size=(200_000, 3)), words[:-1], words[1:]))
+    image, columns = rng.normal(size=(600, 600)), rng.integers(0, 20_000, size=400_000)
+    matrix = rng.normal(size=400_000), np.arange(0, 400_001, 20), columns, rng.normal(size=20_000)
+    programs["sparse product"] = (product, (0, 3), matrix)
+    programs["Deriche"] = (sweeps.deriche, 0, (image, image.copy(), 0.25))
     found: Table = {}
     for name, (f, wrt, args) in programs.items():
         found[name] = f, args
         found[f"{name}, gradient"] = iv.value_and_grad(f, argnums=wrt), args
     found["k-means, Newton direction"] = kmeans.direction, (points, centres)
+    found["LBM, gradient"] = iv.value_and_grad(lbm.program), lbm.arguments(200, 5)
+    found["XSBench, gradient"] = iv.value_and_grad(xsbench.program, argnums=(0, 1)), xsbench.arguments(10_000)
     found["bundle adjustment"] = ba.objective, bundle
     found["bundle adjustment, Jacobian"] = ba.jacobian, bundle
     return found

@@ -236,6 +236,10 @@ class _Region:
         space, moved = ([x for p in self.pieces for x in getattr(p, name)] for name in ("space", "moved"))
         for stmt in first.block:  # in the order in which they are
             if isinstance(stmt, ir.Alloc) and stmt in space:
+                if stmt.when is None:  # the rest of the turns is the first chunk's, which the others need no memory for
+                    low, high = next(e for p, e in zip(self.pieces, ends, strict=True) if stmt in p.space)
+                    stmt.when = Reg(BOOL, "turns")
+                    chunk.before.append(ir.Compute(stmt.when, "lt", (low, high)))
                 chunk.before.append(stmt)
             elif isinstance(stmt, ir.Free) and id(stmt) in moved:
                 chunk.after.append(stmt)
