@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from iverson.backend import lanes, relax
+from iverson.backend import abreast, lanes, relax
 from iverson.backend import loopir as ir
 from iverson.backend.lanes import Writer, contributions
 from iverson.backend.loopir import Buffer, For, If, Load, Program, Reg, Stmt, Store, Value, View, integer
@@ -39,6 +39,7 @@ MEMORY = 2**15  # elements of an array that is private to a turn and gets an axi
 
 def run(program: Program, reassociate: bool = True) -> None:
     """Rewrite the loops of a program for which it pays."""
+    abreast.run(program, lambda loop: in_lanes(loop, Known(program), reassociate))
     program.body[:] = _block(program.body, Known(program), reassociate)
 
 
@@ -147,7 +148,7 @@ class _Plan:
         code, test = self.condition()
         loop = self.loop
         most = self.loop.high.value if isinstance(self.loop.high, Literal) else lanes.LANES
-        small = sum(1 for _ in ir.walk(self.loop.body)) <= SMALL
+        small = sum(1 for _ in ir.walk(self.loop.body)) <= SMALL * self.loop.abreast
         widths = (lanes.LANES, *([lanes.MIDDLE] if small else []), lanes.NARROW)
         for width in (w for w in widths if w <= most):
             plan = self.varying, self.private, self.rows, self.parts, self.packed
