@@ -24,19 +24,22 @@ from iverson.core.syntax import I64, Literal
 TURNS = 4
 
 
-def run(program: Program, in_lanes: Callable[[For], bool]) -> None:
-    """Every loop of the kind, in place, if what it holds, and not the loop itself, would run in lanes."""
-    program.body[:] = _block(program.body, in_lanes)
+def run(program: Program, in_lanes: Callable[[For], bool]) -> set[For]:
+    """Every loop of the kind, in place, if what it holds, and not the loop itself, would run in lanes.  The loops that
+    do so for several turns now."""
+    found: set[For] = set()
+    program.body[:] = _block(program.body, in_lanes, found)
+    return found
 
 
-def _block(body: list[Stmt], in_lanes: Callable[[For], bool]) -> list[Stmt]:
+def _block(body: list[Stmt], in_lanes: Callable[[For], bool], found: set[For]) -> list[Stmt]:
     out: list[Stmt] = []
     for stmt in body:
         for inner in ir.blocks(stmt):
-            inner[:] = _block(inner, in_lanes)
+            inner[:] = _block(inner, in_lanes, found)
         loop = _held(stmt) if isinstance(stmt, For) else None
         if isinstance(stmt, For) and loop is not None and in_lanes(loop) and not in_lanes(stmt):
-            out += _abreast(stmt)
+            out += _abreast(stmt, found)
         else:
             out.append(stmt)
     return out
@@ -50,7 +53,7 @@ def _held(outer: For) -> For | None:
         return None
     (loop,) = loops
     inner = list(ir.walk(outer.body))
-    if loop.tag not in ("any", "apart") or loop.carries or loop.abreast > 1 or not _sums(loop, 0):
+    if loop.tag not in ("any", "apart") or loop.carries or not _sums(loop, 0):
         return None
     if not all(isinstance(s, Compute | ir.Combine | Load | Store | For) for s in inner):
         return None
@@ -84,30 +87,28 @@ def _shares(outer: For, loop: For) -> bool:
     return any(isinstance(s, Load) and s.out not in varying and loop.index in s.view.prefix for s in last.body)
 
 
-def _abreast(outer: For) -> list[Stmt]:
+def _abreast(outer: For, found: set[For]) -> list[Stmt]:
     if isinstance(outer.high, Literal) and outer.high.value <= TURNS:
-        return _turns(outer, [integer(k) for k in range(int(outer.high.value))])
+        return _turns(outer, [integer(k) for k in range(int(outer.high.value))], found)
     blocks, block, first, rest = (Reg(I64, h) for h in ("blocks", "block", "first", "rest"))
     places: list[Value] = [first, *(Reg(I64, outer.index.hint) for _ in range(1, TURNS))]
     body: list[Stmt] = [Compute(first, "mul", (block, integer(TURNS)))]
     body += [Compute(p, "add", (first, integer(k))) for k, p in enumerate(places) if k and isinstance(p, Reg)]
     return [
         Compute(blocks, "floordiv", (outer.high, integer(TURNS))),
-        For(block, integer(0), blocks, [*body, *_turns(outer, places)], [], outer.tag),
+        For(block, integer(0), blocks, [*body, *_turns(outer, places, found)], [], outer.tag),
         Compute(rest, "mul", (blocks, integer(TURNS))),
         replace(outer, low=rest),
     ]
 
 
-def _turns(outer: For, places: Sequence[Value]) -> list[Stmt]:
+def _turns(outer: For, places: Sequence[Value], found: set[For]) -> list[Stmt]:
     """The turns at these places, their loops together; registers that one defines have new names."""
     envs: list[dict[Reg, Value]] = [{outer.index: p} for p in places]
     fresh = {r: Reg(r.type, r.hint) for r in inner_registers(outer)}
     (whole,) = ir.renamed([replace(outer, body=_together(outer.body, envs))], fresh)
     assert isinstance(whole, For)
-    for s in whole.body:
-        if isinstance(s, For):
-            s.abreast = len(places)
+    found |= {s for s in whole.body if isinstance(s, For)}
     return whole.body
 
 

@@ -208,7 +208,6 @@ class For:
     carries: list[Carry] = field(default_factory=list)
     tag: str = "seq"
     whole: Reg | None = None  # index of the loop, of independent turns, of which this one and others run parts
-    abreast: int = 1  # so many turns of another loop run in each of this one (backend/abreast.py)
 
 
 @dataclass(eq=False, slots=True)

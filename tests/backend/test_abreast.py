@@ -72,9 +72,9 @@ def test_where(monkeypatch: pytest.MonkeyPatch) -> None:
     met: list[Any] = []
     run = abreast._abreast
 
-    def spy(loop: Any) -> Any:
+    def spy(loop: Any, found: Any) -> Any:
         met.append(loop)
-        return run(loop)
+        return run(loop, found)
 
     monkeypatch.setattr(abreast, "_abreast", spy)
     for images, update, here in ((None, False, 1), (4, False, 1), (1, False, 0), (None, True, 0)):
