@@ -38,6 +38,7 @@ SLACK = {
     "promote": 0.5,
     "initial": 0.5,
     "outer": 0.5,
+    "once": 0.5,
     "gather": 0.3,
     "winner": 5.0,
     "rotate": 0.5,

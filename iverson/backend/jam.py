@@ -67,19 +67,19 @@ def together(loop: For) -> list[Stmt] | None:
     state: dict[Reg, Value] = {c.reg: c.init for c in loop.carries}
     for k in range(turns):
         env: dict[Reg, Value] = {loop.index: integer(k), **state}
-        before += _copied(loop.body[:at], env, k > 0)
+        before += copied(loop.body[:at], env, k > 0)
         own = [
-            Carry(Reg(c.reg.type, c.reg.hint), _now(c.init, env), c.next, Reg(c.out.type, c.out.hint))
+            Carry(Reg(c.reg.type, c.reg.hint), now(c.init, env), c.next, Reg(c.out.type, c.out.hint))
             for c in inner.carries
         ]
         env |= {c.reg: o.reg for c, o in zip(inner.carries, own, strict=True)}
-        middle += _copied(inner.body, env, k > 0)
+        middle += copied(inner.body, env, k > 0)
         for c, o in zip(inner.carries, own, strict=True):
-            o.next = _now(c.next, env)
+            o.next = now(c.next, env)
             env[c.out] = o.out
         carries += own
-        behind += _copied(loop.body[at + 1 :], env, False)
-        state = {c.reg: _now(c.next, env) for c in loop.carries}
+        behind += copied(loop.body[at + 1 :], env, False)
+        state = {c.reg: now(c.next, env) for c in loop.carries}
     needed = {v for s in (*before, *ir.walk(middle)) for v in ir.used(s)} | {c.init for c in carries}
     if any(r in needed for r in (*(c.out for c in carries), *(r for s in behind for r in ir.defined(s)))):
         return None
@@ -112,11 +112,11 @@ def _asks(check: ir.Bound | Require) -> bool:
     return check.site == 0
 
 
-def _now(value: Value, env: dict[Reg, Value]) -> Value:
+def now(value: Value, env: dict[Reg, Value]) -> Value:
     return env.get(value, value) if isinstance(value, Reg) else value
 
 
-def _copied(body: Sequence[Stmt], env: dict[Reg, Value], again: bool) -> list[Stmt]:
+def copied(body: Sequence[Stmt], env: dict[Reg, Value], again: bool) -> list[Stmt]:
     """Statements with registers of their own, which `env` learns; what is the same in every turn isn't made `again`."""
     out: list[Stmt] = []
     for stmt in body:
@@ -126,12 +126,10 @@ def _copied(body: Sequence[Stmt], env: dict[Reg, Value], again: bool) -> list[St
             continue
         if isinstance(stmt, ir.If):
             inner = dict(env)
-            sides = [_copied(b, inner, False) for b in ir.blocks(stmt)]
-            joins = [
-                ir.Join(Reg(j.out.type, j.out.hint), _now(j.then, inner), _now(j.orelse, inner)) for j in stmt.joins
-            ]
+            sides = [copied(b, inner, False) for b in ir.blocks(stmt)]
+            joins = [ir.Join(Reg(j.out.type, j.out.hint), now(j.then, inner), now(j.orelse, inner)) for j in stmt.joins]
             env.update((j.out, new.out) for j, new in zip(stmt.joins, joins, strict=True))
-            out.append(ir.If(_now(stmt.pred, env), sides[0], sides[1], joins))
+            out.append(ir.If(now(stmt.pred, env), sides[0], sides[1], joins))
             continue
         if isinstance(new, Compute | ir.Combine | Load | Get):
             env[new.out] = Reg(new.out.type, new.out.hint)

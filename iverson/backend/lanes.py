@@ -53,6 +53,15 @@ class Pack:
     buffer: Buffer
 
 
+def _sum_around(around: For | None, c: Carry) -> Carry | None:
+    """The carry of the loop around that an inner one only goes on with: they may live in one place."""
+    for outer in around.carries if around is not None else ():
+        if outer.reg is c.init and outer.next is c.out:
+            uses = [v for s in ir.walk(around.body) for v in ir.used(s)]  # type: ignore[union-attr]
+            return outer if uses.count(outer.reg) == 1 and c.out not in uses else None
+    return None
+
+
 class Writer:
     """A loop as tiles of `width` turns, and the rest of it, which is left as it was."""
 
@@ -147,8 +156,9 @@ class Writer:
 
     # --- segments -----------------------------------------------------------------------------------------------------
 
-    def _items(self, body: Sequence[Stmt], tail: list[Stmt]) -> list[Item]:
-        """Split a body at its loops; what is the same for all lanes goes before the segment it is found in."""
+    def _items(self, body: Sequence[Stmt], tail: list[Stmt], around: For | None = None) -> list[Item]:
+        """Split a body, of the loop around, at its loops; what is the same for all lanes goes before the segment it is
+        found in."""
         items: list[Item] = []
         segment = Segment()
         carried = {c.reg for c in self.loop.carries}
@@ -163,11 +173,14 @@ class Writer:
             if isinstance(stmt, For):
                 own = [c for c in stmt.carries if c.reg in self.varying]
                 for c in own:
-                    self.places[c.reg] = self.places[c.out] = self._place(c.reg)
-                segment.body += [Store(View(self.places[c.reg], (LANE,)), c.init) for c in own]
+                    outer = _sum_around(around, c)
+                    self.places[c.reg] = self.places[c.out] = self.places[outer.reg] if outer else self._place(c.reg)
+                begun = [c for c in own if not _sum_around(around, c)]
+                segment.body += [Store(View(self.places[c.reg], (LANE,)), c.init) for c in begun]
                 close()
-                nexts: list[Stmt] = [Store(View(self.places[c.reg], (LANE,)), c.next) for c in own]
-                items.append(Inner(stmt, self._items(stmt.body, nexts)))
+                within = [_sum_around(stmt, c) for s in stmt.body if isinstance(s, For) for c in s.carries]
+                nexts: list[Stmt] = [Store(View(self.places[c.reg], (LANE,)), c.next) for c in own if c not in within]
+                items.append(Inner(stmt, self._items(stmt.body, nexts, stmt)))
             elif isinstance(stmt, ir.Free):
                 close()
                 items.append(ir.Free(self.wide[stmt.buffer]))

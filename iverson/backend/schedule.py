@@ -20,11 +20,11 @@ innermost loop is strided or a recurrence; and if what is private to a turn is s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from iverson.backend import lanes, relax
+from iverson.backend import abreast, lanes, relax
 from iverson.backend import loopir as ir
 from iverson.backend.lanes import Writer, contributions
 from iverson.backend.loopir import Buffer, For, If, Load, Program, Reg, Stmt, Store, Value, View, integer
@@ -39,14 +39,16 @@ MEMORY = 2**15  # elements of an array that is private to a turn and gets an axi
 
 def run(program: Program, reassociate: bool = True) -> None:
     """Rewrite the loops of a program for which it pays."""
-    program.body[:] = _block(program.body, Known(program), reassociate)
+    several = abreast.run(program, lambda loop: in_lanes(loop, Known(program), reassociate))
+    program.body[:] = _block(program.body, Known(program, several), reassociate)
 
 
 class Known:
     """What is known of a program: how many of its statements write a buffer, and where accesses are."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, several: Collection[For] = ()) -> None:
         self.program = program
+        self.several = several  # loops that run several turns of one around them
         self.writes: dict[Buffer, int] = {}
         for stmt in ir.walk(program.body):
             targets = [stmt.view.buffer] if isinstance(stmt, Store) else []
@@ -147,7 +149,8 @@ class _Plan:
         code, test = self.condition()
         loop = self.loop
         most = self.loop.high.value if isinstance(self.loop.high, Literal) else lanes.LANES
-        small = sum(1 for _ in ir.walk(self.loop.body)) <= SMALL
+        most_statements = SMALL * (abreast.TURNS if self.loop in self.known.several else 1)
+        small = sum(1 for _ in ir.walk(self.loop.body)) <= most_statements
         widths = (lanes.LANES, *([lanes.MIDDLE] if small else []), lanes.NARROW)
         for width in (w for w in widths if w <= most):
             plan = self.varying, self.private, self.rows, self.parts, self.packed

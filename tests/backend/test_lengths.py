@@ -15,7 +15,7 @@ def relaxation(x, y, z):
     """Each pair of lengths is checked at its first meeting."""
     u = np.zeros(len(x))
     v = np.zeros(len(z))
-    for k in range(3):
+    for _ in range(3):
         u[:] = 0.5 * u + x * y
         v[:] = v + u * z
         u[:] = u - 0.1 * v
