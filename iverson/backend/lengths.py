@@ -5,7 +5,8 @@
     for i < b any: y[i] = g(t[i])            for i < a any: y[i] = g(t[i])
 
 Then loops over them are seen to have the same turns, and merge (backend/merge.py).  Only checks on the way that every
-run takes count; the extents of a buffer change if it is first used behind the check.
+run takes count; the extents of a buffer change if it is first used behind the check.  The name is the one that loops
+before the check have.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from iverson.core.syntax import I64
 def run(program: Program) -> None:
     """Rename bounds of loops and extents of buffers, in place."""
     tests: dict[Value, tuple[Reg, Reg]] = {}
-    names: dict[Reg, Reg] = {}
+    names: dict[Value, Value] = {}
     seen: set[Buffer] = set()
+    bounds: set[Value] = set()  # of loops so far
 
     def name(v: Value) -> Value:
-        while isinstance(v, Reg) and v in names:
+        while v in names:
             v = names[v]
         return v
 
@@ -34,17 +36,19 @@ def run(program: Program) -> None:
                 tests[out] = a, b
             case ir.Require(pred, when=None) if pred in tests:
                 one, two = map(name, tests[pred])
+                if one in bounds or two not in bounds:
+                    one, two = two, one
                 if one is not two:
-                    names[two] = one
+                    names[one] = two
             case _:
                 pass
         for buffer in set(_buffers(stmt)) - seen:
             seen.add(buffer)
             buffer.extents = tuple(map(name, buffer.extents))
-        if names:
-            for loop in ir.walk([stmt]):
-                if isinstance(loop, ir.For):
-                    loop.low, loop.high = name(loop.low), name(loop.high)
+        for loop in ir.walk([stmt]):
+            if isinstance(loop, ir.For):
+                loop.low, loop.high = name(loop.low), name(loop.high)
+                bounds.add(loop.high)
 
 
 def _buffers(stmt: Stmt) -> Iterable[Buffer]:

@@ -165,7 +165,11 @@ def _outside(alloc: Alloc, loop: For, definitions: Definitions) -> _Lifetime | N
 
 
 def _most(v: Value, loop: For, definitions: Definitions, sign: int, code: list[Stmt]) -> Value | None:
-    """The largest that an affine integer is in the turns of a loop (sign -1: the least); its statements to `code`."""
+    """The largest that an affine integer is in the turns of a loop (sign -1: the least); its statements to `code`.
+
+    The index occurs once in it, so that a turn needs as much; of the least of something else and a small literal the
+    literal will do.
+    """
 
     def computed(name: str, a: Value, b: Value) -> Value:
         out = Reg(I64, "most")
@@ -180,11 +184,14 @@ def _most(v: Value, loop: For, definitions: Definitions, sign: int, code: list[S
     if made is None or made.name not in ("add", "sub", "min", "max"):
         return None
     one, two = made.args
-    a = _most(one, loop, definitions, sign, code)
-    b = _most(two, loop, definitions, -sign if made.name == "sub" else sign, code)
-    if None not in (a, b):
-        return computed(made.name, a, b)
-    return (a if b is None else b) if made.name == ("min" if sign > 0 else "max") else None
+    if definitions.invariant(one) or definitions.invariant(two):
+        a = _most(one, loop, definitions, sign, code)
+        b = _most(two, loop, definitions, -sign if made.name == "sub" else sign, code)
+        if a is not None and b is not None:
+            return computed(made.name, a, b)
+    if made.name == "min" and sign > 0:
+        return next((x for x in made.args if isinstance(x, Literal) and x.value <= STACK), None)
+    return None
 
 
 # --- logs -------------------------------------------------------------------------------------------------------------

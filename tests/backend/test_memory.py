@@ -76,6 +76,22 @@ def test_an_inner_loop_whose_bounds_vary() -> None:
     assert inside(program.body) <= 1
 
 
+def clipped(r):
+    y = r.copy()
+    n = len(r)
+    for k in range(n):
+        low, high = max(k - 2, 0), min(k + 3, n)
+        y[low:high] += 0.1 * np.flip(y[low:high])
+    return y
+
+
+def test_what_is_small_in_each_turn_is_not_allocated_as_if_it_were_large() -> None:
+    r = np.linspace(-1.0, 1.0, 9)
+    np.testing.assert_allclose(iv.jit(clipped)(r), clipped(r), rtol=1e-13)
+    program = lowered(optimise(iv.jit(clipped).staged((r,), {}).function), threaded=False)
+    assert inside(program.body) == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("f", PROGRAMS)
 def test_gradients(f: Callable[..., Any]) -> None:
