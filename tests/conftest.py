@@ -1,7 +1,8 @@
 """What every test process begins with, unless the environment says otherwise.
 
-Correctness is tested at LLVM's lowest level; a test that is about another one says so.  OpenBLAS gets one thread: the
-matrices of tests are small, and as many processes as cores would wait for one another's threads.
+Correctness is tested at LLVM's lowest level; a test that is about another one says so.  What was compiled before isn't
+taken from disk.  OpenBLAS gets one thread: the matrices of tests are small, and as many processes as cores would wait
+for one another's threads.
 """
 
 import os
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 os.environ.setdefault("IVERSON_LEVEL", "0")
+os.environ.setdefault("IVERSON_CACHE_DIR", "off")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 SHARING = {"tests/test_corpus.py", "tests/diff/test_checkpoints.py", "tests/diff/test_dependence.py"}

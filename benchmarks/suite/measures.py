@@ -23,7 +23,7 @@ Event = dict[str, Any]
 def processor_seconds() -> float:
     """Of this process and of those that it has waited for: compilers, say."""
     t = os.times()
-    return t.user + t.system + t.children_user + t.children_system
+    return time.process_time() + t.children_user + t.children_system
 
 
 def sample(call: Callable[[], Any], seconds: float, least: int = 5) -> list[float]:

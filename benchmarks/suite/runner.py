@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -23,6 +21,7 @@ ONE_THREAD = {
     **{f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL", "NUMBA", "IVERSON")},
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
 }
+LOOK = 0.25  # seconds between two looks at what a cell has taken
 PATIENCE = 10  # seconds of the clock that a cell may take for each of its processor: others may be at work
 UNWANTED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "IVERSON_LEVEL")  # they would slow some
 
@@ -42,10 +41,9 @@ def environment(measure: str) -> dict[str, str]:
     return found if measure in ("threads", "calls") else {**found, **ONE_THREAD}
 
 
-def _prepare(measure: str, limit: float) -> None:
-    """In the cell's process: on one core, with its limit, and the first to go when memory runs out."""
+def _prepare(measure: str) -> None:
+    """In the cell's process: on one core, and the first to go when memory runs out."""
     os.setsid()
-    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(limit), math.ceil(limit) + 1))
     if measure != "threads" and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     if os.path.exists("/proc/self/oom_score_adj"):
@@ -74,9 +72,9 @@ def measured(workload: Workload, peer: str, measure: str, settings: Settings) ->
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: _prepare(measure, settings.limit),
+        preexec_fn=lambda: _prepare(measure),
     )
-    state, output, errors = _waited(child, PATIENCE * settings.limit)
+    state, output, errors = _waited(child, settings.limit, PATIENCE * settings.limit)
     for line in output.splitlines():
         if line.startswith("{"):
             record |= json.loads(line)
@@ -86,19 +84,37 @@ def measured(workload: Workload, peer: str, measure: str, settings: Settings) ->
     return {**record, "state": state}
 
 
-def _waited(child: subprocess.Popen[str], patience: float) -> tuple[str, str, str]:
-    """(state, output, errors) of a process; what it has started ends with it."""
-    endings = {0: "done", -signal.SIGXCPU: "limit"}
+def _waited(child: subprocess.Popen[str], limit: float, patience: float) -> tuple[str, str, str]:
+    """(state, output, errors) of a process that may take so long, of processor and clock; what it has started ends too.
+
+    Its limit is not the system's RLIMIT_CPU: Linux counts the time of a process that has one by ticks, of 4 ms say.
+    """
+    end = time.monotonic() + patience
+    state = None
+    while True:
+        try:
+            output, errors = child.communicate(timeout=None if state else LOOK)
+            return state or _ended(child.returncode), output, errors
+        except subprocess.TimeoutExpired:
+            if time.monotonic() > end or _spent(child.pid) > limit:
+                state = "limit"
+                os.killpg(child.pid, signal.SIGKILL)
+        except BaseException:
+            os.killpg(child.pid, signal.SIGKILL)
+            raise
+
+
+def _ended(code: int) -> str:
+    return "done" if code == 0 else "killed" if code < 0 else "error"
+
+
+def _spent(pid: int) -> float:
+    """Processor seconds of a process and of those that it has waited for; 0.0 where the system doesn't tell."""
     try:
-        output, errors = child.communicate(timeout=patience)
-        return endings.get(child.returncode, "killed" if child.returncode < 0 else "error"), output, errors
-    except subprocess.TimeoutExpired:
-        os.killpg(child.pid, signal.SIGKILL)
-        output, errors = child.communicate()
-        return "limit", output, errors
-    except BaseException:
-        os.killpg(child.pid, signal.SIGKILL)
-        raise
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def _last_line(errors: str) -> str:

@@ -6,7 +6,7 @@
 
 The directory is `IVERSON_CACHE_DIR`, else the user's cache directory; `IVERSON_CACHE_DIR=off` disables the cache.
 Native code is read from it, so it is used only if nobody but the user (or root) can write to it or to what leads to it.
-Above `LIMIT` bytes the entries used longest ago go.
+Above `LIMIT` bytes, or a little later, the entries used longest ago go.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from iverson.backend import cpu
 
 LIMIT = 256 << 20
 VARIABLE = "IVERSON_CACHE_DIR"
+_SHARE = 1 / 64  # of the limit that is put between two looks at all entries, on average; entries decide by their digest
 _DIGEST = 32
 _SUFFIX, _UNFINISHED = ".iv", ".tmp"
 _ABANDONED = 3600.0  # seconds after which an unfinished file has no writer any more
@@ -113,13 +114,14 @@ def put(name: str, payload: bytes) -> None:
     where = directory()
     if where is None:
         return
-    temporary = None
+    temporary, digest = None, _digest(name, payload)
     try:
         with tempfile.NamedTemporaryFile(dir=where, suffix=_UNFINISHED, delete=False) as file:
             temporary = file.name
-            file.write(_digest(name, payload) + payload)
+            file.write(digest + payload)
         os.replace(temporary, where / f"{name}{_SUFFIX}")
-        _trim(where)
+        if int.from_bytes(digest[:4], "little") * _SHARE * LIMIT <= len(payload) << 32:
+            _trim(where)
     except OSError:
         if temporary is not None:
             with contextlib.suppress(OSError):
@@ -140,19 +142,19 @@ def _digest(name: str, payload: bytes) -> bytes:
 
 
 def _trim(where: Path) -> None:
-    for path in where.glob(f"*{_UNFINISHED}"):
-        with contextlib.suppress(OSError):
-            if path.stat().st_mtime < time.time() - _ABANDONED:
-                path.unlink()
     entries = []
-    for path in where.glob(f"*{_SUFFIX}"):
-        with contextlib.suppress(OSError):
-            state = path.stat()
-            entries.append((state.st_mtime, state.st_size, path))
+    with os.scandir(where) as found:
+        for file in found:
+            with contextlib.suppress(OSError):
+                state = file.stat()
+                if file.name.endswith(_SUFFIX):
+                    entries.append((state.st_mtime, state.st_size, file.path))
+                elif file.name.endswith(_UNFINISHED) and state.st_mtime < time.time() - _ABANDONED:
+                    os.unlink(file.path)
     total = sum(size for _, size, _ in entries)
     for _, size, path in sorted(entries):
         if total <= LIMIT:
             return
         with contextlib.suppress(OSError):
-            path.unlink()
+            os.unlink(path)
             total -= size

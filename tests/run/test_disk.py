@@ -108,7 +108,18 @@ def test_size_is_bounded_and_the_oldest_go(place: Path, monkeypatch: pytest.Monk
     assert sum(p.stat().st_size for p in place.iterdir()) <= 1000
 
 
-def test_what_a_killed_process_left_is_removed(place: Path) -> None:
+def test_few_entries_look_at_all_others(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One in 64 does whose size is a 4096th of the limit, so a large cache costs those who add to it nothing."""
+    looks = []
+    monkeypatch.setattr(disk, "LIMIT", 1 << 22)
+    monkeypatch.setattr(disk, "_trim", looks.append)
+    for k in range(640):
+        disk.put(f"e{k}", bytes(1 << 10))
+    assert 2 <= len(looks) <= 30
+
+
+def test_what_a_killed_process_left_is_removed(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk, "LIMIT", 64)
     place.mkdir(mode=0o700)
     old, new = place / "old.tmp", place / "new.tmp"
     for path in (old, new):
