@@ -188,7 +188,7 @@ def _extremum(which: str, code: Code, a: Value, b: Value) -> Value:
     """NaN if either is; of zeros of both signs either, which is what lets it vectorise."""
     if not _is_float(a):
         return a.call(f"s{which}", b)
-    marked = Code(code.fresh, " ".join({*code.flags.split(), "nsz"}), code.lines)
+    marked = Code(code.fresh, " ".join(dict.fromkeys((*code.flags.split(), "nsz"))), code.lines)
     return Value(marked, a.text, a.type).call(f"{which}imum", b)
 
 

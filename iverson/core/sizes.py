@@ -8,6 +8,8 @@ sizes are equal if their normal forms are:
     floor(a b / b) = a                                 a mod b = a - b floor(a / b)
     min(a + c, b + c) = c + min(a, b)                  min(a, a + 1) = a
 
+What has no order in mathematics, the factors of a product, the alternatives of a minimum, is kept in an order of its
+own (`order`): so a program is compiled to the same code wherever in memory its variables lie.
 Sizes are mathematical integers: they don't wrap.  What holds about them where, is core/bounds.py; further atoms that
 the costs of programs have, sums and logarithms, are core/sums.py.
 """
@@ -20,15 +22,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from iverson.core.syntax import Var
 
 Number: TypeAlias = int | Fraction
 Factor: TypeAlias = "Var | Floor | Least | Greatest | Count"
-Monomial: TypeAlias = "frozenset[tuple[Factor, int]]"  # factors with their powers
+Monomial: TypeAlias = "tuple[tuple[Factor, int], ...]"  # factors with their powers, in order
 
-ONE: Monomial = frozenset()
+ONE: Monomial = ()
 
 
 class Size:
@@ -130,7 +132,7 @@ class Size:
         grouped: dict[int, dict[Monomial, Number]] = {}
         for m, c in self.terms.items():
             power = next((p for f, p in m if f == factor), 0)
-            grouped.setdefault(power, {})[m - {(factor, power)} if power else m] = c
+            grouped.setdefault(power, {})[_without(m, factor) if power else m] = c
         return {power: Size(terms) for power, terms in grouped.items()}
 
     def split(self, factor: Factor) -> tuple[Size, Size] | None:
@@ -157,7 +159,7 @@ class Size:
             if power > 1:
                 return self.replace(factor, size(factor) + by)
             if power:
-                rest = m - {(factor, 1)}
+                rest = _without(m, factor)
                 terms[rest] = terms.get(rest, 0) + c * by
         return Size(terms)
 
@@ -187,12 +189,12 @@ class Floor:
 
 @dataclass(frozen=True, slots=True)
 class Least:
-    items: frozenset[Size]
+    items: tuple[Size, ...]  # in order
 
 
 @dataclass(frozen=True, slots=True)
 class Greatest:
-    items: frozenset[Size]
+    items: tuple[Size, ...]  # in order
 
 
 class Count(ABC):
@@ -217,12 +219,12 @@ def size(x: Size | Number | Factor) -> Size:
         return x
     if isinstance(x, int | Fraction):
         return Size({ONE: x})
-    return Size({frozenset({(x, 1)}): 1})
+    return Size({((x, 1),): 1})
 
 
 def parts(atom: Floor | Least | Greatest) -> tuple[Size, ...]:
     """The sizes inside an atom."""
-    return (atom.numerator, atom.denominator) if isinstance(atom, Floor) else tuple(atom.items)
+    return (atom.numerator, atom.denominator) if isinstance(atom, Floor) else atom.items
 
 
 def substitute(s: Size, env: Mapping[Var, Size]) -> Size:
@@ -264,19 +266,43 @@ def _times(m: Monomial, k: Monomial) -> Monomial:
     powers = dict(m)
     for f, p in k:
         powers[f] = powers.get(f, 0) + p
-    return frozenset(powers.items())
+    return _monomial(powers)
+
+
+def _monomial(powers: Mapping[Factor, int]) -> Monomial:
+    found = ((f, p) for f, p in powers.items() if p)
+    return tuple(sorted(found, key=lambda power: order(power[0])) if len(powers) > 1 else found)
+
+
+def _without(m: Monomial, factor: Factor) -> Monomial:
+    return tuple(power for power in m if power[0] != factor)
 
 
 def divide(m: Monomial, by: Monomial) -> Monomial | None:
     """The quotient of monomials, if it is one."""
-    if m == by or not by:
-        return m - by
+    if not by:
+        return m
     powers = dict(m)
     for f, p in by:
         powers[f] = powers.get(f, 0) - p
         if powers[f] < 0:
             return None
-    return frozenset((f, p) for f, p in powers.items() if p)
+    return _monomial(powers)
+
+
+def order(x: Factor | Size) -> tuple[Any, ...]:
+    """What atoms, and sizes, are ordered by: kinds, then the ages of variables."""
+    match x:
+        case Size():
+            return tuple(sorted((tuple((order(f), p) for f, p in m), c) for m, c in x.terms.items()))
+        case Var():
+            return 0, x.serial
+        case Floor():
+            return 1, order(x.numerator), order(x.denominator)
+        case Least() | Greatest():
+            return 2 if isinstance(x, Least) else 3, tuple(map(order, x.items))
+        case _:
+            return 4, type(x).__name__, x.show(lambda s: repr(order(s)))
 
 
 # --- floor ------------------------------------------------------------------------------------------------------------
@@ -373,7 +399,7 @@ def _extreme(sizes: Iterable[Size], kind: type[Least] | type[Greatest], wins: Ca
     if len(kept) == 1:
         return kept[0]
     shift = math.floor(min(s.offset for s in kept))
-    return size(kind(frozenset(s - shift for s in kept))) + shift
+    return size(kind(tuple(sorted((s - shift for s in kept), key=order)))) + shift
 
 
 def undominated(sizes: Iterable[Size], wins: Callable[[Size, Size], bool]) -> list[Size]:

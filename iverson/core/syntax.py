@@ -36,6 +36,7 @@ What an op binds, in order:
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -97,10 +98,14 @@ Type: TypeAlias = Scalar | Array | Accumulator
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Var:
-    """A name, equal only to itself; `hint` is for the printer."""
+    """A name, equal only to itself; `hint` is for the printer.
+
+    `serial` says which of two was made first: an order for what mustn't depend on where in memory variables lie.
+    """
 
     type: Type
     hint: str = "t"
+    serial: int = field(default_factory=itertools.count().__next__, init=False)
 
     def __repr__(self) -> str:
         return f"{self.hint}.{id(self) % 9973}"

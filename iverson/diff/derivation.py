@@ -89,16 +89,16 @@ class Derivation:
                 return found
             found = closed
 
-    def _roots(self, vs: Iterable[Var]) -> set[Var]:
-        return {self._view.get(v, v) for v in vs}
+    def _roots(self, vs: Iterable[Var]) -> dict[Var, None]:
+        return {self._view.get(v, v): None for v in vs}
 
-    def _uses(self, let: Let) -> set[Var]:
+    def _uses(self, let: Let) -> dict[Var, None]:
         if isinstance(let.op, Read) and isinstance(let.vars[0].type, Array):
             self._view[let.vars[0]] = self._view.get(let.op.array, let.op.array)
-        return {v for v in self._roots(uses(let)) if isinstance(v.type, Array)}
+        return {v: None for v in self._roots(uses(let)) if isinstance(v.type, Array)}
 
     def _block(self, block: Block, entry: Iterable[Var]) -> dict[Var, None]:
-        """Look through a block that may take the arrays `entry`; give those it takes or hands on."""
+        """Look through a block that may take the arrays `entry`; give those it takes or hands on, in their order."""
         uses = [self._uses(let) for let in block]
         for let in block:
             if isinstance(let.op, For) and not let.op.body.lets and all(isinstance(y, Map) for y in let.op.yields):
@@ -110,23 +110,23 @@ class Derivation:
         fresh = (v for let in block if isinstance(let.op, For) for v in let.vars)
         self._passing.update(v for v in fresh if v not in outs and first.get(v) == last.get(v))
         origin = {x: frozenset((x,)) for x in entry}
-        owned, gone = set(origin), dict[Var, None]()
+        entered, owned, gone = tuple(origin), set(origin), set[Var]()
         for k, let in enumerate(block):
-            dying = {v for v in uses[k] if last[v] == k and v in owned}
+            dying = {v: None for v in uses[k] if last[v] == k and v in owned}
             taken = self._taken[id(let)] = self._let(let, dying)
             for v in let.vars:
                 if sources := self.sources(v):
                     origin[v] = NONE.union(*(origin.get(x, NONE) for x in sources))
-            gone.update((x, None) for v in taken for x in origin.get(v, NONE))
-            owned -= dying
+            gone.update(x for v in taken for x in origin.get(v, NONE))
+            owned -= dying.keys()
             if not isinstance(let.op, Read):
                 owned.update(v for v in let.vars if isinstance(v.type, Array))
         passed = {k: origin.get(v, NONE) for k, v in moved(dict(enumerate(block.outs)), owned).items()}
         self._passed[id(block)] = {k: xs for k, xs in sorted(passed.items()) if xs}
-        gone.update((x, None) for xs in passed.values() for x in xs)
-        return gone
+        gone.update(x for xs in passed.values() for x in xs)
+        return {x: None for x in entered if x in gone}
 
-    def _let(self, let: Let, dying: set[Var]) -> dict[Var, None]:
+    def _let(self, let: Let, dying: dict[Var, None]) -> dict[Var, None]:
         match let.op:
             case Accumulate():
                 return self._accumulate(let, let.op, dying)
@@ -146,7 +146,7 @@ class Derivation:
         for k, v in enumerate(results):
             self._sources[v] = NONE.union(*(self._passed[id(side)].get(k, NONE) for side in sides))
 
-    def _accumulate(self, let: Let, op: Accumulate, dying: set[Var]) -> dict[Var, None]:
+    def _accumulate(self, let: Let, op: Accumulate, dying: dict[Var, None]) -> dict[Var, None]:
         inside = self._roots(free(op.body, op.accs))
         taken: dict[Var, None] = {}
         groups = finals_of(let)
@@ -159,14 +159,14 @@ class Derivation:
                         self._sources[v] = frozenset((x,))
         for _, operator in blocks(op)[:-1]:
             self._block(operator, ())
-        taken |= self._block(op.body, dying - taken.keys())
+        taken |= self._block(op.body, [x for x in dying if x not in taken])
         self._hand_on(let.vars[sum(map(len, groups)) :], op.body)
         return taken
 
-    def _loop(self, let: Let, op: Loop | While, dying: set[Var]) -> dict[Var, None]:
+    def _loop(self, let: Let, op: Loop | While, dying: dict[Var, None]) -> dict[Var, None]:
         inside: set[Var] = set()
         for binders, inner in blocks(op):
-            inside |= self._roots(free(inner, binders))
+            inside |= self._roots(free(inner, binders)).keys()
             self._block(inner, [c for c in op.carry if isinstance(c.type, Array)] if inner is op.body else ())
         if isinstance(op.tape, Checkpoint):
             return {}

@@ -10,7 +10,7 @@ places are had again from the program's own names, so the values are all that is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
@@ -95,7 +95,7 @@ class Places:
         return lambda *index: body(index, {**env, **dict(zip(self.levels[k].index, index, strict=True))})
 
 
-def places(op: Accumulate, acc: Var, refuse: set[Var]) -> list[Places] | None:
+def places(op: Accumulate, acc: Var, refuse: Collection[Var]) -> list[Places] | None:
     """What a block writes through an accumulator; None where it isn't regular.
 
     Regular: contributions lie in Fors alone, whose extents are known before the first of them, and no place depends on
@@ -105,7 +105,7 @@ def places(op: Accumulate, acc: Var, refuse: set[Var]) -> list[Places] | None:
     if any(p is None for p in found):
         return None
     regular = [_sliced(p) for p in found if p is not None]
-    ok = all(_known_before(p) and not _arrays(p) & refuse for p in regular)
+    ok = all(_known_before(p) and _arrays(p).isdisjoint(refuse) for p in regular)
     return regular if ok else None
 
 

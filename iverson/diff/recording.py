@@ -159,8 +159,8 @@ class Planner:
         if any(tracked[x] is Undone.NEVER for x in taken):
             tracked.update(dict.fromkeys(let.vars, Undone.NEVER))
             return self.forgotten(let)
-        within = {x for x in taken if tracked[x] is Undone.WITHIN}
-        inside = within | {x for x in taken if isinstance(let.op, If) and tracked[x] is Undone.AGAIN}
+        within = [x for x in taken if tracked[x] is Undone.WITHIN]
+        inside = within + [x for x in taken if isinstance(let.op, If) and tracked[x] is Undone.AGAIN]
         again, record = self.augment(let, inside, [v for v in uses(let) if tracked.get(v) is Undone.NEVER])
         logs = tuple(record.logs) if isinstance(record, LoopRecord | BranchRecord) else ()
         passed, again = again, _closed(again, logs)
@@ -188,7 +188,7 @@ class Planner:
         """Does any derivative pass through a statement?"""
         return any(v in self.active for v in (*let.vars, *contributed(let.op)))
 
-    def augment(self, let: Let, within: set[Var], never: Sequence[Var]) -> tuple[tuple[Let, ...], Record | None]:
+    def augment(self, let: Let, within: Sequence[Var], never: Sequence[Var]) -> tuple[tuple[Let, ...], Record | None]:
         """The statement with its residuals; it takes the arrays `within`, and is to undo what it does to them.
 
         What it reads of the arrays `never`, which are not undone, is kept.
@@ -276,7 +276,9 @@ class Planner:
 
     # --- blocks that run at most once ---------------------------------------------------------------------------------
 
-    def if_(self, let: Let, op: If, within: set[Var], never: Sequence[Var]) -> tuple[tuple[Let, ...], BranchRecord]:
+    def if_(
+        self, let: Let, op: If, within: Sequence[Var], never: Sequence[Var]
+    ) -> tuple[tuple[Let, ...], BranchRecord]:
         sides = op.then, op.orelse
         arrays = dict.fromkeys(within, Undone.WITHIN) | dict.fromkeys(never, Undone.NEVER)
         plans = [self.block(side, arrays) for side in sides]
@@ -298,10 +300,10 @@ class Planner:
         inner = [log for plan in plans for log in plan.logs]
         return (new,), BranchRecord(tuple(plans), (slots, slots), within=tuple(within), logs=[*logs.values(), *inner])
 
-    def accumulate(self, let: Let, op: Accumulate, within: set[Var]) -> tuple[tuple[Let, ...], BranchRecord]:
+    def accumulate(self, let: Let, op: Accumulate, within: Sequence[Var]) -> tuple[tuple[Let, ...], BranchRecord]:
         finals = {v: acc for acc, vs in zip(op.accs, finals_of(let), strict=True) for v in vs}
         updated = {x: v for v in finals for x in self.derivation.sources(v) if x in within}
-        inside = within - updated.keys()
+        inside = [x for x in within if x not in updated]
         plan = self.block(op.body, dict.fromkeys(inside, Undone.WITHIN))
         names = plan.keep(op.accs, Keep.BLOCK)
         inner = plan.inner(op.accs)
@@ -347,7 +349,7 @@ class Planner:
             return (counting(let, op, record.turns),), record
         return (forward(let, op, record) if any(let is shared for shared in self.shared) else (let,)), record
 
-    def loop(self, let: Let, op: Loop | While, within: set[Var]) -> tuple[tuple[Let, ...], Record]:
+    def loop(self, let: Let, op: Loop | While, within: Sequence[Var]) -> tuple[tuple[Let, ...], Record]:
         if isinstance(op.tape, Checkpoint):
             return self.checkpointed(let, op)
         turn = op.index if isinstance(op, Loop) else Var(Scalar(I64), "turn")

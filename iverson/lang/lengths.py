@@ -82,7 +82,7 @@ def _emitted(length: Size) -> Atom | None:
         term: Atom | None = literal(abs(int(coefficient)))
         if abs(coefficient) != abs(int(coefficient)):
             return None
-        for factor, power in sorted(monomial, key=repr):
+        for factor, power in monomial:
             for _ in range(power):
                 term = _prim("mul", factor, term) if isinstance(factor, Var) else None
         total = _prim("add" if coefficient > 0 else "sub", total, term)

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 
 from iverson.core.build import literal
-from iverson.core.syntax import I64, Atom, Literal, Scalar
+from iverson.core.syntax import I64, Atom, Literal, Scalar, Var
 from iverson.lang.assumptions import is_one, may_stretch
 from iverson.lang.errors import error
 from iverson.lang.num import INT64, Num, atom_of, constant, known, ufunc
@@ -132,7 +132,8 @@ def canonical(n: Extent) -> Extent:
     if literals:
         return int(literals[0].value)
     order = list(state.top)
-    return from_atom(min(known_equal, key=lambda a: order.index(a) if a in state.top else len(order)))
+    names = (a for a in known_equal if isinstance(a, Var))
+    return from_atom(min(names, key=lambda a: (order.index(a) if a in state.top else len(order), a.serial)))
 
 
 def certainly_differ(x: Extent, y: Extent) -> bool:
