@@ -18,6 +18,7 @@ from iverson.core.syntax import Function
 from iverson.opt import (
     bounds,
     branches,
+    compared,
     contract,
     copies,
     fuse,
@@ -77,6 +78,7 @@ PASSES: list[tuple[str, Pass]] = [
     ("gather merged", gather.run),
     ("fuse gathered", fuse.run),
     ("simplify gathered", simplify.run),
+    ("compared", compared.run),
     ("copies", copies.run),
 ]
 
