@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 
 from iverson.core.build import dtype_of, extents_of, results
 from iverson.core.dce import dce
-from iverson.core.rewrite import atoms, blocks, map_blocks, statements, type_atoms, with_body, with_lets
+from iverson.core.rewrite import map_blocks, statements, with_body, with_lets
 from iverson.core.syntax import (
     BOOL,
     Accumulate,
@@ -31,15 +31,13 @@ from iverson.core.syntax import (
     Literal,
     Loop,
     Map,
-    Op,
     Prim,
     Read,
     Scalar,
     Var,
-    width,
 )
 from iverson.opt import bounds, siblings, simplify
-from iverson.opt.effects import Effects
+from iverson.opt.stacked import Maker, Stacks
 
 LONGEST = 24  # primitives and reads that a comparison may take
 ROUNDS = 16
@@ -49,7 +47,7 @@ def run(f: Function) -> Function:
     """One array after the other, as long as there is one."""
     new, refused = f, set[Var]()
     for _ in range(ROUNDS):
-        program = _Program(new)
+        program = _Finder(new)
         found = next((c for r in program.candidates() if r not in refused and (c := program.kept(r, refused))), None)
         if found is None:
             break
@@ -59,53 +57,6 @@ def run(f: Function) -> Function:
         else:
             refused.add(found.array)
     return f if new is f else simplify.run(siblings.run(new))
-
-
-@dataclass(frozen=True, eq=False)
-class _Scope:
-    """A block, the op that holds it, and the scope around that."""
-
-    op: Op | None
-    around: _Scope | None
-
-    def upwards(self) -> Iterator[_Scope]:
-        scope: _Scope | None = self
-        while scope is not None:
-            yield scope
-            scope = scope.around
-
-
-@dataclass(frozen=True)
-class _Maker:
-    """A statement that stacks what its body gives."""
-
-    let: Let
-    op: For | Loop
-    scope: _Scope
-    stacked: dict[Var, Atom]  # results, and what is given for them in a turn
-
-    @property
-    def index(self) -> tuple[Var, ...]:
-        return self.op.index if isinstance(self.op, For) else (self.op.index,)
-
-    @property
-    def extent(self) -> tuple[Atom, ...]:
-        return self.op.extent if isinstance(self.op, For) else (self.op.extent,)
-
-
-def _maker(let: Let, scope: _Scope) -> _Maker | None:
-    op = let.op
-    if isinstance(op, Loop):
-        k = len(op.carry)
-        return _Maker(let, op, scope, dict(zip(let.vars[k:], op.body.outs[k:], strict=True))) if let.vars[k:] else None
-    if not isinstance(op, For):
-        return None
-    found, at = {}, 0
-    for y in op.yields:
-        if isinstance(y, Map):
-            found[let.vars[at]] = op.body.outs[at]
-        at += width(y)
-    return _Maker(let, op, scope, found) if found else None
 
 
 class _Refused(Exception):
@@ -126,7 +77,7 @@ class _Kept:
     """An array, and the comparisons that take its place."""
 
     array: Var
-    maker: _Maker
+    maker: Maker
     masks: dict[Var, tuple[Var, _Mask, tuple[Atom, ...]]]  # later bool -> array of bools, comparison, later index
     reads: set[Var]
 
@@ -162,48 +113,8 @@ class _Kept:
         return Let((*let.vars, *(m for m, _, _ in self.masks.values())), new, let.site)
 
 
-class _Program:
-    """What is made where, and used by what."""
-
-    def __init__(self, f: Function) -> None:
-        self.effects = Effects(f)
-        self.made: dict[Var, tuple[Let | None, _Scope, int]] = {}  # by what, where, and when
-        self.users: dict[Var, list[tuple[Let, _Scope] | None]] = {}  # None: not a statement's own atoms
-        self.makers: dict[Var, _Maker] = {}
-        self.clock = 0
-        top = _Scope(None, None)
-        for p in f.params:
-            self.define(p, None, top)
-        self.walk(f.body, top)
-
-    def define(self, v: Var, let: Let | None, scope: _Scope) -> None:
-        self.clock += 1
-        self.made[v] = let, scope, self.clock
-        for a in type_atoms(v.type):
-            self.use(a, None)
-
-    def use(self, a: Atom, by: tuple[Let, _Scope] | None) -> None:
-        if isinstance(a, Var):
-            self.users.setdefault(a, []).append(by)
-
-    def walk(self, block: Block, scope: _Scope) -> None:
-        for let in block:
-            for a in atoms(let.op):
-                self.use(a, (let, scope))
-            for binders, inner in blocks(let.op):
-                inside = _Scope(let.op, scope)
-                for v in binders:
-                    self.define(v, None, inside)
-                self.walk(inner, inside)
-            for v in let.vars:
-                self.define(v, let, scope)
-            maker = _maker(let, scope)
-            if maker is not None:
-                self.makers.update(dict.fromkeys(maker.stacked, maker))
-        for a in block.outs:
-            self.use(a, None)
-
-    # --- what is only compared ----------------------------------------------------------------------------------------
+class _Finder(Stacks):
+    """What is only compared."""
 
     def candidates(self) -> Iterator[Var]:
         for r in self.makers:
@@ -253,22 +164,11 @@ class _Program:
             return None
         return kept
 
-    def lives(self, a: Atom, maker: _Maker) -> bool:
-        """Is an array still there at the end of a turn?"""
-        if not isinstance(a, Var) or not isinstance(a.type, Array):
-            return True
-        return all(self.effects.root(a) not in self.effects.consumed(let.op) for let in maker.op.body)
-
-    def known(self, v: Var, maker: _Maker) -> bool:
-        """Is a name in scope where an array is made?"""
-        _, scope, when = self.made[v]
-        return scope in maker.scope.upwards() and when < self.made[maker.let.vars[0]][2] and v not in maker.let.vars
-
 
 class _Comparison:
     """A bool of the later loop, made in a turn of the statement that makes what it compares."""
 
-    def __init__(self, program: _Program, maker: _Maker, lead: Sequence[Atom], answer: Var) -> None:
+    def __init__(self, program: _Finder, maker: Maker, lead: Sequence[Atom], answer: Var) -> None:
         self.program, self.maker, self.lead, self.answer = program, maker, lead, answer
         self.env: dict[Var, Atom] = {}
         if len({*lead}) != len(lead) or not all(isinstance(a, Var) for a in lead):

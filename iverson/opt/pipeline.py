@@ -36,6 +36,7 @@ from iverson.opt import (
     simplify,
     spill,
     stencil,
+    twice,
     unread,
     updates,
     winner,
@@ -78,6 +79,7 @@ PASSES: list[tuple[str, Pass]] = [
     ("gather merged", gather.run),
     ("fuse gathered", fuse.run),
     ("simplify gathered", simplify.run),
+    ("twice", twice.run),
     ("compared", compared.run),
     ("copies", copies.run),
 ]
