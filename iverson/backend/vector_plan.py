@@ -233,10 +233,27 @@ class Plan:
             axis = self.axis(b)
             if axis is None or not b.scoped or b.slot is None or b.dtype is BOOL:
                 return False
-            if only_elements(self.whole, b):
+            if only_elements(self.whole, b) and not self._streamed_elsewhere(b, axis):
                 self.turned[b] = axis
             self.once |= b in read and (b not in self.turned or self._written_elsewhere(b, inner))
         return True
+
+    def _streamed_elsewhere(self, buffer: Buffer, axis: int) -> bool:
+        """Does an innermost loop elsewhere compute with neighbours of an array, which wouldn't be any more?"""
+        if axis == len(buffer.extents) - 1:
+            return False
+        here = {id(s) for s in ir.walk(self.loop.body)}
+        for loop in self.whole:
+            if not isinstance(loop, For) or loop is self.loop or id(loop) in here or any(map(_nests, loop.body)):
+                continue
+            moving = {loop.index, *(s.out for s in loop.body if isinstance(s, Compute) and loop.index in s.args)}
+            views = [s.view for s in loop.body if isinstance(s, Load | Store) and s.view.buffer is buffer]
+            computed = [s.out.type for s in loop.body if isinstance(s, Compute | ir.Combine)]
+            if any(v.prefix[-1] in moving for v in views) and any(
+                isinstance(t, DType) and t.is_float for t in computed
+            ):
+                return True
+        return False
 
     def _written_elsewhere(self, buffer: Buffer, inner: Sequence[Stmt]) -> bool:
         mine = sum(isinstance(s, Store) and s.view.buffer is buffer for s in inner)

@@ -18,6 +18,7 @@ from iverson.core.syntax import Function
 from iverson.opt import (
     bounds,
     branches,
+    compared,
     contract,
     copies,
     fuse,
@@ -35,6 +36,7 @@ from iverson.opt import (
     simplify,
     spill,
     stencil,
+    twice,
     unread,
     updates,
     winner,
@@ -77,6 +79,8 @@ PASSES: list[tuple[str, Pass]] = [
     ("gather merged", gather.run),
     ("fuse gathered", fuse.run),
     ("simplify gathered", simplify.run),
+    ("twice", twice.run),
+    ("compared", compared.run),
     ("copies", copies.run),
 ]
 
