@@ -14,7 +14,8 @@ effects.py.  This is how the forward and the return sweep of one nest become one
 Invariant: the count falls.  Loops are merged only where the second reads, at its own index, what the first maps, or
 where both read one element, at any depth of common loops: then simplify makes the two reads one.  No copy is added: no
 reader of an array moves past its consumer.  What picks elements of an array stays where that lives (picked.py).  A loop
-that must run in order (a Scan) is not merged with one that needn't.
+that must run in order (a Scan) is not merged with one that needn't.  Two that may raise are merged where the second
+can't raise any more, since it only repeats what the first did (repeats.py); what it repeats, goes.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from iverson.core.dce import dce
-from iverson.core.rewrite import atoms, blocks, free, map_blocks, type_atoms, uses, with_body, with_lets
+from iverson.core.rewrite import atoms, blocks, contributed, free, map_blocks, type_atoms, uses, with_body, with_lets
 from iverson.core.syntax import (
     Accumulate,
     Array,
@@ -33,18 +34,24 @@ from iverson.core.syntax import (
     Block,
     For,
     Function,
+    If,
     Let,
     Literal,
+    Loop,
     Map,
     Op,
     Prim,
     Read,
+    Scalar,
     Scan,
     Var,
+    While,
     width,
 )
 from iverson.opt.effects import Effects, in_order
+from iverson.opt.numbering import Numbering
 from iverson.opt.picked import picked
+from iverson.opt.repeats import Repeats
 from iverson.opt.substitute import Substitution
 
 Signature: TypeAlias = tuple[object, ...]
@@ -87,6 +94,7 @@ class _Graph:
         self.defined: dict[Var, int] = {}
         self.readers: dict[Var, list[int]] = {}
         self.last: dict[object, int] = {}
+        self.repeats = Repeats(self.lets, effects)
         for k, let in enumerate(self.lets):
             self.add(k, let)
 
@@ -114,8 +122,11 @@ class _Graph:
                 self.readers.setdefault(effects.root(v), []).append(k)
         ordered: list[object] = list(in_order(op))
         fails = effects.fails(op)
-        if fails or effects.trusts(op):
-            before.update({self.last["error"]: False} if "error" in self.last else {})
+        if (fails or effects.trusts(op)) and "error" in self.last:
+            behind = self.repeats.sources(k) if self.nesting and _nests(op) else None
+            fails = fails and behind is None
+            for j in (behind or set()) | {self.last["error"]}:
+                before[j] = before.get(j, True) and behind is not None
         if fails:
             ordered.append("error")
         for order in ordered:
@@ -324,8 +335,23 @@ def merge_fors(first: Let, second: Let, env: dict[Var, Atom]) -> Let:
         return (Let(sub.binders(let.vars), replace(let.op, array=element, index=rest), let.site),)
 
     body = Substitution(dict(zip(two.index, one.index, strict=True)), own).block(two.body)
-    both = Block((*one.body.lets, *body.lets), (*one.body.outs, *body.outs))
+    both = _once(Block((*one.body.lets, *body.lets), (*one.body.outs, *body.outs)))
     return Let((*first.vars, *second.vars), For(one.index, one.extent, both, (*one.yields, *two.yields)), first.site)
+
+
+def _once(block: Block) -> Block:
+    """Scalars that are computed twice are computed once: then loops over them have one extent."""
+    numbering, found = Numbering(), dict[int, tuple[Var, ...]]()
+    env: dict[Var, Atom] = {}
+    lets = []
+    for let in block:
+        if isinstance(let.op, Prim | Read | If | Loop | While) and all(isinstance(v.type, Scalar) for v in let.vars):
+            earlier = found.setdefault(numbering.statement(let), let.vars)
+            if earlier is not let.vars and not contributed(let.op):
+                env.update(zip(let.vars, earlier, strict=True))
+                continue
+        lets.append(let)
+    return Substitution(env).block(Block(tuple(lets), block.outs)) if env else block
 
 
 def _merge_accumulates(first: Let, second: Let) -> Let:

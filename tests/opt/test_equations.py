@@ -336,8 +336,7 @@ def test_siblings_into_an_accumulate():
                 t3 = for i1 < n {
                     t4 = x[i1]
                     t5 = sub t i1
-                    t6 = x[i1]
-                    acc1[t5!] <- t6
+                    acc1[t5!] <- t4
                 } reduce add t4
             } t3
         } t2, acc
@@ -496,11 +495,9 @@ def test_many_yields_stay_in_order():
         """
             t, t1, t2 = for i < n {
                 t3 = x[i]
-                t4 = x[i]
-                t5 = exp t4
-                t6 = x[i]
-                t7 = mul t3 t6
-            } reduce add t5; map t7; reduce max i
+                t4 = exp t3
+                t5 = mul t3 t3
+            } reduce add t4; map t5; reduce max i
         } t2, t1, t
         """,
         ARGS,

@@ -119,11 +119,15 @@ def test_siblings_keep_the_first_error():
 def test_siblings_leave_unchecked_accesses_behind_their_checks():
     """The second loop relies on the first having checked all of k."""
     b, n, x = start()
-    k = indices(n)
+    k, last = indices(n), b.o.sub(n, 1)
     p = b.reduce("add", n, lambda i: b.o.mul(b.read(x, i), b.read(x, b.read(k, i))))
 
     def body(acc):
-        b.for_(n, lambda i: b.contribute(acc, [b.read(k, i)], b.read(x, i), safe=True) or (), [])
+        def turn(i):
+            b.contribute(acc, [b.read(k, b.o.sub(last, i), safe=True)], b.read(x, i), safe=True)
+            return ()
+
+        b.for_(n, turn, [])
         return ()
 
     (g,) = b.accumulate([("add", [b.zeros([n], F64)])], body)
