@@ -13,6 +13,8 @@ import os
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
+for _name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):  # a BLAS for another machine would slow us, not the peers
+    os.environ.pop(_name, None)
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 import sys  # noqa: E402
