@@ -75,7 +75,7 @@ def kept(f: Function) -> int:
 @pytest.mark.parametrize(
     ("f", "shape", "fewer"),
     [(coupled, (7,), 1), (plane, (5, 6), 1), (changed_before, (6,), 0)],
-    ids=lambda x: str(x),
+    ids=["coupled", "plane", "changed_before"],
 )
 def test_kept_once(f: Callable[..., Any], shape: tuple[int, ...], fewer: int) -> None:
     rng = np.random.default_rng(4)
