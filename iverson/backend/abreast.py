@@ -19,6 +19,7 @@ from iverson.backend import loopir as ir
 from iverson.backend.invariance import inner_registers
 from iverson.backend.jam import copied, now
 from iverson.backend.loopir import Carry, Compute, For, Load, Program, Reg, Stmt, Store, Value, integer
+from iverson.backend.rewrite import rewrite
 from iverson.core.syntax import I64, Literal
 
 TURNS = 4
@@ -28,21 +29,14 @@ def run(program: Program, in_lanes: Callable[[For], bool]) -> set[For]:
     """Every loop of the kind, in place, if what it holds, and not the loop itself, would run in lanes.  The loops that
     do so for several turns now."""
     found: set[For] = set()
-    program.body[:] = _block(program.body, in_lanes, found)
+
+    def rule(stmt: Stmt) -> list[Stmt] | None:
+        if not isinstance(stmt, For) or (loop := _held(stmt)) is None:
+            return None
+        return _abreast(stmt, found) if in_lanes(loop) and not in_lanes(stmt) else None
+
+    rewrite(program.body, rule)
     return found
-
-
-def _block(body: list[Stmt], in_lanes: Callable[[For], bool], found: set[For]) -> list[Stmt]:
-    out: list[Stmt] = []
-    for stmt in body:
-        for inner in ir.blocks(stmt):
-            inner[:] = _block(inner, in_lanes, found)
-        loop = _held(stmt) if isinstance(stmt, For) else None
-        if isinstance(stmt, For) and loop is not None and in_lanes(loop) and not in_lanes(stmt):
-            out += _abreast(stmt, found)
-        else:
-            out.append(stmt)
-    return out
 
 
 def _held(outer: For) -> For | None:

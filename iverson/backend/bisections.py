@@ -17,7 +17,8 @@ from dataclasses import replace
 
 from iverson.backend import loopir as ir
 from iverson.backend.invariance import PURE, inner_registers
-from iverson.backend.loopir import Compute, For, If, Join, Load, Program, Reg, Stmt, Value, While
+from iverson.backend.loopir import Compute, If, Join, Load, Program, Reg, Stmt, Value, While
+from iverson.backend.rewrite import rewrite
 from iverson.core.syntax import BOOL, I64, Literal
 
 NEAR = 1 << 17  # elements of a table that is near: of 8 bytes, half to all of the second cache
@@ -26,16 +27,7 @@ MOST = 24  # statements of a turn
 
 def run(program: Program) -> None:
     """Rewrite searches, in place."""
-    program.body[:] = _block(program.body)
-
-
-def _block(body: list[Stmt]) -> list[Stmt]:
-    out: list[Stmt] = []
-    for stmt in body:
-        for inner in [] if isinstance(stmt, For) and stmt.tag == "wide" else ir.blocks(stmt):
-            inner[:] = _block(inner)
-        out += (_search(stmt) if isinstance(stmt, While) else None) or [stmt]
-    return out
+    rewrite(program.body, lambda stmt: _search(stmt) if isinstance(stmt, While) else None, wide=False)
 
 
 def _search(loop: While) -> list[Stmt] | None:

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from iverson.backend import loopir as ir
 from iverson.backend.loopir import Carry, Compute, For, Get, Load, Put, Reg, Require, Stmt, Store, Value, integer
+from iverson.backend.rewrite import rewrite
 from iverson.core.syntax import Literal
 
 JAMMED = 12  # accumulators of a loop, at most
@@ -24,13 +25,9 @@ _OUTER = Compute | ir.Combine | Load | Store | For | Get | Put | ir.Bound | Requ
 
 
 def jammed(body: list[Stmt]) -> list[Stmt]:
-    """Loops of a few turns that hold one reduction each, written out around one reduction of them all."""
-    out: list[Stmt] = []
-    for stmt in body:
-        for inner in ir.blocks(stmt):
-            inner[:] = jammed(inner)
-        out += (together(stmt) if isinstance(stmt, For) else None) or [stmt]
-    return out
+    """The body with its loops of a few turns that hold one reduction each written out around one reduction of them."""
+    rewrite(body, lambda stmt: together(stmt) if isinstance(stmt, For) else None)
+    return body
 
 
 def together(loop: For) -> list[Stmt] | None:

@@ -20,6 +20,7 @@ from iverson.backend.checks import tested
 from iverson.backend.invariance import inner_registers
 from iverson.backend.jam import follow, together
 from iverson.backend.loopir import Carry, Compute, For, Load, Program, Reg, Stmt, Value, integer
+from iverson.backend.rewrite import is_wide
 from iverson.core.syntax import I64, Literal
 
 AT_ONCE = 4  # turns
@@ -34,7 +35,7 @@ def run(program: Program) -> None:
 def _block(body: list[Stmt], inside: bool) -> list[Stmt]:
     out: list[Stmt] = []
     for stmt in body:
-        for inner in [] if isinstance(stmt, For) and stmt.tag == "wide" else ir.blocks(stmt):
+        for inner in ir.blocks(stmt) if not is_wide(stmt) else ():
             inner[:] = _block(inner, inside or isinstance(stmt, For | ir.While))
         out += (_four(stmt) if inside and isinstance(stmt, For) and _pays(stmt) else None) or [stmt]
     return out

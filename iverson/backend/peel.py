@@ -19,6 +19,7 @@ from iverson.backend import loopir as ir
 from iverson.backend.invariance import drop_unused, folded
 from iverson.backend.loopir import Carry, Compute, For, If, Join, Load, Program, Reg, Stmt, Store, Value, integer
 from iverson.backend.places import Form, Places
+from iverson.backend.rewrite import rewrite
 from iverson.core.syntax import BOOL, I64, Literal
 
 MOST = 60  # statements of a loop that is peeled
@@ -31,17 +32,8 @@ _MIRRORED = {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le", "eq": "eq", "ne": "
 
 def run(program: Program) -> None:
     """Rewrite a program in place."""
-    _block(program.body, Places(program.body))
-
-
-def _block(body: list[Stmt], places: Places) -> None:
-    out: list[Stmt] = []
-    for stmt in body:
-        for inner in ir.blocks(stmt):
-            _block(inner, places)
-        parts = _peeled(stmt, places) if isinstance(stmt, For) and stmt.tag == "any" else None
-        out += [stmt] if parts is None else parts
-    body[:] = out
+    places = Places(program.body)
+    rewrite(program.body, lambda stmt: _peeled(stmt, places) if isinstance(stmt, For) and stmt.tag == "any" else None)
 
 
 @dataclass(frozen=True, order=True)

@@ -23,6 +23,7 @@ import numpy as np
 from iverson.backend import loopir as ir
 from iverson.backend.loopir import Carry, Compute, For, If, Join, Load, Program, Reg, Stmt, Store, Value, While
 from iverson.backend.places import Form, Places
+from iverson.backend.rewrite import rewrite
 from iverson.core.syntax import BOOL, F32, F64, DType, Literal
 
 _FLAT = Compute | ir.Combine | Load | Store
@@ -32,22 +33,18 @@ LEAST = {F64: 2.0**-1022, F32: 2.0**-126}
 
 def run(program: Program, reassociate: bool) -> None:
     """Rewrite the sequential loops of a program, in place."""
-    program.body[:] = _block(program.body, Places(program.body), reassociate)
+    places = Places(program.body)
 
-
-def _block(body: list[Stmt], places: Places, reassociate: bool) -> list[Stmt]:
-    out: list[Stmt] = []
-    for stmt in body:
-        for inner in ir.blocks(stmt):
-            inner[:] = _block(inner, places, reassociate)
+    def rule(stmt: Stmt) -> list[Stmt]:
         new = [stmt]
         if isinstance(stmt, For) and stmt.tag == "seq" and all(isinstance(s, _FLAT) for s in stmt.body):
             new = _carried(stmt, places)
         for loop in ir.walk(new) if reassociate and isinstance(stmt, For | While) else ():
             if isinstance(loop, While) or (isinstance(loop, For) and loop.tag == "seq"):
                 loop.body[:] = _multiplied(loop)
-        out += new
-    return out
+        return new
+
+    rewrite(program.body, rule)
 
 
 # --- elements ---------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from iverson.backend.invariance import inner_registers
 from iverson.backend.lanes import contributions
 from iverson.backend.loopir import Carry, For, If, Join, Load, Program, Reg, Stmt, Store, Value
 from iverson.backend.places import Access, Places, accesses
+from iverson.backend.rewrite import rewrite
 from iverson.core.syntax import BOOL, I64, DType, Literal
 
 MOST = 100  # statements of a loop in which others were written out
@@ -34,14 +35,14 @@ _FLAT = ir.Compute | ir.Combine | Load | Store
 def run(program: Program) -> None:
     """Rewrite loops in order, innermost first, in place."""
     places = Places(program.body)
-    program.body[:] = _block(program.body, places, "seq")
+    rewrite(program.body, lambda stmt: _rule(stmt, places, "seq"), wide=False)
 
 
 def lanes(program: Program, reassociate: bool = True) -> None:
     """Tag the innermost loops that are proven to run in lanes, in place; sums in memory would keep one from it."""
     places = Places(program.body)
     if reassociate:
-        program.body[:] = _block(program.body, places, "any")
+        rewrite(program.body, lambda stmt: _rule(stmt, places, "any"), wide=False)
     for stmt in ir.walk(program.body):
         if isinstance(stmt, For) and stmt.tag == "any" and _flat(stmt):
             mine = accesses([stmt])
@@ -132,21 +133,13 @@ def _nest(loop: For, places: Places) -> list[Stmt] | None:
     return new
 
 
-def _block(body: list[Stmt], places: Places, tag: str) -> list[Stmt]:
-    out: list[Stmt] = []
-    for stmt in body:
-        if isinstance(stmt, For) and stmt.tag == "wide":
-            out.append(stmt)
-            continue
-        for inner in ir.blocks(stmt):
-            inner[:] = _block(inner, places, tag)
-        relaxed: list[Stmt] | None = None
-        if isinstance(stmt, For) and stmt.tag == tag:
-            relaxed = _relaxed(stmt, places) if _flat(stmt) else _flattened(stmt, places) or _nest(stmt, places)
-            if relaxed is None and tag == "seq" and _separate(stmt) and _independent(stmt, _shared(stmt), places):
-                relaxed = [replace(stmt, tag="any")]
-        out += [stmt] if relaxed is None else relaxed
-    return out
+def _rule(stmt: Stmt, places: Places, tag: str) -> list[Stmt] | None:
+    if not isinstance(stmt, For) or stmt.tag != tag:
+        return None
+    relaxed = _relaxed(stmt, places) if _flat(stmt) else _flattened(stmt, places) or _nest(stmt, places)
+    if relaxed is None and tag == "seq" and _separate(stmt) and _independent(stmt, _shared(stmt), places):
+        relaxed = [replace(stmt, tag="any")]
+    return relaxed
 
 
 def _flattened(loop: For, places: Places) -> list[Stmt] | None:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from iverson.backend import loopir as ir
 from iverson.backend.invariance import folded, inner_registers
 from iverson.backend.loopir import Compute, For, If, Load, Program, Reg, Stmt, Store, Value
+from iverson.backend.rewrite import rewrite
 from iverson.core.syntax import I64
 
 MOST = 40  # statements of a loop that is doubled
@@ -23,16 +24,7 @@ MOST = 40  # statements of a loop that is doubled
 
 def run(program: Program) -> None:
     """Rewrite the innermost loops of a program, in place."""
-    program.body[:] = _block(program.body)
-
-
-def _block(body: list[Stmt]) -> list[Stmt]:
-    out: list[Stmt] = []
-    for stmt in body:
-        for inner in ir.blocks(stmt):
-            inner[:] = _block(inner)
-        out += _split(stmt) if isinstance(stmt, For) else [stmt]
-    return out
+    rewrite(program.body, lambda stmt: _split(stmt) if isinstance(stmt, For) else None)
 
 
 def _split(loop: For) -> list[Stmt]:

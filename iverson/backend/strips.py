@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from iverson.backend import loopir as ir
 from iverson.backend.loopir import Compute, For, Load, Program, Reg, Stmt, Store, Value, Vector, View, integer
 from iverson.backend.places import Form, Places, accesses
+from iverson.backend.rewrite import is_wide
 from iverson.core.syntax import BOOL, I64, DType
 
 WIDTH = 512  # turns of a strip
@@ -40,7 +41,7 @@ def _block(body: list[Stmt], places: Places) -> None:
     out: list[Stmt] = []
     group = _Group(places)
     for stmt in body:
-        for inner in [] if isinstance(stmt, For) and stmt.tag == "wide" else ir.blocks(stmt):
+        for inner in ir.blocks(stmt) if not is_wide(stmt) else ():
             _block(inner, places)
         if not group.add(stmt):
             out += group.written()

@@ -15,6 +15,7 @@ from dataclasses import replace
 from iverson.backend import loopir as ir
 from iverson.backend.arithmetic import is_elementary, vectorises
 from iverson.backend.loopir import For, Program, Reg, Stmt, Value, integer
+from iverson.backend.rewrite import is_wide
 from iverson.core.syntax import F64, I64
 
 WIDTH, HALF = 8, 4  # doubles in a vector, and in half of one
@@ -28,14 +29,10 @@ def run(program: Program) -> None:
 def _block(body: list[Stmt], inside: bool) -> None:
     out: list[Stmt] = []
     for stmt in body:
-        for inner in ir.blocks(stmt) if not _is_wide(stmt) else ():
+        for inner in ir.blocks(stmt) if not is_wide(stmt) else ():
             _block(inner, inside or isinstance(stmt, For | ir.While))
         out += _split(stmt) if inside and isinstance(stmt, For) and _pays(stmt) else [stmt]
     body[:] = out
-
-
-def _is_wide(stmt: Stmt) -> bool:
-    return isinstance(stmt, For) and stmt.tag == "wide"
 
 
 def _pays(loop: For) -> bool:

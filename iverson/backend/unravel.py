@@ -16,6 +16,7 @@ from iverson.backend import loopir as ir
 from iverson.backend.invariance import drop_unused
 from iverson.backend.loopir import Carry, Compute, For, Program, Reg, Stmt, Value, integer
 from iverson.backend.places import Places
+from iverson.backend.rewrite import rewrite
 from iverson.backend.unroll import short, written_out
 from iverson.core.syntax import I64, Literal
 
@@ -27,16 +28,16 @@ PARTS = ("floordiv", "mod")
 def run(program: Program) -> None:
     """Rewrite the loops of a program, in place."""
     if any(isinstance(s, Compute) and s.name in PARTS for s in ir.walk(program.body)):
-        _block(program.body, Places(program.body))
+        places = Places(program.body)
+        rewrite(program.body, lambda stmt: _unravelled(stmt, places))
 
 
-def _block(body: list[Stmt], places: Places) -> None:
-    for at, stmt in enumerate(body):
-        for inner in ir.blocks(stmt):
-            _block(inner, places)
-        if isinstance(stmt, For) and stmt.tag in ("any", "seq") and stmt.low == integer(0):
-            size = _rows(stmt, places)
-            body[at] = stmt if size is None else _by_rows(stmt, *size) or stmt
+def _unravelled(stmt: Stmt, places: Places) -> list[Stmt] | None:
+    if not isinstance(stmt, For) or stmt.tag not in ("any", "seq") or stmt.low != integer(0):
+        return None
+    size = _rows(stmt, places)
+    loop = None if size is None else _by_rows(stmt, *size)
+    return None if loop is None else [loop]
 
 
 def _rows(loop: For, places: Places) -> tuple[Value, Literal] | None:

@@ -7,19 +7,13 @@ import pytest
 
 import iverson as iv
 from iverson.backend import bisections
+from tests.programs.whiles import binary_search
 
 
 def places(table, queries):
     found = np.zeros(len(queries), dtype=np.int64)
     for q in range(len(queries)):
-        low, high = 0, len(table)
-        while low < high:
-            middle = (low + high) // 2
-            if table[middle] < queries[q]:
-                low = middle + 1
-            else:
-                high = middle
-        found[q] = low
+        found[q] = binary_search(table, queries[q])
     return found
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import iverson as iv
+from tests.programs.whiles import binary_search
 
 X = np.sort(np.random.default_rng(3).normal(size=37))
 
@@ -22,14 +23,7 @@ def between(x, v):
 
 
 def first_above(x, v):
-    low, high = 0, len(x)
-    while low < high:
-        middle = (low + high) // 2
-        if x[middle] < v:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    return binary_search(x, v)
 
 
 def halving(x, v):

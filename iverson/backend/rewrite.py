@@ -1,0 +1,28 @@
+"""The walk that passes over the loop IR are written with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from iverson.backend import loopir as ir
+from iverson.backend.loopir import For, Stmt
+
+
+def is_wide(stmt: Stmt) -> bool:
+    """Is it a block of turns in vector registers, whose inner loops are as they should be?"""
+    return isinstance(stmt, For) and stmt.tag == "wide"
+
+
+def rewrite(body: list[Stmt], rule: Callable[[Stmt], list[Stmt] | None], wide: bool = True) -> None:
+    """Rewrite a block in place, the blocks in it first.
+
+    The rule gives what comes in a statement's place, or None if it stays.  Without `wide` it sees nothing of what is
+    in vector registers.
+    """
+    out: list[Stmt] = []
+    for stmt in body:
+        for inner in ir.blocks(stmt) if wide or not is_wide(stmt) else ():
+            rewrite(inner, rule, wide)
+        new = rule(stmt)
+        out += [stmt] if new is None else new
+    body[:] = out
