@@ -5,8 +5,8 @@
 
 where nothing else uses T, and nothing updates A or B before.  With a vector the order is known; of matrices the sizes
 decide when the program runs, and the order that is written stays unless another one saves a tenth.  Of more than four
-matrices the first four are ordered, and their product is one of the rest.  The rule for vectors is applied before a
-derivative is taken: no adjoint of T is made either.
+matrices the first four are ordered, and their product is one of the rest.  An order that is known, as it is if all
+sizes are constants, is taken before a derivative is, too: no adjoint of T is made either.
 
 Invariant: the count falls, except for a vector where T has less than four rows or columns: it is at most twice as
 large.  Sums are reassociated, and factors come out of them.
@@ -26,7 +26,7 @@ from iverson.core.equalities import Equalities
 from iverson.core.library import with_defaults
 from iverson.core.ownership import consumed
 from iverson.core.rewrite import atoms, blocks, map_blocks, statements, with_body, with_lets
-from iverson.core.syntax import F64, Atom, Block, For, Function, Let, Library, Map, Prim, Read, Reduce, Var
+from iverson.core.syntax import F64, Atom, Block, For, Function, If, Let, Library, Literal, Map, Prim, Read, Reduce, Var
 
 MOST = 4  # matrices of which all orders are compared
 GAIN = 0.9  # of the cost as written, below which another order is taken
@@ -37,9 +37,9 @@ Cost: TypeAlias = frozenset[tuple[tuple[Atom, ...], int]]  # how many products o
 Rewriting: TypeAlias = Callable[["_Chains", Let], list[Let] | None]
 
 
-def vectors(f: Function) -> Function:
-    """Products with a vector last."""
-    return _rewritten(f, [_Chains.with_vector])
+def known(f: Function) -> Function:
+    """The chains of which the order is known, whatever the sizes of a call."""
+    return _rewritten(f, [_Chains.with_vector, _Chains.of_known_sizes])
 
 
 def run(f: Function) -> Function:
@@ -179,6 +179,12 @@ class _Chains:
             self.best(b, flat, order)
         return [*lets[:-1], Let(let.vars, lets[-1].op, let.site)]
 
+    def of_known_sizes(self, let: Let) -> list[Let] | None:
+        """The same, where all sizes are constants."""
+        known = _product(let) and all(isinstance(n, Literal) for a in atoms(let.op) for n in extents_of(a))
+        new = self.of_matrices(let) if known else None
+        return None if any(isinstance(s.op, If) for s in new or ()) else new
+
     def taken_apart(self, operand: Operand, op: Library | None = None) -> tuple[list[Operand], Order]:
         """The matrices of a chain, and the order of its products."""
         chains = replace(self, inner={**self.inner, operand[0]: op}) if op else self
@@ -208,11 +214,9 @@ class _Chains:
             (cost, order), *more = choices
             if not more:
                 return _multiplied(b, chain, order)
-            (product,) = b.if_(b.o.le(cost, least), lambda: _multiplied(b, chain, order), lambda: one_of(more))
-            return product
+            return _either(b, b.o.le(cost, least), lambda: _multiplied(b, chain, order), lambda: one_of(more))
 
-        (product,) = b.if_(b.o.lt(least, limit), lambda: one_of(found), lambda: _multiplied(b, chain, written))
-        return product
+        return _either(b, b.o.lt(least, limit), lambda: one_of(found), lambda: _multiplied(b, chain, written))
 
     def cost(self, chain: Sequence[Operand], order: Order) -> Counter[tuple[Atom, ...]]:
         """How many products of three sizes there are in an order; a matrix times its transpose is half of one."""
@@ -250,6 +254,13 @@ def _first(order: Order) -> int:
 
 def _last(order: Order) -> int:
     return order if isinstance(order, int) else _last(order[1])
+
+
+def _either(b: Builder, test: Atom, then: Callable[[], Var], orelse: Callable[[], Var]) -> Var:
+    """One of two matrices; a constant decides now."""
+    if isinstance(test, Literal):
+        return then() if test.value else orelse()
+    return b.if_(test, then, orelse)[0]
 
 
 def _multiplied(b: Builder, chain: Sequence[Operand], order: Order) -> Var:

@@ -49,7 +49,7 @@ PREPARE: list[tuple[str, Pass]] = [
     ("unread", unread.run),
     ("simplify bounded", simplify.primal),
     ("hoist", hoist.run),
-    ("chain", chain.vectors),
+    ("chain", chain.known),
     ("branches", branches.run),
     ("promote", promote.run),
     ("once", once.run),
@@ -111,5 +111,5 @@ def optimise(f: Function, reassociate: bool = True) -> Function:
 
 def _through(f: Function, passes: Sequence[tuple[str, Pass]], reassociate: bool) -> Function:
     for _, run in passes:
-        f = f if run is chain.vectors and not reassociate else run(f)
+        f = f if run is chain.known and not reassociate else run(f)
     return f
