@@ -88,6 +88,16 @@ def k3mm(A, B, C, D):
     return A @ B @ C @ D
 
 
+@kernel(normal((500, 400), (400, 450), (450,)), jax=lambda np: lambda A, B, x: A @ (B @ x))
+def chain_vector(A, B, x):
+    return A @ B @ x
+
+
+@kernel(normal((600, 12), (12, 600), (600, 40)), jax=lambda np: lambda U, V, x: U @ (V @ x))
+def chain_low_rank(U, V, x):
+    return U @ V @ x
+
+
 @kernel(normal((2000,), (2000,), (2000,), (2000,), (2000, 2000)))
 def mvt(x1, x2, y1, y2, A):
     return x1 + A @ y1, x2 + y2 @ A

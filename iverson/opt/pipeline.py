@@ -12,12 +12,13 @@ of that swept again at the winner. fuse runs once more after gather, which makes
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from iverson.core.syntax import Function
 from iverson.opt import (
     bounds,
     branches,
+    chain,
     compared,
     contract,
     copies,
@@ -50,6 +51,7 @@ PREPARE: list[tuple[str, Pass]] = [
     ("unread", unread.run),
     ("simplify bounded", simplify.primal),
     ("hoist", hoist.run),
+    ("chain", chain.known),
     ("branches", branches.run),
     ("promote", promote.run),
     ("once", once.run),
@@ -92,19 +94,26 @@ SCHEDULE: list[tuple[str, Pass]] = [
     ("stencil", stencil.run),
 ]
 # what changes the order of additions
-CONTRACT: list[tuple[str, Pass]] = [("contract", contract.run), ("simplify contracted", simplify.run)]
+CONTRACT: list[tuple[str, Pass]] = [
+    ("contract", contract.run),
+    ("simplify contracted", simplify.run),
+    ("chain contracted", chain.run),
+]
 REASSOCIATE: list[tuple[str, Pass]] = [("late", late.run)]
 
 
-def prepare(f: Function) -> Function:
+def prepare(f: Function, reassociate: bool = True) -> Function:
     """The function as it should be differentiated."""
-    for _, run in PREPARE:
-        f = run(f)
-    return f
+    return _through(f, PREPARE, reassociate)
 
 
 def optimise(f: Function, reassociate: bool = True) -> Function:
     """The function as it should be compiled."""
-    for _, run in [*PASSES, *(CONTRACT if reassociate else []), *SCHEDULE, *(REASSOCIATE if reassociate else [])]:
-        f = run(f)
+    passes = [*PASSES, *(CONTRACT if reassociate else []), *SCHEDULE, *(REASSOCIATE if reassociate else [])]
+    return _through(f, passes, reassociate)
+
+
+def _through(f: Function, passes: Sequence[tuple[str, Pass]], reassociate: bool) -> Function:
+    for _, run in passes:
+        f = f if run is chain.known and not reassociate else run(f)
     return f

@@ -58,7 +58,11 @@ class Derivative:
     @cached_property
     def made(self) -> Function:
         """The rule applied."""
-        f = differentiable(self.function)
+        return self.taken(True)
+
+    def taken(self, reassociate: bool) -> Function:
+        """The rule applied to the function with its sums in any order, or as they are written."""
+        f = differentiable(self.function, reassociate)
         if self.rule not in SAMPLED:
             f = identity(f)
         return TAPED[self.rule](f, self.wrt, self.policy) if self.rule in TAPED else RULES[self.rule](f, self.wrt)
@@ -117,37 +121,39 @@ def jet(sub: Subprogram, order: int, coefficients: Sequence[Atom]) -> list[Atom]
     return list(sub.apply(made, coefficients))
 
 
-def expand(f: Function) -> Function:
+def expand(f: Function, reassociate: bool = True) -> Function:
     """The function with its derivatives made, and functions with derivatives of their own as what they compute."""
-    return identity(plain(inlined_customs(f)))
+    return identity(plain(inlined_customs(f, reassociate)))
 
 
-def inlined_customs(f: Function) -> Function:
+def inlined_customs(f: Function, reassociate: bool = True) -> Function:
     """The same with what is said to reverse mode of its values."""
-    return _replaced(f, (NAME, CUSTOM))
+    return _replaced(f, (NAME, CUSTOM), reassociate)
 
 
-def differentiable(f: Function) -> Function:
+def differentiable(f: Function, reassociate: bool = True) -> Function:
     """The function with its derivatives made, as it should be differentiated; so are the rules that it carries."""
 
     def ready(let: Let, c: Custom) -> Let:
         assert isinstance(let.op, Library)
-        exact = c.map(lambda rule: identity(differentiable(rule)))
+        exact = c.map(lambda rule: identity(differentiable(rule, reassociate)))
         return Let(let.vars, Library(CUSTOM, let.op.args, (("of", exact),)), let.site)
 
-    f = _replaced(f, (NAME,))
-    return prepare(replace(f, body=mapped(f.body, ready)) if _has(f, CUSTOM) else f)
+    f = _replaced(f, (NAME,), reassociate)
+    return prepare(replace(f, body=mapped(f.body, ready)) if _has(f, CUSTOM) else f, reassociate)
 
 
 def _has(f: Function, *names: str) -> bool:
     return any(isinstance(let.op, Library) and let.op.name in names for let in statements(f.body))
 
 
-def _replaced(f: Function, names: Sequence[str]) -> Function:
+def _replaced(f: Function, names: Sequence[str], reassociate: bool) -> Function:
     """The function with the statements of these names replaced by what they stand for."""
 
     def meaning(op: Library) -> Function | None:
         of = dict(op.params).get("of") if op.name in names else None
-        return of.made if isinstance(of, Derivative) else of.primal if isinstance(of, Custom) else None
+        if isinstance(of, Derivative):
+            return of.made if reassociate else of.taken(False)
+        return of.primal if isinstance(of, Custom) else None
 
     return inlined(f, meaning) if _has(f, *names) else f

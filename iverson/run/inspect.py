@@ -45,7 +45,9 @@ def show(f: Callable[..., Any], stage: str = "core") -> Callable[..., Text]:
             return Text("\n".join(map(str, cost(jitted)(*args, **kwargs).residuals)) or "nothing is kept")
         if stage in ("core", "optimised"):
             function = jitted.staged(args, kwargs).function
-            return Text(printer.show(function if stage == "core" else optimise(function)))
+            if stage == "optimised":
+                function = optimise(function, jitted.options["reassociate"])
+            return Text(printer.show(function))
         program, leaves = jitted.program(args, kwargs)
         compiled = program.native(leaves).compiled
         return Text({"loops": compiled.loops, "llvm": compiled.optimised, "asm": compiled.assembly}[stage])

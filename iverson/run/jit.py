@@ -144,7 +144,9 @@ class Jit(Entry):
         abstract = [x if k in static else abstract_leaf(x, self.static_shapes) for k, x in enumerate(leaves)]
         call = state.unflatten(spec, abstract)
         found = fitting(lambda ones: self._stage(*call, ones), leaves)
-        return replace(found, function=expand(found.function)) if expanded else found
+        if not expanded:
+            return found
+        return replace(found, function=expand(found.function, self.options["reassociate"]))
 
     def contained(self, call: Any, ones: Terms) -> Staged:
         """Stage, and let no value of the program escape."""

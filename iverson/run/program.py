@@ -120,7 +120,8 @@ class Program:
     @cached_property
     def function(self) -> Function:
         """The same, derivatives made and optimised."""
-        return guarded(optimise(expand(self.source), self.options["reassociate"]))
+        reassociate = self.options["reassociate"]
+        return guarded(optimise(expand(self.source, reassociate), reassociate))
 
     @property
     def kept(self) -> list[OutSpec]:

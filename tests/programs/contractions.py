@@ -121,3 +121,19 @@ def rows_made_of_what_they_became(x):
         x[i, :] += 0.5 * y[i]
         y[i] = x[i, 0] * x[i, n - 1]
     return x, y
+
+
+@program(
+    args=lambda n, rng: tuple(rng.normal(size=s) / 3.0 for s in ((n, 5), (5, n), (n, 6), (6, n), (n,))),
+    wrt=(0, 1, 2, 3, 4),
+    large=20,
+    tags="contraction matmul",
+)
+def chains_of_matrices(a, b, c, d, v):
+    """The cheapest order is from a vector; a matrix that is updated is multiplied before that."""
+    left, right = a @ b @ v, (c @ d).T @ v
+    early = a @ b
+    c = c.copy()
+    first = c @ d
+    c[-1:] = 1.0
+    return left, right, early @ c @ d, first @ v, np.sum(c) + v @ (a @ b) @ (c @ d) @ v
