@@ -8,6 +8,10 @@ finds in it what an earlier turn left, so this relies on turns writing what they
 of a branch or a While it moves only if its extents are sane even where it isn't needed: literals, or arguments.  An
 append log that a turn opens and frees is opened before the loop as well, out of branches too: a turn begins with the
 room that others made.  Nothing leaves a loop on the pool: what a turn uses is its own.
+
+Of the arrays of one turn, one that begins when another of the same extents has ended has its memory:
+
+    for i: b = alloc [n]; ..; free b; c = alloc [n]; ..; free c    ->    for i: b = alloc [n]; ..; .. c is b ..; free b
 """
 
 from __future__ import annotations
@@ -17,7 +21,8 @@ from dataclasses import dataclass, field, replace
 from iverson.backend import loopir as ir
 from iverson.backend.abi import ITEM_SIZE
 from iverson.backend.invariance import Definitions, inner_registers
-from iverson.backend.loopir import Alloc, Buffer, Cell, For, Owner, Program, Reg, Stmt, Value
+from iverson.backend.loopir import Alloc, Buffer, Cell, For, Load, Owner, Program, Reg, Stmt, Store, Value
+from iverson.backend.reuse import only_by, replaced, users_of
 from iverson.core.syntax import BOOL, I64, Literal
 
 STACK = 4096  # bytes: larger arrays are allocated
@@ -99,6 +104,7 @@ def _hoisted(body: list[Stmt], sane: set[Reg]) -> list[Stmt]:
                 out.append(stmt)
             case ir.For():
                 stmt.body = _hoisted(stmt.body, sane)
+                _share(stmt.body)
                 turns = Reg(BOOL, "turns")
                 taken = _taken(stmt.body, sane, stmt)
                 if taken:
@@ -111,6 +117,37 @@ def _hoisted(body: list[Stmt], sane: set[Reg]) -> list[Stmt]:
             case _:
                 out.append(stmt)
     return out
+
+
+def _share(body: list[Stmt]) -> None:
+    """Arrays of a turn in the memory of others, in place."""
+    allocs = [s for s in body if isinstance(s, Alloc)]
+    if len(allocs) < 2:
+        return
+    users, made = users_of(body, allocs), {s.buffer: s for s in allocs}
+
+    named = {b.pointer: b for b in made}
+
+    def plain(b: Buffer) -> bool:
+        mine = users[b.pointer]
+        kept = made[b].stack or b.strides is not None or not b.scoped or b.slot is None
+        return not kept and isinstance(mine[-1], ir.Free) and only_by(mine, b, Load | Store | Alloc | ir.Free)
+
+    def fits(old: Buffer, new: Buffer) -> bool:
+        there = made[old].when is None or made[old].when is made[new].when
+        return there and old.dtype is new.dtype and old.extents == new.extents
+
+    ended: dict[Buffer, Stmt] = {}
+    for stmt in list(body):
+        if isinstance(stmt, ir.Free) and (old := named.get(stmt.buffer.pointer)) is not None and plain(old):
+            ended[old] = stmt
+        elif isinstance(stmt, Alloc) and plain(new := stmt.buffer):
+            old = next((b for b in reversed(ended) if fits(b, new)), None)
+            if old is not None:
+                body.remove(ended.pop(old))
+                body.remove(stmt)
+                replaced(body, new, old)
+                users[old.pointer] += [s for s in users.pop(new.pointer) if s is not stmt]
 
 
 def _raise_all(out: list[Stmt], stmt: Stmt, taken: list[_Lifetime], turns: Reg | None = None) -> None:

@@ -27,16 +27,16 @@ def run(program: Program) -> None:
     places = Places(program.body)
     for body in [program.body, *(b for s in ir.walk(program.body) for b in ir.blocks(s))]:
         allocs = [s for s in body if isinstance(s, Alloc) and _plain(s)]
-        users = _users(body, allocs) if len(allocs) > 1 else {}
+        users = users_of(body, allocs) if len(allocs) > 1 else {}
         for alloc in allocs:
             if _reused(program, body, alloc, places, users):
-                users = _users(body, allocs)
+                users = users_of(body, allocs)
 
 
 Users: TypeAlias = dict[ir.Reg, list[Stmt]]
 
 
-def _users(body: list[Stmt], allocs: list[Alloc]) -> Users:
+def users_of(body: list[Stmt], allocs: list[Alloc]) -> Users:
     """The statements of a block that name an array, at any depth."""
     users: Users = {s.buffer.pointer: [] for s in allocs}
     for stmt in body:
@@ -59,12 +59,12 @@ def _reused(program: Program, body: list[Stmt], alloc: Alloc, places: Places, us
         a, mine = other.buffer, [s for s in users[other.buffer.pointer] if s is not other]
         if mine[-2:-1] != [use] or not isinstance(mine[-1], Free):
             continue
-        if not _only(users[b.pointer], b, Load | Store | Free | ir.Result):
+        if not only_by(users[b.pointer], b, Load | Store | Free | ir.Result):
             return False
-        if _only(users[a.pointer], a, Load | Store | Free) and _in_turn(use, a, b, places):
+        if only_by(users[a.pointer], a, Load | Store | Free) and _in_turn(use, a, b, places):
             body.remove(mine[-1])
             body.remove(alloc)
-            _replaced(program.body, b, a)
+            replaced(program.body, b, a)
             return True
     return False
 
@@ -77,7 +77,7 @@ def _alike(a: Buffer, b: Buffer) -> bool:
     return a.dtype is b.dtype and len(a.extents) > 0 and a.extents == b.extents
 
 
-def _only(body: list[Stmt], b: Buffer, kinds: UnionType) -> bool:
+def only_by(body: list[Stmt], b: Buffer, kinds: UnionType) -> bool:
     """Is an array used by statements of some kinds alone, and under this name?"""
     views = (s.view for s in accesses(body))
     return all(v.buffer is b or v.buffer.pointer is not b.pointer for v in views) and only(body, b, kinds)
@@ -96,7 +96,7 @@ def _in_turn(use: Stmt, a: Buffer, b: Buffer, places: Places) -> bool:
     return not looped and order[: len(loads)] == loads
 
 
-def _replaced(body: list[Stmt], old: Buffer, new: Buffer) -> None:
+def replaced(body: list[Stmt], old: Buffer, new: Buffer) -> None:
     """Use another buffer."""
     for stmt in ir.walk(body):
         match stmt:

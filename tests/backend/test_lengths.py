@@ -53,3 +53,35 @@ def test_what_fails_fails() -> None:
             iv.jit(relaxation)(*map(np.ones, lengths))
     with pytest.raises(ValueError, match="broadcast"):
         iv.jit(before_the_check)(np.ones((9, 5)), np.ones((6, 7)))
+
+
+def two_loops(x, y, steps):
+    """The first loop's check holds in the second, if there are turns."""
+    u, v = np.zeros(len(x)), np.zeros(len(y))
+    for _ in range(steps):
+        u[:] = u + x * y
+    for _ in range(steps):
+        t = v * 2.0 + np.sin(y)
+        v[:] = t * 0.5 + t[::-1] + u
+    return u, v
+
+
+def other_turns(x, y, steps):
+    """What the first loop's check says holds neither in a loop of other turns nor behind it."""
+    u, v = np.zeros(len(x)), np.zeros(len(y))
+    for _ in range(steps):
+        u[:] = u + x * y
+    for _ in range(2):
+        v[:] = np.sin(v[::-1]) + y
+    return u, v, np.sum(x) + np.sum(y)
+
+
+@pytest.mark.parametrize("f", [two_loops, other_turns])
+@pytest.mark.parametrize(("n", "m", "steps"), [(4, 4, 3), (3, 5, 0), (5, 3, 0), (0, 4, 0), (0, 0, 2), (1, 1, 1)])
+def test_a_check_in_a_loop_holds_in_its_turns(f, n: int, m: int, steps: int) -> None:
+    rng = np.random.default_rng(n)
+    x, y = rng.normal(size=n), rng.normal(size=m)
+    for a, b in zip(iv.jit(f)(x, y, steps), f(x, y, steps), strict=True):
+        np.testing.assert_allclose(a, b)
+    with pytest.raises(ValueError, match="broadcast"):
+        iv.jit(f)(np.ones(3), np.ones(5), 1)

@@ -10,7 +10,7 @@ import pytest
 
 import iverson as iv
 from iverson.backend import loopir as ir
-from iverson.backend import lowered
+from iverson.backend import lowered, memory
 from iverson.opt.pipeline import optimise
 
 
@@ -97,3 +97,38 @@ def test_what_is_small_in_each_turn_is_not_allocated_as_if_it_were_large() -> No
 def test_gradients(f: Callable[..., Any]) -> None:
     r = np.random.default_rng(5).uniform(-0.1, 0.1, 9)
     iv.check_grads(lambda r: np.sum(f(r) ** 2), (r,))
+
+
+def stages(x):
+    y = x.copy()
+    for k in range(len(x)):
+        a = np.cumsum(y) + k
+        y[1:] += 0.1 * a[:-1] * np.flip(a)[:-1] / (1.0 + a[-1] ** 2)
+        b = np.cumsum(y * y)
+        y[1:] -= 0.2 * b[:-1] * np.flip(b)[1:] / (1.0 + b[-1] ** 2)
+    return y
+
+
+def crossing(x):
+    """Both live at the same time."""
+    y = x.copy()
+    for k in range(len(x)):
+        a = np.cumsum(y) + k
+        b = np.cumsum(y * np.flip(a))
+        y[1:] += 0.1 * a[:-1] * np.flip(b)[:-1] / (1.0 + a[-1] ** 2 + b[-1] ** 2)
+    return y
+
+
+@pytest.mark.parametrize(("f", "shared"), [(stages, True), (crossing, False)])
+def test_arrays_of_a_turn_share_memory(f: Callable[..., Any], shared: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def arrays() -> int:
+        program = lowered(optimise(iv.jit(f).staged((np.ones(9),), {}).function), threaded=False)
+        return sum(isinstance(s, ir.Alloc) for s in ir.walk(program.body))
+
+    with_ = arrays()
+    for n in (0, 1, 2, 7):
+        x = np.random.default_rng(n).normal(size=n)
+        np.testing.assert_allclose(iv.jit(f)(x), f(x.copy()))
+    iv.check_grads(f, (np.linspace(0.2, 1.0, 5),))
+    monkeypatch.setattr(memory, "_share", lambda body: None)
+    assert with_ == arrays() - shared

@@ -11,7 +11,10 @@ import pytest
 
 import iverson as iv
 from iverson import backend
-from iverson.backend import vector_plan
+from iverson.backend import loopir as ir
+from iverson.backend import lowered, vector_plan
+from iverson.diff.reverse import gradient
+from iverson.opt.pipeline import optimise, prepare
 from tests.backend.constructs import CASES
 from tests.backend.test_lanes import PROGRAMS, agree, at_sizes, points
 from tests.core.generate import random_function
@@ -58,3 +61,19 @@ def test_rows_as_they_are() -> None:
         return np.sum((e / np.sum(e, axis=-1, keepdims=True)) ** 2)
 
     assert " wide" not in str(iv.show(iv.grad(loss), stage="loops")(np.ones((16, 6, 7, 20))))
+
+
+def waves(h, e):
+    for _ in range(3):
+        e[:, 1:] -= 0.5 * (h[:, 1:] - h[:, :-1])
+        h[:-1, :-1] -= 0.7 * (e[:-1, 1:] - e[:-1, :-1])
+    return np.sum(h * np.arange(1.0, 1.0 + h.shape[1]))
+
+
+def test_loops_elsewhere_keep_their_neighbours() -> None:
+    """A loop for the smallest sizes doesn't decide on the order of axes that all others see."""
+    f = iv.jit(waves).staged((np.ones((5, 6)), np.ones((5, 6))), {}).function
+    program = lowered(optimise(gradient(prepare(f), [2])), threaded=False)
+    rows = [s for s in ir.walk(program.body) if isinstance(s, ir.For) and s.tag == "apart"]
+    views = [(f, s.view) for f in rows for s in f.body if isinstance(s, ir.Load | ir.Store)]
+    assert views and not any(f.index in view.prefix[:-1] for f, view in views)
