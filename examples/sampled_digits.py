@@ -3,14 +3,14 @@
 At the same memory for the return sweep a gradient that samples its activations may have a larger batch than an exact
 one.  Two networks, fully connected and a small convolution written as loops, are trained by Adam: exactly with the
 small batch, and sampled with the large one.  What is sampled is said by hand: what is large, and multiplied by weights
-alone.  The images needn't be stored, and the mean that goes into the convolution's last layer is small.
+alone.  The images needn't be stored, and what is pooled for the convolution's last layer is small.
 
 What a sample costs in variance is told by the weights' gradient of one image, a sum over the places where a weight is
 used: where they are many and go the same way, the errors of a sample average out in the sum.  In a fully connected
 layer there is one place, and a part f of its activations is as noisy as a batch that is smaller by f; in a convolution
-whose outputs are averaged over the image a tenth makes the variance twice that of the images, not ten times.
+there are many.
 
-Each side has the best of some rates, chosen by runs of their own; what is printed and drawn is the loss on all
+Each side has the best of four rates, chosen by five runs of their own; what is printed and drawn is the loss on all
 training images of five other runs.  Both gradients keep masks as bits: all that isn't sampled is the same.
 
     python examples/sampled_digits.py [iterations]
@@ -28,11 +28,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 from sklearn.datasets import load_digits
 
 import iverson as iv
 
-SEEDS, CHOICE = range(10, 15), (1000, 1001)
+SEEDS, CHOICE = range(10, 15), range(1000, 1005)
+EVALUATIONS = 30
 OUT = Path(__file__).parent / "out"
 
 
@@ -75,13 +77,14 @@ def convolved(h, kernel, offset):
 
 
 def convolution(part):
-    """Twice 3 x 3, the mean over the image, and one layer on it."""
+    """Twice 3 x 3, means of 2 x 2, and one layer on them."""
 
     def loss(weights, images, labels, key):
         first, second, (w, b) = weights
         h = np.maximum(convolved(images.reshape(len(images), 8, 8, 1), *first), 0.0)
         h = np.maximum(convolved(iv.sketch(h, part, key, shared=False), *second), 0.0)
-        return cross_entropy(h.mean((1, 2)) @ w + b, labels)
+        h = 0.25 * (h[:, ::2, ::2] + h[:, 1::2, ::2] + h[:, ::2, 1::2] + h[:, 1::2, 1::2])
+        return cross_entropy(h.reshape(len(h), w.shape[0]) @ w + b, labels)
 
     return loss
 
@@ -102,8 +105,10 @@ class Setting(NamedTuple):
 
 
 NETWORKS = {
-    "fully connected": Setting(connected, ((64, 128), (128, 128), (128, 10)), 0.25, 128, (2e-3, 4e-3, 8e-3)),
-    "convolution": Setting(convolution, ((3, 3, 1, 16), (3, 3, 16, 32), (32, 10)), 0.1, 40, (1e-2, 2e-2, 4e-2)),
+    "fully connected": Setting(connected, ((64, 128), (128, 128), (128, 10)), 0.25, 128, (2e-3, 4e-3, 8e-3, 1.6e-2)),
+    "convolution": Setting(
+        convolution, ((3, 3, 1, 16), (3, 3, 16, 32), (128, 10)), 0.1, 64, (4e-3, 8e-3, 1.6e-2, 3.2e-2)
+    ),
 }
 
 
@@ -143,7 +148,7 @@ def batches(name):
 
 def runs(gradient, loss, shapes, images, labels, size, iterations, rate, seeds):
     """The losses of runs from several seeds, at some of the iterations."""
-    every, histories = max(1, iterations // 20), []
+    every, histories = max(1, iterations // EVALUATIONS), []
     for seed in seeds:
         rng, history = np.random.default_rng(seed), []
         given = (
@@ -163,7 +168,7 @@ def runs(gradient, loss, shapes, images, labels, size, iterations, rate, seeds):
 def main(iterations=300):
     digits = load_digits()
     images, labels = (digits.data / 16.0).astype(np.float32), digits.target
-    every, curves = max(1, iterations // 20), {}
+    every, curves = max(1, iterations // EVALUATIONS), {}
     for name, (network, shapes, part, _, rates) in NETWORKS.items():
         small, large = batches(name)
         loss = iv.jit(network(1.0))
@@ -172,21 +177,26 @@ def main(iterations=300):
             train = partial(runs, iv.grad(network(kept)), loss, shapes, images, labels, size, iterations)
             rate = min(rates, key=lambda r, train=train: train(r, CHOICE)[:, -1].mean())
             curves[name, how] = train(rate, SEEDS)
-            last = curves[name, how][:, -1]
             print(
-                f"  {how:8} batch {size:4}   rate {rate:.0e}   loss {last.mean():.4f} +- "
-                f"{last.std(ddof=1) / np.sqrt(len(last)):.4f}   {time.thread_time() - begin:.1f} s"
+                f"  {how:8} batch {size:4}   rate {rate:.1e}   loss {interval(curves[name, how][:, -1])}   "
+                f"{time.thread_time() - begin:.1f} s"
             )
-        goal = curves[name, "exact"][:, -1].mean()
-        whens = [
-            first_below(curve, goal, every) for curve in [curves[name, "sampled"].mean(0), *curves[name, "sampled"]]
-        ]
+        exact, sampled = curves[name, "exact"], curves[name, "sampled"]
+        mean = first_below(sampled.mean(0), exact[:, -1].mean(), every)
+        whens = [first_below(a, b[-1], every) for a, b in zip(sampled, exact, strict=True)]
         print(
-            f"  the exact runs' last loss after {whens[0]} of {iterations} iterations of the sampled runs' mean, "
-            f"{min(whens[1:])} to {max(whens[1:])} of single ones"
+            f"  the exact runs' last loss after {mean} of {iterations} iterations of the sampled runs, by the means; "
+            f"{interval(np.array(whens), 0)} of pairs with one seed: {whens}"
         )
     picture(curves, every)
     return curves
+
+
+def interval(values, digits=4):
+    """The mean, with its 95 % interval by Student's t."""
+    n = len(values)
+    half = stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n) if np.isfinite(values).all() else np.inf
+    return f"{values.mean():.{digits}f} +- {half:.{digits}f}"
 
 
 def first_below(curve, goal, every):

@@ -128,14 +128,14 @@ class _Initial:
             return t if t.follows(op, k) and t.accs and t.holds(op.body) else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # the same only as itself: the hash of a statement is that of all it contains
 class _Turns:
     """The turns of a loop before the one at hand."""
 
     loop: Loop
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Done:
     """A statement that has run."""
 
@@ -190,22 +190,23 @@ class _Trace:
                 self.enter(body, set())
             case Loop(_, _, carry, inits, body) if len(taken) <= 1:
                 at = {k for k, a in enumerate(inits) if a in self.past}
+                turns, done = _Turns(op), _Done(let)
                 for k in at:
                     before = self.past[inits[k]]  # type: ignore[index]
-                    self.past[carry[k]] = (*before, _Turns(op))
-                    self.past[let.vars[k]] = (*before, _Done(let))
+                    self.past[carry[k]] = (*before, turns)
+                    self.past[let.vars[k]] = (*before, done)
                 self.enter(body, at)
                 if any(body.outs[k] not in self.past for k in at):
                     raise _Refused
             case If(_, then, orelse) if not taken:
-                before = tuple(dict.fromkeys(p for past in self.past.values() for p in past))
+                before, done = tuple(dict.fromkeys(p for past in self.past.values() for p in past)), _Done(let)
                 for inner in (then, orelse):
                     self.enter(inner, set(range(len(inner.outs))))
                 for v, one, two in zip(let.vars, then.outs, orelse.outs, strict=True):
                     if (one in self.past) != (two in self.past):
                         raise _Refused
                     if one in self.past:
-                        self.past[v] = (*before, _Done(let))
+                        self.past[v] = (*before, done)
             case _ if taken:
                 raise _Refused
             case _:
@@ -213,7 +214,7 @@ class _Trace:
                     self.enter(inner, set())
 
     def accumulate(self, let: Let, accs: Sequence[Var], inits: Sequence[Sequence[Atom]]) -> None:
-        at = 0
+        at, done = 0, _Done(let)
         for acc, init in zip(accs, inits, strict=True):
             assert isinstance(acc.type, Accumulator)
             if any(a in self.past for a in init):
@@ -221,7 +222,7 @@ class _Trace:
                     raise _Refused
                 self.accs.add(acc)
                 self.updates[let.vars] = update(let, acc)
-                self.past[let.vars[at]] = (*self.past[init[0]], _Done(let))  # type: ignore[index]
+                self.past[let.vars[at]] = (*self.past[init[0]], done)  # type: ignore[index]
             at += len(acc.type.dtypes) + (acc.type.monoid == "append")
 
     # --- its reads ----------------------------------------------------------------------------------------------------
