@@ -14,7 +14,7 @@ trusts what ran before it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from iverson.core.equalities import Equalities
 from iverson.core.ownership import consumed, is_array
@@ -23,6 +23,7 @@ from iverson.core.syntax import (
     Accumulator,
     Array,
     Atom,
+    Block,
     Check,
     Contribute,
     For,
@@ -87,6 +88,12 @@ class Effects:
         """Does it hold an unchecked access that isn't evident?"""
         return any(self._trusts(inner) for inner in _within(op))
 
+    def risks(self, block: Block, own: Collection[Atom] = ()) -> int:
+        """How many of its statements may fail or trust, themselves; but for what is as long as a name of the block, or
+        one of its `own`, says: what an index was proven by is beside that."""
+        local = {*own, *(v for let in statements(block) for v in let.vars)}
+        return sum(self._fails(let.op) or self._trusts(let.op, local) for let in statements(block))
+
     def _fails(self, op: Op) -> bool:
         match op:
             case Read(array, index, safe):
@@ -100,14 +107,15 @@ class Effects:
             case _:
                 return False
 
-    def _trusts(self, op: Op) -> bool:
+    def _trusts(self, op: Op, own: Collection[Atom] = ()) -> bool:
         match op:
             case Read(array, index, True):
-                return not self.evident(index, extents(array.type))
+                axes = extents(array.type)
             case Contribute(acc, index, _, True):
-                return not self.evident(index, extents(acc.type))
+                axes = extents(acc.type)
             case _:
                 return False
+        return not all(n in own or self._spans(i, n) for i, n in zip(index, axes, strict=False))
 
     # --- arrays and accumulators --------------------------------------------------------------------------------------
 

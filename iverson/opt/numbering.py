@@ -6,6 +6,9 @@ An index of a For is numbered by the Fors and branches around it and by its exte
 where the loop starts from.  So equal numbers mean equal values at equal indices of For loops: within a sequential loop
 they mean that only if the two loops have one number themselves.  What an Accumulate ends with is only equal to itself.
 
+A scalar result of a sequential loop, or of an Accumulate around one, is numbered by the part of it that this result
+needs: a loop that also counts its turns, or writes a log, gives the same results as one that doesn't.
+
 Numbers are exact: they stand for the whole expression, not for a hash of it.
 """
 
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from iverson.core.dce import dce_block
 from iverson.core.syntax import (
     Accumulate,
     Atom,
@@ -28,12 +32,14 @@ from iverson.core.syntax import (
     Operator,
     Prim,
     Read,
+    Scalar,
     Var,
     While,
     width,
 )
 
 TOP = 0  # the path of what no For and no branch is around
+MOST = 8  # results that are looked at one by one
 
 
 class Numbering:
@@ -43,6 +49,7 @@ class Numbering:
         self._table: dict[tuple[object, ...], int] = {("top",): TOP}
         self._names: dict[Atom, int] = {}
         self._maps: dict[Var, tuple[tuple[int, ...], int]] = {}  # what a For maps: the indices, the element's number
+        self._whole = False  # results are numbered by all of their loop
 
     def of(self, *content: object) -> int:
         """The number of an expression made of numbers and constants."""
@@ -83,20 +90,22 @@ class Numbering:
             case Loop(index, extent, carry, inits, body):
                 here = self.of("loop", path, self.atom(extent), *self.atoms(inits))
                 number = self.of("loop", here, self._turns(body, (index, *carry), here))
-                self._results(let, number)
+                self._results(let, number, path)
             case While(carry, inits, cond, body):
                 here = self.of("while", path, *self.atoms(inits))
                 number = self.of("while", here, self._turns(cond, carry, here), self._turns(body, carry, here))
-                self._results(let, number)
+                self._results(let, number, path)
             case Accumulate(accs, inits, body):
                 number = self.of("accumulate", *map(self.atoms, (accs, *inits)), self._block(body, path))
+                if sequential(let):
+                    self._parts(let, path)
             case Contribute(acc, index, values, safe):
                 number = self.of("contribute", self.atom(acc), self.atoms(index), self.atoms(values), safe)
             case Check(pred, message, args, error):
                 number = self.of("check", self.atom(pred), message, error, *self.atoms(args))
             case Library(name, args, params):
                 number = self.of("library", name, params, *self.atoms(args))
-                self._results(let, number)
+                self._names.update((v, self.of("result", number, k)) for k, v in enumerate(let.vars))
         return number
 
     def _read(self, v: Var, op: Read) -> int:
@@ -130,11 +139,38 @@ class Numbering:
 
     def _turns(self, body: Block, binders: tuple[Var, ...], here: int) -> int:
         self._names.update((v, self.of("carry", here, k, v.type)) for k, v in enumerate(binders))
-        return self._block(body, here)
+        before, self._whole = self._whole, True
+        number = self._block(body, here)
+        self._whole = before
+        return number
 
     def _block(self, block: Block, path: int) -> int:
         inner = [self.statement(let, path) for let in block]
         return self.of("block", *inner, "outs", *self.atoms(block.outs))
 
-    def _results(self, let: Let, number: int) -> None:
+    def _results(self, let: Let, number: int, path: int) -> None:
         self._names.update((v, self.of("result", number, k)) for k, v in enumerate(let.vars))
+        self._parts(let, path)
+
+    def _parts(self, let: Let, path: int) -> None:
+        if not self._whole:
+            self._names.update([(v, self.part(let, v, path)[1]) for v in parts(let)])
+
+    def part(self, let: Let, v: Var, path: int) -> tuple[Block, int, int]:
+        """What a statement does for one of its results, that result's number, and the number of all of the part."""
+        lean = dce_block(Block((let,), (v,)))
+        before, self._whole = self._whole, True
+        content = self._block(lean, path)
+        self._whole = before
+        return lean, self.atom(lean.outs[0]), content
+
+
+def sequential(let: Let) -> bool:
+    """Is it a sequential loop, or an Accumulate around one?"""
+    return isinstance(let.op, Loop | While) or (isinstance(let.op, Accumulate) and any(map(sequential, let.op.body)))
+
+
+def parts(let: Let) -> list[Var]:
+    """The results of a sequential statement that are looked at one by one."""
+    scalars = [v for v in let.vars if isinstance(v.type, Scalar)]
+    return scalars if len(scalars) <= MOST else []

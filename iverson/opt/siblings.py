@@ -26,7 +26,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from iverson.core.dce import dce
-from iverson.core.rewrite import atoms, blocks, contributed, free, map_blocks, type_atoms, uses, with_body, with_lets
+from iverson.core.rewrite import atoms, blocks, free, map_blocks, type_atoms, uses, with_body, with_lets
 from iverson.core.syntax import (
     Accumulate,
     Array,
@@ -34,25 +34,22 @@ from iverson.core.syntax import (
     Block,
     For,
     Function,
-    If,
     Let,
     Literal,
-    Loop,
     Map,
     Op,
     Prim,
     Read,
-    Scalar,
     Scan,
     Var,
-    While,
     width,
 )
 from iverson.opt.effects import Effects, in_order
-from iverson.opt.numbering import Numbering
+from iverson.opt.numbering import sequential
 from iverson.opt.picked import picked
 from iverson.opt.repeats import Repeats
 from iverson.opt.substitute import Substitution
+from iverson.opt.common import once
 
 Signature: TypeAlias = tuple[object, ...]
 
@@ -123,10 +120,10 @@ class _Graph:
         ordered: list[object] = list(in_order(op))
         fails = effects.fails(op)
         if (fails or effects.trusts(op)) and "error" in self.last:
-            behind = self.repeats.sources(k) if self.nesting and _nests(op) else None
-            fails = fails and behind is None
-            for j in (behind or set()) | {self.last["error"]}:
-                before[j] = before.get(j, True) and behind is not None
+            last = self.last["error"]
+            again = bool(_nests(op) and _nests(self.lets[last].op)) and self.repeats.only(k, last)
+            fails = fails and not again
+            before[last] = before.get(last, True) and again
         if fails:
             ordered.append("error")
         for order in ordered:
@@ -151,11 +148,20 @@ class _Graph:
             members = [j for j in nesting if self.group[j] == g]
             if (
                 self.free_to_join(k, g)
-                and any(_gains(self.lets[j], let) for j in members)
+                and any(_gains(self.lets[j], let) or self.turns_alike(j, k) for j in members)
                 and not any(self.prolongs(j, k) for j in members)
             ):
                 return g
         return None
+
+    def turns_alike(self, j: int, k: int) -> bool:
+        """Do two loops, of the same indices, hold sequential loops that compute the same?"""
+        pairs = [(one, two) for one in _nests(self.lets[j].op) for two in _nests(self.lets[k].op)]
+        pairs = [(one, two) for one, two in pairs if one.extent == two.extent and _in_order(one) == _in_order(two)]
+        pairs = [pair for pair in pairs if all(any(map(sequential, loop.body)) for loop in pair)]
+        if pairs:
+            self.repeats.number(k)
+        return any(not self.repeats.computed(one).isdisjoint(self.repeats.computed(two)) for one, two in pairs)
 
     def prolongs(self, j: int, k: int) -> bool:
         """Would an array live on for elements that statement j picks from it, if that came to statement k?"""
@@ -302,18 +308,18 @@ def _regroup(graph: _Graph, env: dict[Var, Atom]) -> list[Let]:
     for members in graph.ordered():
         merged = graph.lets[members[0]]
         for k in members[1:]:
-            merged = _merge(merged, graph.lets[k], env)
+            merged = _merge(merged, graph.lets[k], env, graph.effects)
         lets.append(merged)
     return lets
 
 
-def _merge(first: Let, second: Let, env: dict[Var, Atom]) -> Let:
+def _merge(first: Let, second: Let, env: dict[Var, Atom], effects: Effects) -> Let:
     if isinstance(first.op, For) and isinstance(second.op, For):
-        return merge_fors(first, second, env)
+        return merge_fors(first, second, env, effects)
     return _merge_accumulates(first, second)
 
 
-def merge_fors(first: Let, second: Let, env: dict[Var, Atom]) -> Let:
+def merge_fors(first: Let, second: Let, env: dict[Var, Atom], effects: Effects) -> Let:
     """One For that does what two do."""
     one, two = first.op, second.op
     assert isinstance(one, For) and isinstance(two, For)
@@ -335,23 +341,8 @@ def merge_fors(first: Let, second: Let, env: dict[Var, Atom]) -> Let:
         return (Let(sub.binders(let.vars), replace(let.op, array=element, index=rest), let.site),)
 
     body = Substitution(dict(zip(two.index, one.index, strict=True)), own).block(two.body)
-    both = _once(Block((*one.body.lets, *body.lets), (*one.body.outs, *body.outs)))
+    both = once(Block((*one.body.lets, *body.lets), (*one.body.outs, *body.outs)), effects)
     return Let((*first.vars, *second.vars), For(one.index, one.extent, both, (*one.yields, *two.yields)), first.site)
-
-
-def _once(block: Block) -> Block:
-    """Scalars that are computed twice are computed once: then loops over them have one extent."""
-    numbering, found = Numbering(), dict[int, tuple[Var, ...]]()
-    env: dict[Var, Atom] = {}
-    lets = []
-    for let in block:
-        if isinstance(let.op, Prim | Read | If | Loop | While) and all(isinstance(v.type, Scalar) for v in let.vars):
-            earlier = found.setdefault(numbering.statement(let), let.vars)
-            if earlier is not let.vars and not contributed(let.op):
-                env.update(zip(let.vars, earlier, strict=True))
-                continue
-        lets.append(let)
-    return Substitution(env).block(Block(tuple(lets), block.outs)) if env else block
 
 
 def _merge_accumulates(first: Let, second: Let) -> Let:

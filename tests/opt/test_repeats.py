@@ -50,7 +50,7 @@ def merged(f):
     """It is one loop, and as good as before."""
     g = assert_kept(f, siblings.run, [4, X, K])
     (both,) = [let.op for let in g.body if isinstance(let.op, Accumulate)]
-    assert sum(isinstance(let.op, For) for let in both.body) == 1
+    assert [sum(isinstance(let.op, For) for let in block) for block in (g.body, both.body)] == [1, 1]  # zeros; the loop
     return g
 
 
@@ -155,3 +155,70 @@ def test_contributions_are_not_one():
 
     g = merged(two(lambda b, x, k, i: b.read(x, b.read(k, i)), add))
     assert len(ops(g, Contribute)) == 2
+
+
+# --- sequential loops -------------------------------------------------------------------------------------------------
+
+
+def descent(b, x, k, i, log=None, bound=0.0):
+    """Walk down from k[i] while x is above a bound; what a recurrence gives, and with a log how often it turned."""
+
+    def turn(at, y, *turns):
+        if log is not None:
+            b.contribute(log, [], at)
+        return [b.o.sub(at, 1), b.o.add(y, b.o.sin(y)), *(b.o.add(t, 1) for t in turns)]
+
+    start = [b.read(k, i), b.read(x, i), *([] if log is None else [0])]
+    return b.while_(start, lambda at, *_: b.o.gt(b.read(x, at), bound), turn)[1:]
+
+
+def logged(b, x, k, i, bound=0.0):
+    """The same with a log; how often it turned, and what it logged, come in too."""
+    length, log, y, turns = b.accumulate([("append", [])], lambda log: descent(b, x, k, i, log, bound), dtypes=[(I64,)])
+    passed = b.reduce("add", length, lambda j: b.read(log, j))
+    return b.o.mul(y, b.o.float64(b.o.add(turns, passed)))
+
+
+@pytest.mark.parametrize("bound", [0.0, 1.0])
+def test_a_loop_that_also_logs_takes_the_other_s_place(bound):
+    f = two(
+        lambda b, x, k, i: descent(b, x, k, i)[0],
+        lambda b, x, k, acc, i: b.contribute(acc, [i], logged(b, x, k, i, bound), safe=True),
+    )
+    if bound:
+        return unchanged(f, siblings.run)
+    assert len(ops(f, While)) == 2 and len(ops(merged(f), While)) == 1
+
+
+def test_a_check_stays_where_another_loop_has_none():
+    """The loop that logs tests something else before it starts."""
+
+    def second(b, x, k, acc, i):
+        def body(log):
+            b.check(b.o.lt(b.read(x, i), 7.0), "large", error="ValueError")
+            return descent(b, x, k, i, log)
+
+        length, log, y, turns = b.accumulate([("append", [])], body, dtypes=[(I64,)])
+        passed = b.reduce("add", length, lambda j: b.read(log, j))
+        b.contribute(acc, [i], b.o.mul(y, b.o.float64(b.o.add(turns, passed))), safe=True)
+
+    unchanged(two(lambda b, x, k, i: descent(b, x, k, i)[0], second), siblings.run)
+
+
+def test_a_loop_that_raises_more_stays_behind():
+    """The second reads x where the first doesn't, for its log."""
+
+    def second(b, x, k, acc, i):
+        def body(log):
+            def turn(at, y):
+                b.contribute(log, [], b.read(k, b.o.sub(at, 3)))
+                return [b.o.sub(at, 1), b.o.add(y, b.o.sin(y))]
+
+            start = b.read(k, i)
+            return b.while_([start, b.read(x, start)], lambda at, _: b.o.gt(b.read(x, at), 0.0), turn)[1:]
+
+        length, log, y = b.accumulate([("append", [])], body, dtypes=[(I64,)])
+        passed = b.reduce("add", length, lambda j: b.read(log, j))
+        b.contribute(acc, [i], b.o.mul(y, b.o.float64(passed)), safe=True)
+
+    unchanged(two(lambda b, x, k, i: descent(b, x, k, i)[0], second), siblings.run)
