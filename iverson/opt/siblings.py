@@ -44,12 +44,12 @@ from iverson.core.syntax import (
     Var,
     width,
 )
+from iverson.opt.common import once
 from iverson.opt.effects import Effects, in_order
 from iverson.opt.numbering import sequential
 from iverson.opt.picked import picked
 from iverson.opt.repeats import Repeats
 from iverson.opt.substitute import Substitution
-from iverson.opt.common import once
 
 Signature: TypeAlias = tuple[object, ...]
 
