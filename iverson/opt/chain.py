@@ -227,7 +227,7 @@ class _Chains:
         gram = (
             isinstance(left, int) and isinstance(right, int) and chain[left] == (chain[right][0], not chain[right][1])
         )
-        here = tuple(sorted(map(self.equal.name, sizes), key=repr))
+        here = tuple(sorted(map(self.equal.name, sizes), key=_age))
         return self.cost(chain, left) + self.cost(chain, right) + Counter({here: 1 if gram else 2})
 
 
@@ -275,12 +275,17 @@ def _multiplied(b: Builder, chain: Sequence[Operand], order: Order) -> Var:
 def _sum(b: Builder, cost: Cost) -> Atom:
     """A number of multiplications, which an integer might not hold."""
     total: Atom = literal(0.0)
-    for sizes, times in sorted(cost, key=repr):
+    for sizes, times in sorted(cost, key=lambda term: ([*map(_age, term[0])], term[1])):
         product: Atom = literal(float(times))
         for n in sizes:
             product = b.o.mul(product, b.cast(n, F64))
         total = b.o.add(total, product)
     return total
+
+
+def _age(size: Atom) -> tuple[int, int]:
+    """What sizes are ordered by, the same in every process."""
+    return (0, size.serial) if isinstance(size, Var) else (1, int(size.value))
 
 
 def _rows(operand: Operand) -> Atom:

@@ -127,7 +127,7 @@ def rows_made_of_what_they_became(x):
     args=lambda n, rng: tuple(rng.normal(size=s) / 3.0 for s in ((n, 5), (5, n), (n, 6), (6, n), (n,))),
     wrt=(0, 1, 2, 3, 4),
     large=20,
-    tags="contraction matmul",
+    tags="contraction linalg",
 )
 def chains_of_matrices(a, b, c, d, v):
     """The cheapest order is from a vector; a matrix that is updated is multiplied before that."""
