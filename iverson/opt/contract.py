@@ -36,7 +36,7 @@ from typing import TypeAlias
 from iverson.core.build import Builder, Outs, dtype_of, extents_of, literal
 from iverson.core.dce import dce
 from iverson.core.equalities import Equalities
-from iverson.core.rewrite import atoms, lookup, map_blocks, map_op, rename, statements, with_body, with_lets
+from iverson.core.rewrite import atoms, blocks, lookup, map_blocks, map_op, rename, statements, with_body, with_lets
 from iverson.core.syntax import (
     Accumulator,
     Atom,
@@ -71,6 +71,13 @@ def run(f: Function) -> Function:
         return with_lets(inner, lets)
 
     return dce(with_body(f, block(f.body)))
+
+
+def multiplies(let: Let, effects: Effects) -> bool:
+    """Does a statement hold sums that are elements of products of matrices?"""
+    if isinstance(let.op, For):
+        return any(True for _ in _search([let], effects))
+    return any(multiplies(inner, effects) for _, block in blocks(let.op) for inner in block)
 
 
 def _both(let: Let, op: For, effects: Effects, tests: Equalities) -> list[Let]:

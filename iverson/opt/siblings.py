@@ -15,7 +15,8 @@ Invariant: the count falls.  Loops are merged only where the second reads, at it
 where both read one element, at any depth of common loops: then simplify makes the two reads one.  No copy is added: no
 reader of an array moves past its consumer.  What picks elements of an array stays where that lives (picked.py).  A loop
 that must run in order (a Scan) is not merged with one that needn't.  Two that may raise are merged where the second
-can't raise any more, since it only repeats what the first did (repeats.py); what it repeats, goes.
+can't raise any more, since it only repeats what the first did (repeats.py); what it repeats, goes.  But products of
+matrices stay by themselves (contract.py).
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from iverson.core.syntax import (
     width,
 )
 from iverson.opt.common import once
+from iverson.opt.contract import multiplies
 from iverson.opt.effects import Effects, in_order
 from iverson.opt.numbering import sequential
 from iverson.opt.picked import picked
@@ -122,6 +124,7 @@ class _Graph:
         if (fails or effects.trusts(op)) and "error" in self.last:
             last = self.last["error"]
             again = bool(_nests(op) and _nests(self.lets[last].op)) and self.repeats.only(k, last)
+            again = again and not any(multiplies(s, effects) for s in (self.lets[last], let))
             fails = fails and not again
             before[last] = before.get(last, True) and again
         if fails:

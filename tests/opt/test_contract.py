@@ -174,6 +174,18 @@ def test_loops_and_their_gradient() -> None:
         iv.jit(loops)(A, B[:16])
 
 
+def test_both_sweeps_are_products() -> None:
+    """They stay by themselves, though the return sweep can't raise where the forward sweep didn't."""
+
+    def half_square(A, B):
+        C = loops(A, B)
+        return 0.5 * np.sum(C * C)
+
+    A, B = np.ones((20, 17)), np.ones((17, 23))
+    g = iv.value_and_grad(half_square, argnums=(0, 1))
+    assert str(iv.show(g, stage="optimised")(A, B)).count("matmul") >= 3
+
+
 def test_updates() -> None:
     b = Builder()
     n = Var(Scalar(I64), "n")
