@@ -13,13 +13,13 @@ the one that loops before the check have.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from iverson.backend import loopir as ir
 from iverson.backend.loopir import Buffer, Program, Reg, Stmt, Value, View
 from iverson.core.syntax import I64
 
-Names: TypeAlias = "dict[Reg, Reg]"
+Names: TypeAlias = "dict[Value, Value]"
 Tests: TypeAlias = "dict[Value, tuple[Reg, Reg]]"  # by what they give
 Turns: TypeAlias = tuple[Value, Value]  # a loop's bounds
 
@@ -75,11 +75,8 @@ def _block(
     return names
 
 
-V = TypeVar("V", bound=Value)
-
-
-def _name(v: V, names: Names) -> V:
-    while isinstance(v, Reg) and v in names:
+def _name(v: Value, names: Names) -> Value:
+    while v in names:
         v = names[v]
     return v
 

@@ -125,7 +125,6 @@ def _share(body: list[Stmt]) -> None:
     if len(allocs) < 2:
         return
     users, made = users_of(body, allocs), {s.buffer: s for s in allocs}
-
     named = {b.pointer: b for b in made}
 
     def plain(b: Buffer) -> bool:
