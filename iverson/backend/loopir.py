@@ -17,7 +17,7 @@
 Every loop carries its scalars in SSA: `Carry(reg, init, next, out)` is `reg` inside the body, starting at `init`,
 becoming `next` at the end of a turn, and `out` behind the loop.  A loop's tag says how it may run:
 
-    seq      in order
+    seq      in order; so does `wave`, whose carries are shifts of vectors (backend/wave.py)
     any      its turns may run in any order, combining carries with their monoids
     apart    like any; no two turns touch an element that one of them writes
     simd     like any; lanes

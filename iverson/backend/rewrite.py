@@ -1,11 +1,12 @@
-"""The walk that passes over the loop IR are written with."""
+"""What passes over the loop IR are written with: a walk, and code that computes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from iverson.backend import loopir as ir
-from iverson.backend.loopir import For, Stmt
+from iverson.backend.loopir import Compute, For, Reg, Stmt, Value
+from iverson.core.syntax import I64
 
 
 def is_wide(stmt: Stmt) -> bool:
@@ -26,3 +27,18 @@ def rewrite(body: list[Stmt], rule: Callable[[Stmt], list[Stmt] | None], wide: b
         new = rule(stmt)
         out += [stmt] if new is None else new
     body[:] = out
+
+
+def compute(code: list[Stmt], name: str, *args: Value, dtype: ir.Type = I64, hint: str = "t") -> Reg:
+    """The register of what is computed at the end of some code."""
+    out = Reg(dtype, hint)
+    code.append(Compute(out, name, args))
+    return out
+
+
+def fold(code: list[Stmt], name: str, values: Iterable[Value], dtype: ir.Type = I64) -> Value:
+    """All values, combined by a primitive at the end of some code."""
+    first, *rest = dict.fromkeys(values)
+    for v in rest:
+        first = compute(code, name, first, v, dtype=dtype)
+    return first

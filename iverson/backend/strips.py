@@ -15,14 +15,15 @@ loops have one strip, since all is in a cache, and very long ones, since each ha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from iverson.backend import loopir as ir
-from iverson.backend.loopir import Compute, For, Load, Program, Reg, Stmt, Store, Value, Vector, View, integer
+from iverson.backend import wave
+from iverson.backend.loopir import Buffer, Compute, For, Load, Program, Reg, Stmt, Store, Value, Vector, View, integer
 from iverson.backend.places import Form, Places, accesses
-from iverson.backend.rewrite import is_wide
-from iverson.core.syntax import BOOL, I64, DType
+from iverson.backend.rewrite import compute, fold, is_wide
+from iverson.backend.wave import Member
+from iverson.core.syntax import BOOL, I64, Literal
 
 WIDTH = 512  # turns of a strip
 SHORTEST, LONGEST = 2**11, 2**18  # turns of a loop that strips are made of
@@ -44,19 +45,11 @@ def _block(body: list[Stmt], places: Places) -> None:
         for inner in ir.blocks(stmt) if not is_wide(stmt) else ():
             _block(inner, places)
         if not group.add(stmt):
-            out += group.written()
+            out += group.written(body)
             group = _Group(places)
             if not group.add(stmt):
                 out.append(stmt)
-    body[:] = [*out, *group.written()]
-
-
-@dataclass
-class _Member:
-    """A loop, and by how many turns it lags behind."""
-
-    loop: For
-    lag: int
+    body[:] = [*out, *group.written(body)]
 
 
 @dataclass
@@ -65,7 +58,7 @@ class _Group:
 
     places: Places
     whole: list[Stmt] = field(default_factory=list)
-    members: list[_Member] = field(default_factory=list)
+    members: list[Member] = field(default_factory=list)
     before: list[Stmt] = field(default_factory=list)
     behind: list[ir.Free] = field(default_factory=list)
 
@@ -83,7 +76,7 @@ class _Group:
                 lag = self.lag(loop) if loop is not None and _plain(loop) else None
                 if loop is None or lag is None or len(self.members) == MOST:
                     return False
-                self.members.append(_Member(loop, lag))
+                self.members.append(Member(loop, lag, _edge(loop, self.places)))
             case _:
                 return False
         self.whole.append(stmt)
@@ -122,34 +115,46 @@ class _Group:
         return found
 
     def pays(self) -> bool:
-        long = [m.loop for m in self.members if _long(m.loop, self.places)]
+        long = [m.loop for m in self.members if not m.edge]
         touched = Counter(b for loop in long for b in {a.view.buffer for a in accesses([loop])})
         return len(long) >= LOOPS and sum(n > 1 for n in touched.values()) >= SHARED
 
-    def written(self) -> list[Stmt]:
+    def own(self, body: list[Stmt]) -> set[Buffer]:
+        """The arrays that are made here, and that nobody else looks into."""
+        inside = {id(s) for s in ir.walk(self.whole)}
+        made = {s.buffer for s in self.before if isinstance(s, ir.Alloc)}
+        freed = {s.buffer for s in body if isinstance(s, ir.Free)}
+        others = [s for s in ir.walk(body) if id(s) not in inside and not isinstance(s, ir.Free)]
+        used = {v for s in others for v in ir.used(s)}
+        return {b for b in made & freed if b.pointer not in used}
+
+    def written(self, body: list[Stmt]) -> list[Stmt]:
         """The statements that the group becomes."""
+        found = wave.written(self.members, self.own(body), self.places) if len(self.members) > 1 else None
+        if found is not None:
+            return [*self.before, *found, *self.behind]
         if not self.pays():
             return self.whole
         code = list(self.before)
         lows, highs = ({m.loop.low: None for m in self.members}, {m.loop.high: None for m in self.members})
-        base, top = _all(code, "min", [*lows]), _all(code, "max", [*highs])
-        length = _compute(code, "sub", top, base)
-        length = _compute(code, "add", length, integer(max(m.lag for m in self.members)))
-        many = _compute(code, "ge", length, integer(SHORTEST), dtype=BOOL)
-        few = _compute(code, "le", length, integer(LONGEST), dtype=BOOL)
-        some = _compute(code, "and", many, few, dtype=BOOL)
-        width = _compute(code, "select", some, integer(WIDTH), _compute(code, "max", length, integer(1)))
-        more = _compute(code, "sub", _compute(code, "add", length, width), integer(1))
-        count = _compute(code, "floordiv", more, width)
+        base, top = fold(code, "min", [*lows]), fold(code, "max", [*highs])
+        length = compute(code, "sub", top, base)
+        length = compute(code, "add", length, integer(max(m.lag for m in self.members)))
+        many = compute(code, "ge", length, integer(SHORTEST), dtype=BOOL)
+        few = compute(code, "le", length, integer(LONGEST), dtype=BOOL)
+        some = compute(code, "and", many, few, dtype=BOOL)
+        width = compute(code, "select", some, integer(WIDTH), compute(code, "max", length, integer(1)))
+        more = compute(code, "sub", compute(code, "add", length, width), integer(1))
+        count = compute(code, "floordiv", more, width)
         strip, body = Reg(I64, "strip"), list[Stmt]()
-        start = _compute(body, "add", base, _compute(body, "mul", strip, width))
+        start = compute(body, "add", base, compute(body, "mul", strip, width))
         starts: dict[int, tuple[Value, Value]] = {}
         for m in self.members:
             if m.lag not in starts:
-                first = _compute(body, "sub", start, integer(m.lag)) if m.lag else start
-                starts[m.lag] = first, _compute(body, "add", first, width)
+                first = compute(body, "sub", start, integer(m.lag)) if m.lag else start
+                starts[m.lag] = first, compute(body, "add", first, width)
             first, end = starts[m.lag]
-            low, high = _compute(body, "max", m.loop.low, first), _compute(body, "min", m.loop.high, end)
+            low, high = compute(body, "max", m.loop.low, first), compute(body, "min", m.loop.high, end)
             body.append(replace(m.loop, low=low, high=high))
         return [*code, For(strip, integer(0), count, body, [], "strip"), *self.behind]
 
@@ -160,10 +165,23 @@ def _plain(loop: For) -> bool:
     return not any(isinstance(r.type, Vector) for s in loop.body for r in ir.defined(s))  # one place an access
 
 
-def _long(loop: For, places: Places) -> bool:
-    """Is a loop's length one of an array, not of an edge?"""
+def _edge(loop: For, places: Places) -> str:
+    """At which end of its range does a loop have its few turns, if it has few?"""
     bound = places.at_most(loop.high)
-    return bound is None or bound >= SHORTEST
+    if bound is not None and bound < LAG:
+        return "first"
+    return "last" if _near(loop.low, loop.high, places) else ""
+
+
+def _near(low: Value, high: Value, places: Places) -> bool:
+    """Is the low end surely near the high one?"""
+    made = places.computed.get(low) if isinstance(low, Reg) else None
+    if low is high or made is None:
+        return low is high
+    if made.name == "add":
+        return made.args[0] is high and isinstance(made.args[1], Literal) and int(made.args[1].value) > -LAG
+    near = [_near(a, high, places) for a in made.args]
+    return (made.name == "max" and any(near)) or (made.name == "min" and all(near))
 
 
 def _copying(stmt: ir.Copy) -> For | None:
@@ -173,16 +191,3 @@ def _copying(stmt: ir.Copy) -> For | None:
     i, x = Reg(I64, "i"), Reg(stmt.source.buffer.dtype, "x")
     body: list[Stmt] = [Load(x, stmt.source.at([i])), Store(stmt.target.at([i]), x)]
     return For(i, integer(0), stmt.source.extents[0], body, [], "apart")
-
-
-def _compute(code: list[Stmt], name: str, *args: Value, dtype: DType = I64) -> Reg:
-    out = Reg(dtype, "t")
-    code.append(Compute(out, name, args))
-    return out
-
-
-def _all(code: list[Stmt], name: str, values: Sequence[Value]) -> Value:
-    first, *rest = values
-    for v in rest:
-        first = _compute(code, name, first, v)
-    return first
