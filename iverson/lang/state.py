@@ -151,6 +151,19 @@ def split(tree: Any) -> tuple[list[Any], Any]:
     return optree.tree_flatten(tree, none_is_leaf=True, namespace=NAMESPACE)
 
 
+def orders(spec: Any) -> tuple[Any, ...]:
+    """The keys of a structure's dicts as they come in them, on which programs depend and equality doesn't."""
+    found: list[tuple[Any, ...]] = []
+
+    def visit(node: Any) -> Any:
+        if isinstance(node, dict):
+            found.append(tuple(node))
+        return node
+
+    spec.traverse([None] * spec.num_leaves, visit, None)
+    return tuple(found)
+
+
 def is_record(x: Any) -> bool:
     """A dataclass of the user's."""
     return dataclasses.is_dataclass(x) and not isinstance(x, type) and not type(x).__module__.startswith("iverson.")

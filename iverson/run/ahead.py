@@ -90,7 +90,7 @@ class Compiled(Entry):
         self._require(leaves)
         program = fitting(self._program, leaves)
         result = program.run(leaves)
-        self._last = program.direct(tree, self._dispatch) or self._dispatch
+        self._last = program.direct(self._tree, self._dispatch) or self._dispatch
         self.straight(self._last)
         theirs = foreign.library(given)
         return result if theirs is None else foreign.returned(result, given, leaves, theirs)

@@ -42,6 +42,7 @@ from iverson.run import call, disk
 from iverson.run.derive import expand
 from iverson.run.kernel import Kernel
 from iverson.run.limits import guarded
+from iverson.run.trees import giver, taker
 
 LONGEST = 2**48 - 1  # what proofs of bounds take a length to be at most
 
@@ -95,7 +96,7 @@ class Program:
         )
         if flat and tree == state.flatten((tuple(self.leaves), {}))[1]:
             return native.bind(single and outs[0].kind != "static", slow)
-        return _rebuilding(tree, self.staged, native, slow)
+        return _rebuilding(tree, self.staged, native, slow, single and outs[0].kind != "static")
 
     # --- compiling ----------------------------------------------------------------------------------------------------
 
@@ -325,21 +326,31 @@ def _is_flat_tuple(tree: Any, outs: Sequence[OutSpec]) -> bool:
 _MISFIT = object()
 
 
-def _rebuilding(tree: Any, staged: Staged, native: _Native, slow: Callable[..., Any]) -> Callable[..., Any]:
+def _rebuilding(
+    tree: Any, staged: Staged, native: _Native, slow: Callable[..., Any], single: bool
+) -> Callable[..., Any]:
     """The compiled callable between trees: arguments taken apart, results put together."""
-    flat = native.bind(False, lambda *leaves: _MISFIT)
-    dynamic = [k for k, o in enumerate(staged.outs) if o.kind != "static"]
-    template = [o.value for o in staged.outs]
+    flat = native.bind(single, lambda *leaves: _MISFIT)
+    fixed = {k: o.value for k, o in enumerate(staged.outs) if o.kind == "static"}
+    take, give, orders = taker(tree), giver(staged.out_tree, fixed), state.orders(tree)
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        leaves, spec = state.split((args, kwargs))
-        values = flat(*leaves) if spec == tree else _MISFIT
+        leaves = take((args, kwargs)) if take is not None else None
+        if leaves is None:
+            leaves, spec = state.split((args, kwargs))
+            if spec != tree or state.orders(spec) != orders:
+                return slow(*args, **kwargs)
+        values = flat(*leaves)
         if values is _MISFIT:
             return slow(*args, **kwargs)
-        results = template.copy()
-        for k, value in zip(dynamic, values or (), strict=True):
-            results[k] = value
-        return state.unflatten(staged.out_tree, results)
+        if single:
+            return values
+        if give is not None:
+            return give(values or ())
+        rest = iter(values or ())
+        return state.unflatten(
+            staged.out_tree, [fixed[k] if k in fixed else next(rest) for k in range(len(staged.outs))]
+        )
 
     return call
 
