@@ -14,7 +14,7 @@ from iverson.core.rewrite import statements
 from iverson.core.syntax import Function, Library
 from iverson.diff.reverse import gradient
 from iverson.lang.stage import stage_for
-from iverson.opt import contract
+from iverson.opt import product
 from iverson.opt.pipeline import optimise, prepare
 from tests.lang.test_stage_corpus import inputs
 from tests.opt.support import same
@@ -135,7 +135,7 @@ def matrices(n: int, m: int, more: int = 0) -> list[Any]:
 @pytest.mark.parametrize("program", [*PROGRAMS, band], ids=lambda p: p.__name__)
 def test_values(program: Callable[..., Any], n: int, m: int, more: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing is read there may be anything, and infinities meet no zeros that aren't the program's."""
-    monkeypatch.setattr(contract, "SMALLEST", 1)
+    monkeypatch.setattr(product, "SMALLEST", 1)
     args = matrices(n, m, more)
     f, given = staged(program, args)
     f = optimise(prepare(f))
@@ -159,7 +159,7 @@ def test_values(program: Callable[..., Any], n: int, m: int, more: int, monkeypa
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.__name__)
 def test_gradients(program: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contract, "SMALLEST", 1)
+    monkeypatch.setattr(product, "SMALLEST", 1)
 
     def objective(a: Any, b: Any) -> Any:
         return np.sum(np.sin(program(a, b)))
