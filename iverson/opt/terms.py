@@ -16,10 +16,9 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from iverson.core.build import Builder, dtype_of, extents_of, literal
-from iverson.core.rewrite import atoms, blocks, free, rename, statements
+from iverson.core.rewrite import atoms, blocks, free, needed, rename, statements
 from iverson.core.syntax import (
     Accumulator,
-    Array,
     Atom,
     Block,
     Contribute,
@@ -205,38 +204,63 @@ def _without(lets: Sequence[Let], into: Let, env: dict[Var, Atom | None]) -> lis
 
 
 def _forwarded(block: Block) -> Sequence[Let]:
-    """The statements of a block; a loop that makes what one other loop takes, element by element, is part of that."""
+    """The statements of a block; what a loop makes for one other loop, element by element, is made there."""
     lets = list(block.lets)
     for s in block:
-        if isinstance(s.op, For) and s.op.yields and all(isinstance(y, Map) for y in s.op.yields):
-            at = next(k for k, t in enumerate(lets) if t.vars == s.vars)
-            lets = _merged(lets, block.outs, at) or lets
+        for v in s.vars if isinstance(s.op, For) else ():
+            at = next((k for k, t in enumerate(lets) if v in t.vars), None)
+            lets = lets if at is None or v in block.outs else _taken(lets, at, v) or lets
     return lets
 
 
-def _merged(lets: list[Let], outs: Sequence[Atom], at: int) -> list[Let] | None:
-    first, rows = lets[at].op, set(lets[at].vars)
-    assert isinstance(first, For)
-    users = [k for k, s in enumerate(lets) if k != at and not rows.isdisjoint(free(Block((s,), ())))]
-    if len(users) != 1 or not rows.isdisjoint(outs):
+def _taken(lets: list[Let], at: int, v: Var) -> list[Let] | None:
+    """The statements with a row's elements made where they are read."""
+    first = lets[at].op
+    users = [k for k, s in enumerate(lets) if k != at and v in free(Block((s,), ()))]
+    second = lets[users[0]].op if len(users) == 1 else None
+    if not isinstance(first, For) or not isinstance(second, For) or second.extent != first.extent:
         return None
-    (to,) = users
-    second = lets[to].op
-    if not isinstance(second, For) or second.extent != first.extent or len(first.index) != 1:
+    k, (to,) = lets[at].vars.index(v), users
+    if not _maps_row(first, k, lets[at].vars) or not _reads_own(second, v):
         return None
-    values = dict(zip(lets[at].vars, first.body.outs, strict=True))
-    env: dict[Var, Atom] = {second.index[0]: first.index[0]}
-    body: list[Let] = []
-    for s in second.body:
-        op = s.op
-        if isinstance(op, Read) and op.array in rows and op.index == second.index:
-            env[s.vars[0]] = values[op.array]
-        elif rows.isdisjoint(free(Block((s,), ()))):
-            body.append(s)
-        else:
-            return None
-    if any(isinstance(o.type, Array) for o in first.body.outs):
+    value = first.body.outs[k]
+    made = needed(first.body.lets, [value])
+    rest = Block(first.body.lets, tuple(o for n, o in enumerate(first.body.outs) if n != k))
+    left = Let(
+        tuple(w for w in lets[at].vars if w is not v),
+        replace(first, body=rest, yields=tuple(y for n, y in enumerate(first.yields) if n != k)),
+        lets[at].site,
+    )
+    if all(isinstance(s.op, Prim | Read) for s in made):
+        copy = rename(Block(tuple(made), (value,)), {first.index[0]: second.index[0]})
+        lets[to] = replace(lets[to], op=_with_elements(second, v, copy))
+        return [*lets[:at], left, *lets[at + 1 :]]
+    if left.vars:
         return None
-    inner = Substitution(env).block(Block(tuple(body), second.body.outs))
-    both = For(first.index, first.extent, Block((*first.body.lets, *inner.lets), inner.outs), second.yields)
-    return [*lets[:at], *lets[at + 1 : to], Let(lets[to].vars, both, lets[to].site), *lets[to + 1 :]]
+    moved = Substitution({first.index[0]: second.index[0]}).block(Block(first.body.lets, (value,)))
+    lets[to] = replace(lets[to], op=_with_elements(second, v, moved))
+    return [*lets[:at], *lets[at + 1 :]]
+
+
+def _maps_row(op: For, k: int, results: Sequence[Var]) -> bool:
+    """Is a loop's result a row of scalars, one a turn?"""
+    return (
+        len(op.index) == 1
+        and len(results) == len(op.yields)
+        and op.yields[k] == Map()
+        and len(extents_of(results[k])) == 1
+    )
+
+
+def _reads_own(op: For, v: Var) -> bool:
+    """Does each turn read the element of a row that is its own, and no other?"""
+    others = [s for s in op.body if not (isinstance(s.op, Read) and s.op.array is v and s.op.index == op.index)]
+    return v not in free(Block(tuple(others), op.body.outs))
+
+
+def _with_elements(op: For, v: Var, made: Block) -> For:
+    """A loop with what computes its own elements of a row."""
+    reads = {s.vars[0]: made.outs[0] for s in op.body if isinstance(s.op, Read) and s.op.array is v}
+    rest = Block(tuple(s for s in op.body if not reads.keys() & set(s.vars)), op.body.outs)
+    inner = Substitution(dict(reads)).block(rest)
+    return replace(op, body=Block((*made.lets, *inner.lets), inner.outs))

@@ -97,6 +97,60 @@ def backwards(a: Any, b: Any) -> Any:
     return c
 
 
+def scaled_and_updated(a: Any, b: Any) -> Any:
+    """syrk: rows are scaled before they are added to."""
+    c = a.copy()
+    for i in range(b.shape[0]):
+        c[i, : i + 1] *= 1.25
+        for k in range(b.shape[1]):
+            c[i, : i + 1] += 0.5 * b[i, k] * b[: i + 1, k]
+    return c
+
+
+def symmetric_update(a: Any, b: Any) -> Any:
+    """syr2k: two products of which one is the other's transpose."""
+    c, d = a.copy(), np.cos(b)
+    for i in range(b.shape[0]):
+        c[i, : i + 1] *= 1.25
+        for k in range(b.shape[1]):
+            c[i, : i + 1] += b[: i + 1, k] * 0.5 * d[i, k] + d[: i + 1, k] * 0.5 * b[i, k]
+    return c
+
+
+def symmetric_times(a: Any, b: Any) -> Any:
+    """symm: a symmetric matrix of which one triangle is read."""
+    c, row = 0.5 * b, np.empty(b.shape[1])
+    for i in range(b.shape[0]):
+        for j in range(b.shape[1]):
+            c[:i, j] += 1.5 * b[i, j] * a[i, :i]
+            row[j] = b[:i, j] @ a[i, :i]
+        c[i, :] += 1.5 * b[i, :] * a[i, i] + 1.5 * row
+    return c
+
+
+def below_the_diagonal(a: Any, b: Any) -> Any:
+    """trmm, with ranges of two arrays that are one."""
+    c = b.copy()
+    for i in range(b.shape[0]):
+        for j in range(b.shape[1]):
+            c[i, j] += np.dot(a[i + 1 : b.shape[0], i], b[i + 1 :, j])
+    return c
+
+
+def sums_and_contributions(a: Any, b: Any) -> Any:
+    """One loop adds to a matrix and sums up, and what it sums up is a term of what is added elsewhere."""
+    n, m = b.shape
+    c = np.zeros((n, m))
+    for i in range(n):
+        for j in range(m):
+            total = 0.0
+            for k in range(i):
+                c[k, j] -= a[i, k] * b[i, j]
+                total += a[i, k] * b[k, j] - 2.0 * (a[k, i] * b[k, j])
+            c[i, j] += b[i, j] - 3.0 * total
+    return c
+
+
 def band(a: Any, b: Any) -> Any:
     n, m = b.shape
     return np.array(
@@ -114,6 +168,11 @@ PROGRAMS = [
     gram_with_offset,
     both_ways,
     backwards,
+    scaled_and_updated,
+    symmetric_update,
+    symmetric_times,
+    below_the_diagonal,
+    sums_and_contributions,
 ]
 
 
