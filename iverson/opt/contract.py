@@ -17,11 +17,14 @@ Loops may run over parts of axes, as over a triangle (opt/partial.py):
     For [j < e(i)] { s = For [k < l] { .. } }           C has all elements, of which those of the triangle are read
     For [k < e(i)] { acc[j, k] <- u v w }               as the first
 
-and what one nest contributes by several products that share a factor is one: u v + u v' = u (v + v').
+and what one nest contributes by several products that share a factor is one: u v + u v' = u (v + v').  Of a product and
+its transpose one is made.  Of three factors of which two indices are summed over, two are multiplied, and the third is
+part of w: sum over j and k of u[i, j] v[j, k] t[i, k] is the sum over k of (u v)[i, k] t[i, k].
 
-The extents decide when the program runs: under an If there are both forms, and small products stay loops.  Checks that
-are the same in every turn are part of that condition, and so are tests, made before, of two extents being one, and of
-parts being large ones.
+A nest is looked at in the form of opt/calm.py, in which nothing raises, and of opt/terms.py, as sums of single terms.
+
+The extents decide when the program runs: under an If there are both forms, and small products stay loops.  The tests
+that nothing raises are part of that condition, and so are tests of two extents being one, and of parts being large.
 
 Invariant: where extents are not small the count falls: from n m l times reads, product and sum to 2 n m l; a triangle
 is at most a quarter dearer as a square.  Sums are reassociated, and factors come out of them.
@@ -292,19 +295,29 @@ def _contributions(path: list[Let], effects: Effects) -> list[Product]:
 
 
 def _contribution(whole: Sequence[Let], path: Sequence[Let], s: Let, c: Contribute, effects: Effects) -> Product | None:
+    """Of the indices that don't say where it goes, the first that may be summed over in a product."""
     acc, value = c.acc.type, c.values[0]
     assert isinstance(acc, Accumulator)
+    if acc.monoid != "add" or not _is_float(value):
+        return None
 
-    def places(ranges: Ranges) -> Sequence[Var] | None:
+    def places(ranges: Ranges, k: int) -> Sequence[Var] | None:
         index = [ranges.same.get(v, v) for v in c.index if isinstance(v, Var)]
         free = [v for v in index if v in ranges.axis]
         summed = [v for v in ranges.axis if v not in free]
-        return [*free, *summed] if len(set(free)) == len(free) == 2 else None
+        if len(set(free)) != len(free) or k >= len(summed):
+            return None
+        return [*free, *(v for v in summed if v is not summed[k]), summed[k]]
 
-    found = _product(whole, path, s, places) if acc.monoid == "add" and _is_float(value) else None
-    if found is None or not found.made.keys().isdisjoint((c.acc, *(v for v in found.places if v not in found.free))):
-        return None
-    return found if found.splits(value, effects) else None
+    for k in range(3):
+        found = _product(whole, path, s, lambda ranges, k=k: places(ranges, k))  # type: ignore[misc]
+        if found is None or not found.made.keys().isdisjoint(
+            (c.acc, *(v for v in found.places if v not in found.free))
+        ):
+            return None
+        if found.splits(value, effects) and (found.whole() or not found.partial):
+            return found
+    return None
 
 
 def _is_float(a: Atom) -> bool:

@@ -79,6 +79,10 @@ class Product:
     def axes(self) -> tuple[Var, Var, Var]:
         return (*self.free, self.summed)
 
+    def whole(self) -> bool:
+        """Do both free indices say where it goes?"""
+        return all(f in self.places for f in self.free)
+
     # --- parts of axes ------------------------------------------------------------------------------------------------
 
     def masked(self) -> tuple[bool, bool]:
@@ -97,6 +101,8 @@ class Product:
         """May the products be added up, and contributed together?"""
         a, b = self.let.op, other.let.op
         if not isinstance(a, Contribute) or not isinstance(b, Contribute) or self.scale() != other.scale():
+            return False
+        if not self.whole() or not other.whole():
             return False
         alike = [self.places.index(f) for f in self.free] == [other.places.index(f) for f in other.free]
         mine, theirs = ([p.extent[f] for f in p.axes] for p in (self, other))

@@ -11,7 +11,7 @@ additions; it isn't better as such.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -48,13 +48,17 @@ def adds(nest: Let) -> bool:
 class Spread:
     """Makes terms of what innermost loops sum up, but for those of `left`."""
 
-    left: Collection[Var]  # indices of innermost loops that stay
+    left: set[Var]  # indices of innermost loops that stay
     made: dict[Var, list[Let]] = field(default_factory=dict)  # by the index of such a loop: what it has become
 
     def nest(self, let: Let) -> Let:
         op = let.op
         assert isinstance(op, For)
-        lets = [self.nest(s) if isinstance(s.op, For) and not _flat(s.op) else s for s in _forwarded(op.body)]
+        lets = list(_forwarded(op.body))
+        for s in list(lets):
+            if isinstance(s.op, For) and not _flat(s.op) and self.left.isdisjoint(_indices(s)):
+                lets = _pushed(lets, op.body.outs, s, s.op)
+        lets = [self.nest(s) if isinstance(s.op, For) and not _flat(s.op) else s for s in lets]
         for s in list(lets):
             if isinstance(s.op, For) and _flat(s.op) and _sums(s.op) and s.op.index[0] not in self.left:
                 lets = self.terms(lets, op.body.outs, s, s.op)
@@ -82,10 +86,41 @@ class Spread:
         nest = replace(op, body=Block((*body, *inner), ()), yields=())
         new = [rename(Block((Let((), nest, s.site),), ()), {}).lets[0]] if inner else []
         self.made[op.index[0]] = [*new, *sums]
-        where = next(k for k, t in enumerate(lets) if t is s)
-        after, used = lets[where + 1 :], free(Block(tuple(new), ())).keys()
-        last = max((k + 1 for k, t in enumerate(after) if not used.isdisjoint(t.vars)), default=0)
-        return [*lets[:where], *reduced, *after[:last], *new, *after[last:]]
+        return _placed(lets, s, reduced, new)
+
+
+def _indices(nest: Let) -> set[Var]:
+    return {i for s in statements(Block((nest,), ())) if isinstance(s.op, For) for i in s.op.index}
+
+
+def _pushed(lets: list[Let], outs: Sequence[Atom], s: Let, op: For) -> list[Let]:
+    """The statements of a block, with what a loop of loops sums up contributed in it, where it is contributed after."""
+    b, before = Builder(), lets
+    body, kept, inner = list(op.body.lets), [], list[Let]()
+    if any(y != Reduce("add") for y in op.yields):
+        return lets
+    for k, (v, value) in enumerate(zip(s.vars, op.body.outs, strict=True)):
+        flow = _flow(lets, outs, v) if isinstance(value, Var) and not extents_of(value) else None
+        if flow is None:
+            kept.append(k)
+            continue
+        inner += _contributed(b, flow[0], value, flow[1], {})
+        lets = _without(lets, flow[0], flow[2])
+    if not inner:
+        return lets
+    yields, values = tuple(op.yields[k] for k in kept), tuple(op.body.outs[k] for k in kept)
+    nest = Let(tuple(s.vars[k] for k in kept), replace(op, body=Block((*body, *inner), values), yields=yields), s.site)
+    new = _placed(lets, s, (), (nest,))
+    early = new[: next(k for k, t in enumerate(new) if t is nest)]
+    return before if any(v in free(Block(tuple(early), ())) for v in nest.vars) else new
+
+
+def _placed(lets: Sequence[Let], s: Let, here: Sequence[Let], later: Sequence[Let]) -> list[Let]:
+    """Statements in the place of one, and others as soon as what they use is there."""
+    where = next(k for k, t in enumerate(lets) if t is s)
+    after, used = lets[where + 1 :], free(Block(tuple(later), ())).keys()
+    last = max((k + 1 for k, t in enumerate(after) if not used.isdisjoint(t.vars)), default=0)
+    return [*lets[:where], *here, *after[:last], *later, *after[last:]]
 
 
 def _flat(op: For) -> bool:

@@ -151,6 +151,33 @@ def sums_and_contributions(a: Any, b: Any) -> Any:
     return c
 
 
+def quadratic_forms(a: Any, b: Any) -> Any:
+    """Three factors, of which two are summed over: no partial ranges."""
+    n, m = b.shape
+    c = np.zeros(m)
+    for i in range(m):
+        for j in range(n):
+            for k in range(n):
+                c[i] += a[j, k] * b[j, i] * b[k, i]
+    return c
+
+
+def sums_of_sums(a: Any, b: Any) -> Any:
+    """What an outer loop sums up is contributed; the inner one sums up, and contributes."""
+    n, m = b.shape
+    c, d = np.zeros(m), np.zeros((n, m))
+    for i in range(m):
+        total = 0.0
+        for j in range(n):
+            part = 0.0
+            for k in range(n):
+                part += a[j, k] * b[k, i]
+                d[k, i] += a[j, k] * b[j, i]
+            total += b[j, i] * part
+        c[i] += 0.5 * total
+    return c + d
+
+
 def band(a: Any, b: Any) -> Any:
     n, m = b.shape
     return np.array(
@@ -173,6 +200,8 @@ PROGRAMS = [
     symmetric_times,
     below_the_diagonal,
     sums_and_contributions,
+    quadratic_forms,
+    sums_of_sums,
 ]
 
 
