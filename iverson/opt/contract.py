@@ -17,11 +17,14 @@ Loops may run over parts of axes, as over a triangle (opt/partial.py):
     For [j < e(i)] { s = For [k < l] { .. } }           C has all elements, of which those of the triangle are read
     For [k < e(i)] { acc[j, k] <- u v w }               as the first
 
-and what one nest contributes by several products that share a factor is one: u v + u v' = u (v + v').
+and what one nest contributes by several products that share a factor is one: u v + u v' = u (v + v').  Of a product and
+its transpose one is made.  Of three factors of which two indices are summed over, two are multiplied, and the third is
+part of w: sum over j and k of u[i, j] v[j, k] t[i, k] is the sum over k of (u v)[i, k] t[i, k].
 
-The extents decide when the program runs: under an If there are both forms, and small products stay loops.  Checks that
-are the same in every turn are part of that condition, and so are tests, made before, of two extents being one, and of
-parts being large ones.
+A nest is looked at in the form of opt/calm.py, in which nothing raises, and of opt/terms.py, as sums of single terms.
+
+The extents decide when the program runs: under an If there are both forms, and small products stay loops.  The tests
+that nothing raises are part of that condition, and so are tests of two extents being one, and of parts being large.
 
 Invariant: where extents are not small the count falls: from n m l times reads, product and sum to 2 n m l; a triangle
 is at most a quarter dearer as a square.  Sums are reassociated, and factors come out of them.
@@ -29,14 +32,13 @@ is at most a quarter dearer as a square.  Sums are reassociated, and factors com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
 
 from iverson.core.build import Builder, Outs, dtype_of, extents_of, literal
 from iverson.core.dce import dce
 from iverson.core.equalities import Equalities
-from iverson.core.rewrite import atoms, blocks, lookup, map_blocks, map_op, rename, statements, with_body, with_lets
+from iverson.core.rewrite import atoms, blocks, map_blocks, rename, statements, with_body, with_lets
 from iverson.core.syntax import (
     Accumulator,
     Atom,
@@ -46,17 +48,19 @@ from iverson.core.syntax import (
     For,
     Function,
     Let,
-    Literal,
+    Op,
     Prim,
     Read,
     Reduce,
     Var,
 )
-from iverson.opt.effects import Effects, extents
+from iverson.opt import product
+from iverson.opt.calm import Calm
+from iverson.opt.effects import Effects
 from iverson.opt.partial import Ranges
+from iverson.opt.product import Operand, Operands, Product
 from iverson.opt.substitute import Substitution
-
-SMALLEST = 16  # of each extent: below, loops are as good as a product of matrices
+from iverson.opt.terms import Spread, adds
 
 
 def run(f: Function) -> Function:
@@ -67,7 +71,7 @@ def run(f: Function) -> Function:
         lets: list[Let] = []
         for let in inner:
             tests.learn(let)
-            lets += _both(let, let.op, effects, tests) if isinstance(let.op, For) else [map_blocks(let, block)]
+            lets += _both(let, effects, tests) if isinstance(let.op, For) else [map_blocks(let, block)]
         return with_lets(inner, lets)
 
     return dce(with_body(f, block(f.body)))
@@ -76,16 +80,71 @@ def run(f: Function) -> Function:
 def multiplies(let: Let, effects: Effects) -> bool:
     """Does a statement hold sums that are elements of products of matrices?"""
     if isinstance(let.op, For):
-        return any(True for _ in _search([let], effects))
+        return _Nest.of(let, effects) is not None
     return any(multiplies(inner, effects) for _, block in blocks(let.op) for inner in block)
 
 
-def _both(let: Let, op: For, effects: Effects, tests: Equalities) -> list[Let]:
+@dataclass
+class _Nest:
+    """A nest with products of matrices in it, in the form that they are found in."""
+
+    let: Let
+    found: list[Product]
+    calm: Calm  # the tests that this form rests on
+
+    @staticmethod
+    def of(let: Let, effects: Effects) -> _Nest | None:
+        if not _deep(let.op, 0):
+            return None
+        calm = Calm(effects)
+        quiet = calm.nest(let)
+        nest = _Nest(quiet, _chosen(quiet, effects), calm)
+        if adds(quiet) and not any(effects.fails(s.op) for s in statements(Block((quiet,), ()))):
+            nest = nest.by_terms(effects)
+        return nest if nest.found else None
+
+    def by_terms(self, effects: Effects) -> _Nest:
+        """The nest as sums of terms, where those are products."""
+        left: set[Var] = set()
+        while True:
+            spread = Spread(left)
+            let = spread.nest(self.let)
+            if not spread.made:
+                return self
+            found = _chosen(let, effects)
+            inside = {id(p.let) for p in found}
+            failed = {i for i, parts in spread.made.items() if not all(_contained(part, inside) for part in parts)}
+            if not failed:
+                return replace(self, let=let, found=found)
+            left |= failed
+
+
+def _deep(op: Op, indices: int) -> bool:
+    """Are there three loops in one another?"""
+    if isinstance(op, For):
+        indices += len(op.index)
+        return indices >= 3 or any(_deep(s.op, indices) for s in op.body)
+    return False
+
+
+def _chosen(nest: Let, effects: Effects) -> list[Product]:
+    """The products in a nest: those over whole axes, if there are some."""
+    found = list(_search([nest], effects))
+    return [p for p in found if not p.partial] or found
+
+
+def _contained(part: Let, inside: Collection[int]) -> bool:
+    """Is a sum a product, or are all that a loop contributes?"""
+    assert isinstance(part.op, For)
+    return id(part) in inside if part.vars else any(id(s) in inside for s in part.op.body)
+
+
+def _both(let: Let, effects: Effects, tests: Equalities) -> list[Let]:
     """A nest in both forms, if it has two."""
-    found = list(_search([let], effects))
-    if not found:
+    nest = _Nest.of(let, effects)
+    if nest is None:
         return [let]
-    found = [p for p in found if not p.partial] or found
+    found = nest.found
     equal, held = Equalities(tests), dict[Atom, None]()
     for check in _checks(let):
         equal.learn(check)
@@ -106,19 +165,20 @@ def _both(let: Let, op: For, effects: Effects, tests: Equalities) -> list[Let]:
                 equal.learn(Let((), Check(now, "")))
                 pays = b.prim("and", pays, now)
         for extent in dict.fromkeys(p.extent[i] for p in found for i in (*p.free, p.summed)):
-            pays = b.prim("and", pays, b.o.ge(extent, SMALLEST))
+            pays = b.prim("and", pays, b.o.ge(extent, product.SMALLEST))
         for pred in held:
             pays = b.prim("and", pays, pred)
+        pays = nest.calm.after(b, pays, held)
         pays = _worth(b, pays, found)
 
         def contracted() -> Outs:
-            return b.splice(rename(Block(tuple(_Rewrite(b, found, frozenset(held)).statement(let)), let.vars), {}))
+            return b.splice(rename(Block(tuple(_Rewrite(b, found).statement(nest.let)), let.vars), {}))
 
         b.if_(pays, contracted, lambda: b.splice(rename(Block((let,), let.vars), {})))
     return [*lets[:-1], Let(let.vars, lets[-1].op, let.site)]
 
 
-def _worth(b: Builder, pays: Atom, found: Sequence[_Product]) -> Atom:
+def _worth(b: Builder, pays: Atom, found: Sequence[Product]) -> Atom:
     """Are parts of axes large, and what they are multiplied with finite, too?"""
     parts = [p for p in found if p.partial]
     if not parts:
@@ -155,278 +215,7 @@ def _checks(nest: Let) -> list[Let]:
 # --- finding them -----------------------------------------------------------------------------------------------------
 
 
-Operands: TypeAlias = dict[tuple[tuple[Atom, ...], Var, Var], tuple[Var, bool]]  # by factors, row and column
-
-
-class _Opaque(Exception):
-    """A factor is made of what isn't primitives and reads of elements."""
-
-
-@dataclass(eq=False)
-class _Product:
-    """A sum over one index of products of functions of it and of one of two others."""
-
-    root: Let  # the outermost For of which it needs an index; the matrix is made before it
-    let: Let  # the reduction, or the contribution
-    free: tuple[Var, Var]
-    summed: Var
-    extent: Mapping[Var, Atom]  # of the indices of all loops of the nest
-    made: Mapping[Var, Let]  # what the loops from the root on bind
-    inner: frozenset[Var]  # what the innermost one binds
-    bound: frozenset[Var]  # what all loops of the nest bind
-    ranges: Ranges
-    alone: bool  # no other loops are around
-    equal: Equalities = field(default_factory=Equalities)
-    left: list[Atom] = field(default_factory=list)
-    right: list[Atom] = field(default_factory=list)
-    outside: list[Atom] = field(default_factory=list)  # factors that don't know the index that is summed over
-
-    def splits(self, value: Atom, effects: Effects) -> bool:
-        """Take a value apart into factors; False if it isn't such a product."""
-        try:
-            self.take(value, effects)
-        except _Opaque:
-            return False
-        (i, j), known = self.free, self.extent
-        sides = [set[Var]().union(*(self.indices(f, effects) for f in side)) for side in (self.left, self.right)]
-        constant = all(known[v] not in self.bound for v in self.axes)
-        before = self.alone and all(n not in self.bound for _, n in self.spanned())
-        large = all(not isinstance(e, Literal) or e.value >= SMALLEST for v in self.axes for e in [known[v]])
-        return constant and large and sides == [{i, self.summed}, {j, self.summed}] and (before or not self.partial)
-
-    @property
-    def partial(self) -> bool:
-        """Does an index run over a part of an axis?"""
-        return any(map(self.ranges.partial, self.axes))
-
-    @property
-    def axes(self) -> tuple[Var, Var, Var]:
-        return (*self.free, self.summed)
-
-    # --- parts of axes ------------------------------------------------------------------------------------------------
-
-    def masked(self) -> tuple[bool, bool]:
-        """Which of the factors are zero where no turn is?  Those whose two indices decide on each other."""
-        needs = self.ranges.needs
-        left, right = (f in needs(self.summed) or self.summed in needs(f) for f in self.free)
-        if self.ranges.partial(self.summed) and not left and not right:  # one of them, in whose loops the other isn't
-            left, right = bool(needs(self.free[1])), not needs(self.free[1])
-        return left, right
-
-    def blank(self) -> bool:
-        """Is the product zero where no turn is?"""
-        return all(masked or not self.ranges.partial(f) for f, masked in zip(self.free, self.masked(), strict=True))
-
-    def joins(self, other: _Product) -> bool:
-        """May the products be added up, and contributed together?"""
-        a, b = self.let.op, other.let.op
-        if not isinstance(a, Contribute) or not isinstance(b, Contribute) or self.outside or other.outside:
-            return False
-        alike = [a.index.index(f) for f in self.free] == [b.index.index(f) for f in other.free]
-        mine, theirs = ([p.extent[f] for f in p.axes] for p in (self, other))
-        return a.acc is b.acc and alike and self.blank() and other.blank() and self.equal.same(mine, theirs)
-
-    def added(self, b: Builder, side: int, one: tuple[Var, bool], two: tuple[Var, bool]) -> tuple[Var, bool]:
-        """The sum of two factors."""
-
-        def element(i: Var, j: Var) -> Atom:
-            (x, across_x), (y, across_y) = one, two
-            places = [(j, i) if across else (i, j) for across in (across_x, across_y)]
-            return b.o.add(b.read(x, *places[0], safe=True), b.read(y, *places[1], safe=True))
-
-        row, column = (self.summed, self.free[1]) if side else (self.free[0], self.summed)
-        return b.map((self.extent[row], self.extent[column]), element), False
-
-    def finite(self) -> list[int]:
-        """The sides that zeros are multiplied with."""
-        return [1 - side for side, masked in enumerate(self.masked()) if masked]
-
-    def same(self, side: int) -> object:
-        """What two sides have in common that are finite if one is."""
-        factors = self.right if side else self.left
-        read = self.direct(factors)
-        return (read.array, *read.index[:-2]) if read else (*factors, self.free[side], self.summed)
-
-    def is_finite(self, b: Builder, side: int) -> Atom:
-        factors = self.right if side else self.left
-        row, column = self.free[side], self.summed
-
-        def element(i: Var, j: Var) -> Atom:
-            return b.o.isfinite(self.times(b, factors, {row: i, column: j}, set(self.made)))
-
-        test = b.reduce("and", (self.extent[row], self.extent[column]), element)
-        assert isinstance(test, Var)
-        return test
-
-    def take(self, value: Atom, effects: Effects) -> None:
-        op = self.made[value].op if isinstance(value, Var) and value in self.made else None
-        known = self.indices(value, effects)
-        if isinstance(op, Prim) and op.name == "mul":
-            for a in op.args:
-                self.take(a, effects)
-        elif isinstance(op, Prim) and op.name == "neg":
-            self.outside.append(literal(-1.0, dtype_of(value)))
-            self.take(op.args[0], effects)
-        elif self.summed not in known:
-            self.outside.append(value)
-        elif self.free[1] not in known:
-            self.left.append(value)
-        elif self.free[0] not in known:
-            self.right.append(value)
-        else:
-            raise _Opaque
-
-    def indices(self, a: Atom, effects: Effects) -> set[Var]:
-        """Which of the three indices a value depends on."""
-        if isinstance(a, Literal):
-            return set()
-        if a in self.axes:
-            return {a}
-        if a in self.ranges.loops:
-            raise _Opaque
-        if a not in self.made:
-            return set()
-        op = self.made[a].op
-        if extents_of(a) or not isinstance(op, Prim | Read) or (isinstance(op, Prim) and effects.fails(op)):
-            raise _Opaque
-        return set[Var]().union(*(self.indices(x, effects) for x in atoms(op)))
-
-    def spanned(self) -> Iterator[tuple[Atom, Atom]]:
-        """The extents of indices, each with that of an axis it is an index of."""
-        for op in (self.let.op, *(s.op for s in self.made.values())):
-            if isinstance(op, Read | Contribute):
-                of = op.array if isinstance(op, Read) else op.acc
-                for i, n in zip(op.index, extents(of.type), strict=False):
-                    if i in self.extent:
-                        yield self.extent[i], n  # type: ignore[index]
-
-    # --- writing it ---------------------------------------------------------------------------------------------------
-
-    def operands(self, b: Builder, known: Operands) -> tuple[tuple[Var, bool], tuple[Var, bool]]:
-        """The two factors as matrices, for all of the indices."""
-        i, j = self.free
-        left, right = self.masked()
-        return (
-            self.operand(b, known, self.left, i, self.summed, left),
-            self.operand(b, known, self.right, self.summed, j, right),
-        )
-
-    def operand(
-        self, b: Builder, known: Operands, factors: list[Atom], row: Var, column: Var, masked: bool
-    ) -> tuple[Var, bool]:
-        """Factors as a matrix, and whether it is given transposed; what other products know needn't be made again."""
-        one, other = (tuple(factors), row, column), (tuple(factors), column, row)
-        if one not in known and other in known:
-            matrix, across = known[other]
-            known[one] = matrix, not across
-        elif one not in known:
-            known[one] = (
-                (self.part(b, factors, row, column), False) if masked else self.made_operand(b, factors, row, column)
-            )
-        return known[one]
-
-    def part(self, b: Builder, factors: list[Atom], row: Var, column: Var) -> Var:
-        """A factor that is zero where no turn is."""
-
-        def body(acc: Var) -> Outs:
-            def put(env: dict[Var, Atom]) -> None:
-                value = self.times(b, factors, dict(env), set(self.made))
-                b.contribute(acc, [env[row], env[column]], value, safe=True)
-
-            self.ranges.nest(b, (row, column), put)
-            return ()
-
-        zeros = b.zeros((self.extent[row], self.extent[column]), dtype_of(factors[0]))
-        return b.accumulate([("set", [zeros])], body)[0]
-
-    def direct(self, factors: Sequence[Atom]) -> Read | None:
-        """The read of a matrix that is all there is to a factor."""
-        only = factors[0] if len(factors) == 1 else None
-        op = self.made[only].op if isinstance(only, Var) else None
-        return op if isinstance(op, Read) and op.array not in self.made and self.full(op) else None
-
-    def made_operand(self, b: Builder, factors: list[Atom], row: Var, column: Var) -> tuple[Var, bool]:
-        op = self.direct(factors)
-        if op is not None:
-            *stack, one, two = op.index
-            if {one, two} == {row, column}:
-                matrix = b.read(op.array, *stack, safe=True) if stack else op.array
-                assert isinstance(matrix, Var)
-                return matrix, one is column
-
-        def element(i: Var, j: Var) -> Atom:
-            return self.times(b, factors, {row: i, column: j}, set(self.made))
-
-        return b.map((self.extent[row], self.extent[column]), element), False
-
-    def full(self, op: Read) -> bool:
-        """Does a read run over all of an array, and is it of a stack of matrices if there are more than two indices?"""
-        spans = all(self.spans(i, n, {}) for i, n in zip(op.index, extents_of(op.array), strict=True))
-        return spans and len(op.index) >= 2 and not {*self.free, self.summed}.intersection(op.index[:-2])
-
-    def times(
-        self, b: Builder, factors: Sequence[Atom], env: dict[Var, Atom], again: set[Var] | frozenset[Var]
-    ) -> Atom:
-        """The product of factors, of which what is in `again` is computed anew where `env` says what indices are."""
-        first, *others = (self.computed(b, f, env, again) for f in factors)
-        for other in others:
-            first = b.o.mul(first, other)
-        return first
-
-    def computed(self, b: Builder, a: Atom, env: dict[Var, Atom], again: set[Var] | frozenset[Var]) -> Atom:
-        if isinstance(a, Literal) or a in env or a not in again:
-            return a if isinstance(a, Literal) else env.get(a, a)
-        op = map_op(self.made[a].op, lambda x: self.computed(b, x, env, again), lambda block: block)
-        if isinstance(op, Read):  # what vouched for the index may come later now
-            spans = zip(op.index, extents_of(op.array), strict=True)
-            op = replace(op, safe=all(self.spans(i, n, env) for i, n in spans))
-        env[a] = b.emit(op)[0]
-        return env[a]
-
-    def spans(self, i: Atom, n: Atom, env: Mapping[Var, Atom]) -> bool:
-        """Is an index, as it is called now, one that runs over all of an extent?"""
-        return any(self.equal.same([self.extent[v]], [n]) for v in self.extent if env.get(v, v) is i)
-
-    def element(self, b: Builder, matrix: Var) -> Atom:
-        """The sum, in its place."""
-        place = [self.computed(b, f, {}, self.inner) for f in self.free]
-        value: Atom = b.read(matrix, *place, safe=True)
-        if not self.outside:
-            return value
-        return b.o.mul(self.times(b, self.outside, {}, self.inner), value)
-
-    def contributed(self, b: Builder, matrix: Var, joined: bool) -> None:
-        """All of them contributed, to the places that the two free indices say; to all, where it is zero elsewhere and
-        the index that is summed over decides where those are, or another product is in it."""
-        op, needs = self.let.op, self.ranges.needs
-        assert isinstance(op, Contribute)
-        turns = [f for f in self.free if not joined and self.summed not in needs(f)]
-        turns = [f for f in turns if self.ranges.partial(f) or any(f in needs(g) for g in turns)]
-        whole, placed = [f for f in self.free if f not in turns], [f for f in turns if self.ranges.partial(f)]
-
-        def put(env: dict[Var, Atom]) -> None:
-            value: Atom = b.read(matrix, *(env[f] for f in self.free), safe=True)
-            if self.outside:
-                value = b.o.mul(self.times(b, self.outside, dict(env), set(self.made)), value)
-            acc = op.acc.type
-            assert isinstance(acc, Accumulator)
-            safe = all(v in placed or self.spans(v, n, {}) for v, n in zip(op.index, acc.extents, strict=True))
-            b.contribute(op.acc, [lookup(v, env) for v in op.index], value, safe=safe)
-
-        def inside(env: dict[Var, Atom]) -> None:
-            def element(*index: Var) -> Outs:
-                put({**env, **dict(zip(whole, index, strict=True))})
-                return ()
-
-            if whole:
-                b.for_([self.extent[v] for v in whole], element, ())
-            else:
-                put(env)
-
-        self.ranges.nest(b, turns, inside)
-
-
-def _search(path: list[Let], effects: Effects) -> Iterator[_Product]:
+def _search(path: list[Let], effects: Effects) -> Iterator[Product]:
     """The products at the end of a path of Fors: all that an innermost one contributes, or reductions."""
     op = path[-1].op
     assert isinstance(op, For)
@@ -444,7 +233,7 @@ def _search(path: list[Let], effects: Effects) -> Iterator[_Product]:
 
 def _product(
     whole: Sequence[Let], path: Sequence[Let], let: Let, places: Callable[[Ranges], Sequence[Var] | None]
-) -> _Product | None:
+) -> Product | None:
     """The product in three loops; `places` gives the positions of the free indices, and of that which is summed."""
     everywhere = [s.op for s in whole if isinstance(s.op, For)]
     bound = frozenset(v for op in everywhere for v in (*op.index, *(v for s in op.body for v in s.vars)))
@@ -458,16 +247,19 @@ def _product(
         ranges.position, ranges.axis = {i: i for i in three}, dict(ranges.extent)
     elif not ranges.find([s for op in loops for s in op.body]):
         return None
+    if ranges.same:
+        renamed = Substitution({**ranges.same})
+        made = {v: renamed.let(s)[0] if isinstance(s.op, Prim | Read) else s for v, s in made.items()}
     roles = places(ranges)
     if roles is None:
         return None
     first, second, summed = roles
     known = {**{i: n for i, n in extent.items() if i not in three}, **ranges.axis}
     alone = len(path) == len(whole)
-    return _Product(path[0], let, (first, second), summed, known, made, inner, bound, ranges, alone)
+    return Product(path, let, (first, second), summed, known, made, inner, bound, ranges, alone)
 
 
-def _reduction(path: list[Let], effects: Effects) -> _Product | None:
+def _reduction(path: list[Let], effects: Effects) -> Product | None:
     """sum over k, in loops over i and j."""
     *around, last = path
     op = last.op
@@ -484,13 +276,13 @@ def _reduction(path: list[Let], effects: Effects) -> _Product | None:
     return found if found is not None and _is_float(value) and found.splits(value, effects) else None
 
 
-def _contributions(path: list[Let], effects: Effects) -> list[_Product]:
+def _contributions(path: list[Let], effects: Effects) -> list[Product]:
     """All that is contributed in loops over three indices, if each goes to places that two of them are."""
     whole, path, indices = path, [], list[Var]()
     while len(indices) < 3 and len(path) < len(whole):
         path = whole[len(whole) - len(path) - 1 :]
         indices = [i for s in path if isinstance(s.op, For) for i in s.op.index]
-    found: list[_Product] = []
+    found: list[Product] = []
     for s in path[-1].op.body if len(indices) == 3 else ():  # type: ignore[union-attr]
         c = s.op
         if not isinstance(c, Contribute):
@@ -502,21 +294,30 @@ def _contributions(path: list[Let], effects: Effects) -> list[_Product]:
     return found
 
 
-def _contribution(
-    whole: Sequence[Let], path: Sequence[Let], s: Let, c: Contribute, effects: Effects
-) -> _Product | None:
+def _contribution(whole: Sequence[Let], path: Sequence[Let], s: Let, c: Contribute, effects: Effects) -> Product | None:
+    """Of the indices that don't say where it goes, the first that may be summed over in a product."""
     acc, value = c.acc.type, c.values[0]
     assert isinstance(acc, Accumulator)
-
-    def places(ranges: Ranges) -> Sequence[Var] | None:
-        free = [v for v in c.index if isinstance(v, Var) and v in ranges.axis]
-        summed = [v for v in ranges.axis if v not in free]
-        return [*free, *summed] if len(set(free)) == len(free) == 2 else None
-
-    found = _product(whole, path, s, places) if acc.monoid == "add" and _is_float(value) else None
-    if found is None or not found.made.keys().isdisjoint((c.acc, *(v for v in c.index if v not in found.free))):
+    if acc.monoid != "add" or not _is_float(value):
         return None
-    return found if found.splits(value, effects) else None
+
+    def places(ranges: Ranges, k: int) -> Sequence[Var] | None:
+        index = [ranges.same.get(v, v) for v in c.index if isinstance(v, Var)]
+        free = [v for v in index if v in ranges.axis]
+        summed = [v for v in ranges.axis if v not in free]
+        if len(set(free)) != len(free) or k >= len(summed):
+            return None
+        return [*free, *(v for v in summed if v is not summed[k]), summed[k]]
+
+    for k in range(3):
+        found = _product(whole, path, s, lambda ranges, k=k: places(ranges, k))  # type: ignore[misc]
+        if found is None or not found.made.keys().isdisjoint(
+            (c.acc, *(v for v in found.places if v not in found.free))
+        ):
+            return None
+        if found.splits(value, effects) and (found.whole() or not found.partial):
+            return found
+    return None
 
 
 def _is_float(a: Atom) -> bool:
@@ -526,42 +327,57 @@ def _is_float(a: Atom) -> bool:
 # --- the nest without them --------------------------------------------------------------------------------------------
 
 
+def _transposed(operand: Operand) -> Operand:
+    return operand[0], not operand[1]
+
+
 @dataclass
 class _Rewrite:
     """Takes products out of a nest."""
 
     b: Builder
-    found: Sequence[_Product]
-    held: frozenset[Atom]  # what the checks that hold are about
-    matrices: dict[int, tuple[_Product, Var]] = field(default_factory=dict)  # by the statement that is one's element
+    found: Sequence[Product]
+    matrices: dict[int, tuple[Product, Var, bool]] = field(default_factory=dict)  # by the statement of an element
 
     def statement(self, let: Let) -> list[Let]:
         """A statement of a nest, with the products that begin in it made before it."""
         b = self.b
+        made: dict[tuple[Operand, Operand], Var] = {}
         with b.scope() as lets:
-            for products, ((u, across_u), (v, across_v)) in self.joined([p for p in self.found if p.root is let]):
-                (matrix,) = b.library("matmul", u, v, transpose_a=across_u, transpose_b=across_v)
-                self.matrices |= {id(p.let): (p, matrix) for p in products}
+            for products, (u, v) in self.joined([p for p in self.found if p.root is let]):
+                across = (_transposed(v), _transposed(u)) in made  # the transpose of a product that there is
+                if across:
+                    matrix = made[_transposed(v), _transposed(u)]
+                elif (u, v) not in made:
+                    (made[u, v],) = b.library("matmul", u[0], v[0], transpose_a=u[1], transpose_b=v[1])
+                matrix = matrix if across else made[u, v]
+                self.matrices |= {id(p.let): (p, matrix, across) for p in products}
                 if isinstance(products[0].let.op, Contribute):
-                    products[0].contributed(b, matrix, len(products) > 1)
+                    products[0].contributed(b, matrix, across, len(products) > 1)
             b.let(self.without(let))
         return lets
 
-    def joined(self, found: Sequence[_Product]) -> list[tuple[list[_Product], list[tuple[Var, bool]]]]:
+    def joined(self, found: Sequence[Product]) -> list[tuple[list[Product], tuple[Operand, Operand]]]:
         """Products and their factors; those that share one and are contributed together are one."""
         known: Operands = {}
-        out: list[tuple[list[_Product], list[tuple[Var, bool]]]] = []
+        out: list[tuple[list[Product], list[Operand]]] = []
         for p in found:
-            factors = p.operands(self.b, known)
+            masked = p.masked()
+            mine: dict[int, Operand] = {s: p.operand(self.b, known, s) for s in (0, 1) if not masked[s]}
             for products, theirs in out:
-                side = next((s for s in (0, 1) if theirs[1 - s] == factors[1 - s]), None)
-                if side is not None and products[0].joins(p):
-                    theirs[side] = products[0].added(self.b, side, theirs[side], factors[side])
-                    products.append(p)
-                    break
+                side = next((s for s in (0, 1) if 1 - s in mine and theirs[1 - s] == mine[1 - s]), None)
+                if side is None or not products[0].joins(p):
+                    continue
+                if masked[side] and products[0].masked()[side] and not theirs[side][1]:
+                    theirs[side] = p.part(self.b, side, theirs[side][0]), False
+                else:
+                    theirs[side] = products[0].added(self.b, side, theirs[side], p.operand(self.b, known, side))
+                products.append(p)
+                break
             else:
-                out.append(([p], list(factors)))
-        return out
+                u, v = (p.operand(self.b, known, s) for s in (0, 1))
+                out.append(([p], [u, v]))
+        return [(products, (u, v)) for products, (u, v) in out]
 
     def without(self, let: Let) -> Let:
         op = let.op
@@ -572,20 +388,14 @@ class _Rewrite:
         for s in op.body:
             if any(p.root is s for p in self.found):
                 body += self.statement(s)
-            elif self.gone(s):
+            elif isinstance(s.op, Contribute) and id(s) in self.matrices:
                 continue
             elif id(s) in self.matrices:
-                product, matrix = self.matrices[id(s)]
+                p, matrix, across = self.matrices[id(s)]
                 with self.b.scope() as lets:
-                    value = product.element(self.b, matrix)
+                    value = p.element(self.b, matrix, across)
                 env[s.vars[0]] = value
                 body += lets
             else:
                 body.append(self.without(s))
         return Let(let.vars, replace(op, body=Substitution(env).block(Block(tuple(body), op.body.outs))), let.site)
-
-    def gone(self, s: Let) -> bool:
-        """Is a statement of a nest no longer needed?"""
-        if isinstance(s.op, Check):
-            return s.op.pred in self.held
-        return isinstance(s.op, Contribute) and id(s) in self.matrices

@@ -118,18 +118,18 @@ class _Initial:
         (instead,) = parallel.accumulated(Block((whole,), ())).lets
         return (let,) if isinstance(instead.op, Loop) else self.gather.gathered(instead)
 
-    def trace(self, let: Let, op: Loop, k: int) -> _Trace | None:
+    def trace(self, let: Let, op: Loop, k: int) -> Trace | None:
         """The history of a carry, if all that is read of it is as it was before the loop."""
         init, carry = op.inits[k], op.carry[k]
         if not isinstance(carry.type, Array) or not isinstance(init, Var):
             return None
-        t = _Trace(self.sizes, init, let.vars[k], {carry: (_Turns(op),)})
+        t = Trace(self.sizes, init, let.vars[k], {carry: (Turns(op),)})
         with self.sizes.inside(op, op.body):
             return t if t.follows(op, k) and t.accs and t.holds(op.body) else None
 
 
 @dataclass(frozen=True, eq=False)  # the same only as itself: the hash of a statement is that of all it contains
-class _Turns:
+class Turns:
     """The turns of a loop before the one at hand."""
 
     loop: Loop
@@ -142,7 +142,7 @@ class _Done:
     let: Let
 
 
-Past: TypeAlias = tuple[_Turns | _Done, ...]
+Past: TypeAlias = tuple[Turns | _Done, ...]
 
 
 class _Refused(Exception):
@@ -150,7 +150,7 @@ class _Refused(Exception):
 
 
 @dataclass
-class _Trace:
+class Trace:
     """What becomes of an array in a loop."""
 
     sizes: Sizes
@@ -190,7 +190,7 @@ class _Trace:
                 self.enter(body, set())
             case Loop(_, _, carry, inits, body) if len(taken) <= 1:
                 at = {k for k, a in enumerate(inits) if a in self.past}
-                turns, done = _Turns(op), _Done(let)
+                turns, done = Turns(op), _Done(let)
                 for k in at:
                     before = self.past[inits[k]]  # type: ignore[index]
                     self.past[carry[k]] = (*before, turns)
@@ -260,7 +260,7 @@ class _Trace:
             self.layers[v] = layers
         return True
 
-    def spares(self, past: _Turns | _Done, place: Sequence[Atom]) -> bool:
+    def spares(self, past: Turns | _Done, place: Sequence[Atom]) -> bool:
         """Has something that ran surely not written to a place?"""
         if isinstance(past, _Done):
             block, env, turns = Block((past.let,), ()), dict[Var, Atom](), None

@@ -4,9 +4,10 @@
                                                                     axis of x, if not over all of it in every turn
 
 What depends on k does so by its position alone, which moves with k one by one, so no two turns have the same ones; that
-all are in bounds is known, or tested before.  A product of matrices is of whole axes.  Where a sum is over a
-part, one of its factors is made zero elsewhere (opt/contract.py): by running the loops, since the program may never
-look at the rest, and only if the other factor is finite, since zero times infinity isn't zero.
+all are in bounds is known, or tested before, and so is that two of them are one.  A product of matrices is of whole
+axes.  Where a sum is over a part, one of its factors is made zero elsewhere (opt/contract.py): by running the loops,
+since the program may never look at the rest, and only if the other factor is finite, since zero times infinity isn't
+zero.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Ranges:
     position: dict[Var, Var] = field(default_factory=dict)  # loop index -> what stands for it
     axis: dict[Var, Atom] = field(default_factory=dict)  # position -> the extent that it runs over
     unsure: set[Atom] = field(default_factory=set)  # positions that may be out of bounds
+    same: dict[Var, Var] = field(default_factory=dict)  # other indices, and the position that they must be
 
     def loop(self, position: Var) -> Var:
         return next(i for i, p in self.position.items() if p is position)
@@ -62,7 +64,7 @@ class Ranges:
 
     def find(self, body: Sequence[Let]) -> bool:
         """Find the positions in these statements; False if there isn't one for each."""
-        shown: dict[Var, dict[Atom, Atom]] = {i: {} for i in self.loops}
+        shown: dict[Var, dict[Atom, list[Atom]]] = {i: {} for i in self.loops}
         for op in (s.op for s in body):
             if not isinstance(op, Read | Contribute):
                 continue
@@ -71,19 +73,23 @@ class Ranges:
             for a, n in zip(op.index, t.extents, strict=False):
                 moved = [i for i in self.loops if i in self.depends(a)]
                 if moved:
-                    shown[moved[-1]].setdefault(a, n)
+                    shown[moved[-1]].setdefault(a, []).append(n)
                     self.unsure |= set() if op.safe else {a}
-        for i in self.loops:
-            seen = {a: n for a, n in shown[i].items() if isinstance(a, Var)}
-            constant = not self.depends(self.extent[i])
-            one = next(iter(seen), i)
-            if len(seen) == 1 and self.moves(one, i) and seen[one] not in self.made:
-                self.position[i], self.axis[one] = one, seen[one]
-            elif constant:
-                self.position[i], self.axis[i] = i, self.extent[i]
-            else:
-                return False
-        return all(map(self.simple, self.position.values()))
+        return all(self.place(i, shown[i]) for i in self.loops) and all(map(self.simple, self.position.values()))
+
+    def place(self, i: Var, shown: Mapping[Atom, Sequence[Atom]]) -> bool:
+        """Find the position of a loop among the indices that move with it; several must be one."""
+        seen = {a: axes for a, axes in shown.items() if isinstance(a, Var)}
+        constant = not self.depends(self.extent[i])
+        fitting = all(self.moves(a, i) and axes[0] not in self.made for a, axes in seen.items())
+        whole = constant and (len(seen) != 1 or self.extent[i] in seen.get(i, ()))
+        if seen and fitting and not whole:
+            one, *others = seen
+            self.same |= dict.fromkeys(others, one)
+            self.position[i], self.axis[one] = one, seen[one][0]
+        elif constant:
+            self.position[i], self.axis[i] = i, self.extent[i]
+        return constant or (bool(seen) and fitting)
 
     def moves(self, a: Atom, i: Var) -> bool:
         """Is a value i, or minus i, plus what doesn't depend on it?"""
@@ -97,8 +103,12 @@ class Ranges:
 
     def simple(self, position: Var) -> bool:
         """Does at most one other index decide, by primitives alone, and none decide on that?"""
+        i = self.loop(position)
+        others = [a for a, one in self.same.items() if one is position]
         needs = self.needs(position)
-        chain = (position, self.extent[self.loop(position)])
+        chain = (position, self.extent[i], *others)
+        if not all(self.depends(a) <= {i, *map(self.loop, needs)} for a in others):
+            return False
         return len(needs) <= 1 and not any(map(self.needs, needs)) and all(map(self.computed, chain))
 
     def computed(self, a: Atom) -> bool:
@@ -149,18 +159,32 @@ class Ranges:
                 test = b.prim("and", test, self.share(b, self.extent[i], self.axis[p]))
             if self.partial(p) and p in self.unsure:
                 test = b.prim("and", test, self.inside(b, p))
+        for a, p in self.same.items():
+            test = b.prim("and", test, self.equal(b, a, p))
         return test
+
+    def equal(self, b: Builder, a: Var, p: Var) -> Atom:
+        """Is an index in all turns what a position is?  Both move one by one: they are if they are in the first and in
+        the last one."""
+        return self.at_ends(b, p, lambda env: b.o.eq(self.at(b, a, env), self.at(b, p, env)))
 
     def inside(self, b: Builder, p: Var) -> Atom:
         """Are all positions in bounds?  They are if the first and the last one of a loop are."""
-        i, n = self.loop(p), self.axis[p]
+
+        def within(env: dict[Var, Atom]) -> Atom:
+            place = self.at(b, p, env)
+            return b.prim("and", b.o.ge(place, 0), b.o.lt(place, self.axis[p]))
+
+        return self.at_ends(b, p, within)
+
+    def at_ends(self, b: Builder, p: Var, test: Callable[[dict[Var, Atom]], Atom]) -> Atom:
+        """Does a test hold in the first and the last turn of a loop, whenever it runs?"""
+        i = self.loop(p)
 
         def turns(env: dict[Var, Atom]) -> Atom:
             count = self.at(b, self.extent[i], env)
-            test = b.o.le(count, 0)
-            ends = [self.at(b, p, {**env, i: k}) for k in (literal(0), b.o.sub(count, 1))]
-            within = [b.prim("and", b.o.ge(end, 0), b.o.lt(end, n)) for end in ends]
-            return b.prim("or", test, b.prim("and", *within))
+            ends = [test({**env, i: k}) for k in (literal(0), b.o.sub(count, 1))]
+            return b.prim("or", b.o.le(count, 0), b.prim("and", *ends))
 
         found = turns
         for other in self.needs(p):

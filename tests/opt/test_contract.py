@@ -15,7 +15,7 @@ from iverson.core.rewrite import statements
 from iverson.core.syntax import F64, I64, Array, Function, Library, Scalar, Var
 from iverson.diff.reverse import gradient
 from iverson.lang.stage import stage_for
-from iverson.opt import contract, updates
+from iverson.opt import contract, product, updates
 from iverson.opt.pipeline import PASSES, optimise, prepare
 from tests.lang.test_stage_corpus import inputs
 from tests.opt.support import assert_kept, golden, same, unchanged
@@ -241,7 +241,7 @@ def test_rest_of_the_corpus(program: Any, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def _corpus(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contract, "SMALLEST", 1)
+    monkeypatch.setattr(product, "SMALLEST", 1)
     size = [n for n in program.sizes if n not in program.raises][-1]
     args = program.arguments(size)
     s = stage_for(program.function, args)

@@ -14,7 +14,7 @@ from iverson.core.rewrite import statements
 from iverson.core.syntax import Function, Library
 from iverson.diff.reverse import gradient
 from iverson.lang.stage import stage_for
-from iverson.opt import contract
+from iverson.opt import product
 from iverson.opt.pipeline import optimise, prepare
 from tests.lang.test_stage_corpus import inputs
 from tests.opt.support import same
@@ -97,6 +97,87 @@ def backwards(a: Any, b: Any) -> Any:
     return c
 
 
+def scaled_and_updated(a: Any, b: Any) -> Any:
+    """syrk: rows are scaled before they are added to."""
+    c = a.copy()
+    for i in range(b.shape[0]):
+        c[i, : i + 1] *= 1.25
+        for k in range(b.shape[1]):
+            c[i, : i + 1] += 0.5 * b[i, k] * b[: i + 1, k]
+    return c
+
+
+def symmetric_update(a: Any, b: Any) -> Any:
+    """syr2k: two products of which one is the other's transpose."""
+    c, d = a.copy(), np.cos(b)
+    for i in range(b.shape[0]):
+        c[i, : i + 1] *= 1.25
+        for k in range(b.shape[1]):
+            c[i, : i + 1] += b[: i + 1, k] * 0.5 * d[i, k] + d[: i + 1, k] * 0.5 * b[i, k]
+    return c
+
+
+def symmetric_times(a: Any, b: Any) -> Any:
+    """symm: a symmetric matrix of which one triangle is read."""
+    c, row = 0.5 * b, np.empty(b.shape[1])
+    for i in range(b.shape[0]):
+        for j in range(b.shape[1]):
+            c[:i, j] += 1.5 * b[i, j] * a[i, :i]
+            row[j] = b[:i, j] @ a[i, :i]
+        c[i, :] += 1.5 * b[i, :] * a[i, i] + 1.5 * row
+    return c
+
+
+def below_the_diagonal(a: Any, b: Any) -> Any:
+    """trmm, with ranges of two arrays that are one."""
+    c = b.copy()
+    for i in range(b.shape[0]):
+        for j in range(b.shape[1]):
+            c[i, j] += np.dot(a[i + 1 : b.shape[0], i], b[i + 1 :, j])
+    return c
+
+
+def sums_and_contributions(a: Any, b: Any) -> Any:
+    """One loop adds to a matrix and sums up, and what it sums up is a term of what is added elsewhere."""
+    n, m = b.shape
+    c = np.zeros((n, m))
+    for i in range(n):
+        for j in range(m):
+            total = 0.0
+            for k in range(i):
+                c[k, j] -= a[i, k] * b[i, j]
+                total += a[i, k] * b[k, j] - 2.0 * (a[k, i] * b[k, j])
+            c[i, j] += b[i, j] - 3.0 * total
+    return c
+
+
+def quadratic_forms(a: Any, b: Any) -> Any:
+    """Three factors, of which two are summed over: no partial ranges."""
+    n, m = b.shape
+    c = np.zeros(m)
+    for i in range(m):
+        for j in range(n):
+            for k in range(n):
+                c[i] += a[j, k] * b[j, i] * b[k, i]
+    return c
+
+
+def sums_of_sums(a: Any, b: Any) -> Any:
+    """What an outer loop sums up is contributed; the inner one sums up, and contributes."""
+    n, m = b.shape
+    c, d = np.zeros(m), np.zeros((n, m))
+    for i in range(m):
+        total = 0.0
+        for j in range(n):
+            part = 0.0
+            for k in range(n):
+                part += a[j, k] * b[k, i]
+                d[k, i] += a[j, k] * b[j, i]
+            total += b[j, i] * part
+        c[i] += 0.5 * total
+    return c + d
+
+
 def band(a: Any, b: Any) -> Any:
     n, m = b.shape
     return np.array(
@@ -114,6 +195,13 @@ PROGRAMS = [
     gram_with_offset,
     both_ways,
     backwards,
+    scaled_and_updated,
+    symmetric_update,
+    symmetric_times,
+    below_the_diagonal,
+    sums_and_contributions,
+    quadratic_forms,
+    sums_of_sums,
 ]
 
 
@@ -135,7 +223,7 @@ def matrices(n: int, m: int, more: int = 0) -> list[Any]:
 @pytest.mark.parametrize("program", [*PROGRAMS, band], ids=lambda p: p.__name__)
 def test_values(program: Callable[..., Any], n: int, m: int, more: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing is read there may be anything, and infinities meet no zeros that aren't the program's."""
-    monkeypatch.setattr(contract, "SMALLEST", 1)
+    monkeypatch.setattr(product, "SMALLEST", 1)
     args = matrices(n, m, more)
     f, given = staged(program, args)
     f = optimise(prepare(f))
@@ -159,7 +247,7 @@ def test_values(program: Callable[..., Any], n: int, m: int, more: int, monkeypa
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.__name__)
 def test_gradients(program: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contract, "SMALLEST", 1)
+    monkeypatch.setattr(product, "SMALLEST", 1)
 
     def objective(a: Any, b: Any) -> Any:
         return np.sum(np.sin(program(a, b)))

@@ -8,6 +8,7 @@ from iverson.diff.reverse import gradient
 from iverson.opt import (
     bounds,
     branches,
+    distribute,
     fuse,
     gather,
     hoist,
@@ -31,6 +32,7 @@ PASSES = {
     "branches": (branches.run, True, 0.0),
     "promote": (promote.run, True, 0.5),
     "once": (once.run, True, 0.5),
+    "distribute": (distribute.run, True, 1.0),
     "initial": (initial.run, False, 0.5),
     "outer": (outer.run, False, 0.5),
     "fuse": (fuse.run, True, 0.0),
