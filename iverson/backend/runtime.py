@@ -270,6 +270,14 @@ declare { i64, i1 } @llvm.umul.with.overflow.i64(i64, i64)
 _pool = (ctypes.c_int64 * (2 + 2 * SLOTS))()
 
 
+def trim() -> None:
+    """Free what is kept between calls.  No kernel may run meanwhile."""
+    free = ctypes.CDLL(None).free if sys.platform == "linux" else None
+    for at in range(2, len(_pool), 2) if free is not None else ():
+        free(ctypes.c_void_p(_pool[at]))
+        _pool[at] = _pool[at + 1] = 0
+
+
 def definitions(maps: bool = False) -> str:
     """The text, of a module that maps files or not; all of it is internal, so what a module doesn't call vanishes."""
     linux = sys.platform == "linux"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 import iverson as iv
 from iverson.backend import loopir as ir
-from iverson.backend import lowered, memory
+from iverson.backend import lowered, memory, runtime
 from iverson.opt.pipeline import optimise
 
 
@@ -132,3 +133,13 @@ def test_arrays_of_a_turn_share_memory(f: Callable[..., Any], shared: bool, monk
     iv.check_grads(f, (np.linspace(0.2, 1.0, 5),))
     monkeypatch.setattr(memory, "_share", lambda body: None)
     assert with_ == arrays() - shared
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nothing is kept between calls")
+def test_what_is_kept_between_calls_is_given_back() -> None:
+    x = np.ones(2**14)
+    assert iv.jit(lambda x: x + 1.0)(x)[0] == 2.0
+    assert any(runtime._pool[2:])
+    runtime.trim()
+    assert not any(runtime._pool[2:])
+    assert iv.jit(lambda x: x + 2.0)(x)[0] == 3.0
