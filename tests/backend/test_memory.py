@@ -110,6 +110,19 @@ def stages(x):
     return y
 
 
+def of_other_lengths(x):
+    y = x.copy()
+    m = len(x) // 2
+    for k in range(len(x)):
+        a = np.cumsum(y[:m]) + k
+        y[:m] += 0.1 * a * np.flip(a) / (1.0 + a.sum() ** 2)
+        b = np.cumsum(y * y)
+        y[1:] -= 0.2 * b[:-1] * np.flip(b)[1:] / (1.0 + b[-1] ** 2)
+        c = np.cumsum(y[m:]) - k
+        y[m:] -= 0.3 * c * np.flip(c) / (1.0 + c.sum() ** 2)
+    return y
+
+
 def crossing(x):
     """Both live at the same time."""
     y = x.copy()
@@ -120,8 +133,8 @@ def crossing(x):
     return y
 
 
-@pytest.mark.parametrize(("f", "shared"), [(stages, True), (crossing, False)])
-def test_arrays_of_a_turn_share_memory(f: Callable[..., Any], shared: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("f", "shared"), [(stages, 1), (of_other_lengths, 2), (crossing, 0)])
+def test_arrays_of_a_turn_share_memory(f: Callable[..., Any], shared: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def arrays() -> int:
         program = lowered(optimise(iv.jit(f).staged((np.ones(9),), {}).function), threaded=False)
         return sum(isinstance(s, ir.Alloc) for s in ir.walk(program.body))
@@ -133,6 +146,21 @@ def test_arrays_of_a_turn_share_memory(f: Callable[..., Any], shared: bool, monk
     iv.check_grads(f, (np.linspace(0.2, 1.0, 5),))
     monkeypatch.setattr(memory, "_share", lambda body: None)
     assert with_ == arrays() - shared
+
+
+def test_a_branch_that_is_not_taken_needs_no_memory() -> None:
+    def f(x):
+        total = x.sum()
+        if x[0] > 0.0:
+            sums = np.cumsum(x)
+            total += np.sum(sums * np.flip(sums))
+        return total
+
+    program = lowered(optimise(iv.jit(f).staged((np.ones(9),), {}).function), threaded=False)
+    assert not any(isinstance(s, ir.Alloc) for s in program.body)
+    assert sum(isinstance(s, ir.Alloc) for s in ir.walk(program.body)) > 0
+    for x in np.ones(4), -np.ones(4):
+        np.testing.assert_allclose(iv.jit(f)(x), f(x))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="nothing is kept between calls")
