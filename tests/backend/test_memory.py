@@ -171,3 +171,18 @@ def test_what_is_kept_between_calls_is_given_back() -> None:
     runtime.trim()
     assert not any(runtime._pool[2:])
     assert iv.jit(lambda x: x + 2.0)(x)[0] == 3.0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nothing is kept between calls")
+def test_a_block_that_is_a_little_too_small_is_not_kept_beside_the_one_that_fits() -> None:
+    f = iv.jit(lambda x: x + 1.0)
+
+    def after(n: int) -> list[int]:
+        assert f(np.ones(n)).sum() == 2.0 * n
+        return [size for size in runtime._pool[3::2] if size]
+
+    runtime.trim()
+    (small,) = after(2**14)
+    (large,) = after(2**14 + 2**11)
+    assert small < large and after(2**14) == [large]
+    assert len(after(2**16)) == 2
