@@ -11,7 +11,7 @@ A negative or absurd size gives null.  Large blocks are offered to the kernel's 
 
 Work space is kept between calls, and so are results that the caller drops: on Linux, a freed block of 64 kB to 16 MB
 goes into a pool of 16, shared by all kernels of the process, and the next one of about its size is taken from there;
-its pages are mapped already.  (Fresh pages cost a fault each, .25 us per 4 kB.)  Where none is, and one is there that is
+its pages are mapped already.  (Fresh pages cost a fault each, .25 us per 4 kB.)  Where there is none, but one that is
 only a little too small, that is freed: else a call would hold both.  A thread that finds the pool in use goes without.
 """
 
