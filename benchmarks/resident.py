@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from iverson.backend import runtime
+
 ALL, NONE = 2**31 - 1, 2**13  # bytes an array
 
 
@@ -21,12 +23,18 @@ def keep_freed_memory(above: int = ALL) -> None:
 
 
 def peak(call: Callable[[], Any]) -> float | None:
-    """Bytes by which the peak of the resident set grows in a call; None where the system doesn't say."""
+    """Bytes by which the peak of the resident set grows in a call; None where the system doesn't say.
+
+    The call is made twice, and the second counts, with nothing kept of the first: that may have compiled what it calls,
+    touched code for the first time, and made a library's work space, which are of the process and not of a call.
+    """
 
     def status(field: str) -> int:
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith(field))
 
+    call()
+    runtime.trim()
     try:
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")

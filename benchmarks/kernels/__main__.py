@@ -4,8 +4,8 @@ value, gradient   ms of the kernel's weighted sum, and of it and its gradient; "
                   for Numba (fastmath).  Medians of the thread's CPU time, interleaved in one process
 x                 ours over hand
 MB                what the gradient allocates at most, beside hand, at three times the size (pages and the process's
-                  own growth are lost in it): the growth of the resident set's peak in the first call there (the
-                  function was compiled at a small one)
+                  own growth are lost in it): the growth of the resident set's peak in the second call, with nothing
+                  kept of the first
 first             CPU seconds of the first call of the gradient: staging, differentiation, optimisation, LLVM
 JAX               ms of its value and gradient, compiled, of CPU time on one thread, in a process of its own, over ours;
                   one that takes over a minute, first call included, is given up: its limit stands for it.  MB as JAX
@@ -37,12 +37,12 @@ from benchmarks.kernels.suite import KERNELS
 from benchmarks.resident import NONE, keep_freed_memory, peak
 
 LIMIT = 60  # CPU seconds for a cell of JAX
-SMALL, LARGER = 12, 3  # a size at which a function is compiled; by how much memory is measured at a larger one
+LARGER = 3  # by how much memory is measured at a larger size
 ONE_THREAD = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
 
 
 def memory(name: str, which: str) -> float:
-    """`peak` of a gradient, ours or by hand, in a process that has only been at small sizes."""
+    """`peak` of a gradient, ours or by hand, in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.kernels", "--memory", name, which]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(done.stdout)
@@ -51,8 +51,7 @@ def memory(name: str, which: str) -> float:
 def memory_here(k: Kernel, which: str) -> float:
     call = k.adjoint if which == "hand" else iv.value_and_grad(k.program, argnums=k.wrt)
     keep_freed_memory(NONE)
-    small, args = k.args(SMALL), k.args(LARGER * k.size)
-    call(*small), call(*small)
+    args = k.args(LARGER * k.size)
     found = peak(lambda: call(*args))
     return math.nan if found is None else found / 2**20
 

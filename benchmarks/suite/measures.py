@@ -82,15 +82,11 @@ def measure_memory(workload: Workload, program: Program, seconds: float) -> Iter
     if program.gradient is None:
         return
     keep_freed_memory(NONE)
+    args = program.prepare(workload.arguments(workload.size if workload.large is None else workload.large))
     if program.memory is not None:
-        yield {"memory": program.memory(program.prepare(workload.arguments(workload.size)))}
+        yield {"memory": program.memory(args)}
         return
-    for _ in range(2):
-        program.wait(program.gradient(*program.prepare(workload.arguments(workload.small))))
-    args = program.prepare(workload.arguments(workload.size))
     gradient = program.gradient
-    if program.per_size:
-        program.wait(gradient(*args))
     if (found := peak(lambda: program.wait(gradient(*args)))) is not None:
         yield {"memory": found}
 

@@ -24,7 +24,9 @@ Times are medians of processor time, one process a pair of workload and peer, on
 says otherwise, with freed memory kept by the C library. "value" is the objective, "gradient" the objective and its
 gradient, or the derivative that a workload is about. A cell "> 60 s" did not end within its process's limit, first call
 included; "error" is a program that the peer cannot differentiate or compile ([why](#what-failed)). Results of all peers
-are compared with ours; what differs is not counted ([which](#what-differed)).
+are compared with ours; what differs is not counted ([which](#what-differed)). Memory is by how much the peak of the
+resident set grows in a second call, with nothing kept of the first (of kernels at three times the size of the times),
+and what JAX plans for temporaries.
 
 | peer | what is measured |
 |---|---|

@@ -93,4 +93,4 @@ def program(function: Callable[..., Any], wrt: int = 0) -> Program:
     def prepare(args: Args) -> Args:
         return tuple(a.copy() if isinstance(a, np.ndarray) else a for a in args)
 
-    return Program(keyed(value), keyed(gradient), prepare=prepare, per_size=True)
+    return Program(keyed(value), keyed(gradient), prepare=prepare)

@@ -107,7 +107,7 @@ def enzyme(function: Callable[[], Function], wrt: Wrt = 0, static: tuple[int, ..
         given = [jax.tree.map(lambda a: a if k in static else jax.numpy.asarray(a), x) for k, x in enumerate(args)]  # noqa: B023
         return tuple(given)
 
-    return Program(call(0), call(1), prepare, jax.block_until_ready, per_size=True)
+    return Program(call(0), call(1), prepare, jax.block_until_ready)
 
 
 # --- libraries of arrays ----------------------------------------------------------------------------------------------
@@ -168,4 +168,4 @@ def casadi(build: Callable[[Any, Args], tuple[Any, Sequence[Any]]], inputs: Call
 
         return run
 
-    return Program(call(0), call(1), per_size=True)
+    return Program(call(0), call(1))

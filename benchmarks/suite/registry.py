@@ -48,7 +48,6 @@ class Program:
     prepare      the workload's arguments -> those of the functions: arrays of the peer's own; not timed
     wait         a result -> the same, when it has been computed
     memory       prepared arguments -> bytes of the gradient's temporaries, where the peer itself says
-    per_size     compiled anew for each size, so memory is measured at a second call of the size
     """
 
     value: Callable[..., Any] | None = None
@@ -56,7 +55,6 @@ class Program:
     prepare: Callable[[Args], Args] = lambda args: args
     wait: Callable[[Any], Any] = lambda result: result
     memory: Callable[[Args], float] | None = None
-    per_size: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,8 @@ class Workload:
     arguments     a size -> arguments
     size          the size that times are of
     peers         peer -> what builds its program
-    small         a size to compile at, before the memory of a call at `size` is measured; None: memory isn't measured
+    small         a size at which programs can be tried; None: there is none, and memory isn't measured
+    large         the size that memory is of, where `size` is too small: the system counts pages, some .2 MB late
     growth        sizes for the growth of gradient / value; () for none
     measures      what else is measured: "threads" and "calls" measure in their own way, see `benchmark`
     benchmark     for these: -> numbers by name
@@ -82,6 +81,7 @@ class Workload:
     size: Any = None
     peers: Mapping[str, Callable[[], Program]] = field(default_factory=dict)
     small: Any = None
+    large: Any = None
     growth: tuple[int, ...] = ()
     benchmark: Mapping[str, Callable[[], dict[str, Any]]] = field(default_factory=dict)
     tolerance: float = 1e-6

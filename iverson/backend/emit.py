@@ -41,7 +41,7 @@ class _Emitter(Frame):
         self.attributes = "nounwind"
         self.strings: list[bytes] = []
         self.metadata: list[str] = []
-        self.scopes: dict[Buffer, tuple[str, str]] = {}
+        self.scopes: dict[Reg, tuple[str, str]] = {}
         self.all_scopes = ""
         self.group = ""  # of the accesses of a loop whose turns are apart
         self.vectorises = False  # is this the body of an innermost loop that may?
@@ -80,21 +80,23 @@ class _Emitter(Frame):
         return f"!{len(self.metadata) - 1}"
 
     def _alias_scopes(self, body: list[Stmt]) -> None:
-        """The scopes of a function; each has a domain of its own."""
-        written = [b for b in _buffers(body) if b.stored and b.scoped]
+        """The scopes of a function, one a block of memory; each function has a domain of its own."""
+        buffers = _buffers(body)
+        shifting = {b.pointer for b in buffers if not b.scoped}
+        written = [p for p in dict.fromkeys(b.pointer for b in buffers if b.stored) if p not in shifting]
         self.scopes, self.all_scopes = {}, ""
         if not written:
             return
         domain = self.node(f"distinct !{{!{len(self.metadata)}}}")
         nodes = [self.node(f"distinct !{{!{len(self.metadata)}, {domain}}}") for b in written]
         self.all_scopes = self.node(f"!{{{', '.join(nodes)}}}")
-        for b, node in zip(written, nodes, strict=True):
+        for pointer, node in zip(written, nodes, strict=True):
             others = ", ".join(n for n in nodes if n != node) if len(nodes) <= SCOPES else ""
-            self.scopes[b] = (self.node(f"!{{{node}}}"), self.node(f"!{{{others}}}") if others else "")
+            self.scopes[pointer] = (self.node(f"!{{{node}}}"), self.node(f"!{{{others}}}") if others else "")
 
     def alias(self, buffer: Buffer) -> str:
         """The metadata of an access."""
-        own, others = self.scopes.get(buffer, ("", self.all_scopes))
+        own, others = self.scopes.get(buffer.pointer, ("", self.all_scopes))
         group = f", !llvm.access.group {self.group}" if self.group else ""
         return (f", !alias.scope {own}" if own else "") + (f", !noalias {others}" if others else "") + group
 
@@ -217,6 +219,9 @@ class _Emitter(Frame):
             self.entry.append(f"  {self.define(buffer.pointer)} = alloca [{max(size, 1)} x i8], align 64")
             return
         size_text = self.bytes(buffer.extents, item)
+        for extents in stmt.also:
+            one, size_text = size_text, self.fresh("bytes")
+            self.line(f"{size_text} = call i64 @llvm.umax.i64(i64 {one}, i64 {self.bytes(extents, item)})")
         if stmt.when is not None:
             needed = self.fresh("bytes")
             self.line(f"{needed} = select i1 {self.text(stmt.when)}, i64 {size_text}, i64 0")

@@ -241,6 +241,7 @@ class Alloc:
     stack: bool = False
     when: Value | None = None  # where it is false no element will be used, so the extents may be nonsense
     site: int | None = None  # whose error it is if there is no memory
+    also: tuple[tuple[Value, ...], ...] = ()  # the extents of arrays that have its memory after it
 
 
 @dataclass(eq=False, slots=True)
@@ -420,8 +421,8 @@ def used(stmt: Stmt) -> list[Value]:
             return [test, *(v for c in carries for v in (c.init, c.next))]
         case If(pred, _, _, joins):
             return [pred, *(v for j in joins for v in (j.then, j.orelse))]
-        case Alloc(buffer, _, when, _):
-            return [*buffer.extents, *(() if when is None else (when,))]
+        case Alloc(buffer, _, when, _, also):
+            return [*buffer.extents, *(e for extents in also for e in extents), *(() if when is None else (when,))]
         case Mapped(buffer):
             return [*buffer.extents]
         case Free(buffer) | Own(buffer):
@@ -458,10 +459,8 @@ def free_registers(body: Sequence[Stmt], bound: Iterable[Reg] = ()) -> list[Reg]
 def entered(stmt: Stmt) -> list[Reg]:
     """The registers a loop assigns inside its body on entry of each turn."""
     match stmt:
-        case For():
-            return [stmt.index, *(c.reg for c in stmt.carries)]
-        case While():
-            return [c.reg for c in stmt.carries]
+        case For() | While():
+            return [*([stmt.index] if isinstance(stmt, For) else ()), *(c.reg for c in stmt.carries)]
         case _:
             return []
 
@@ -538,7 +537,7 @@ class _Printer:
                     self.block(stmt.body, depth + 1)
                     if stmt.carries:
                         nexts = ", ".join(f"{self.name(c.reg)} <- {self.name(c.next)}" for c in stmt.carries)
-                        outs = ", ".join(f"{self.name(c.out)}" for c in stmt.carries)
+                        outs = self.list([c.out for c in stmt.carries])
                         self.lines.append("  " * (depth + 1) + f"next {nexts}; out {outs}")
                 case If():
                     self.block(stmt.then, depth + 1)
@@ -577,9 +576,9 @@ class _Printer:
                 return "while " + "; ".join(f"{name(c.reg)} = {name(c.init)}" for c in carries)
             case If(pred):
                 return f"if {name(pred)}"
-            case Alloc(buffer, stack):
-                where = "stack" if stack else "alloc"
-                return f"{name(buffer)} = {where} {buffer.dtype!r}[{self.list(buffer.extents)}]"
+            case Alloc(buffer, stack, _, _, also):
+                rooms = " or ".join(f"[{self.list(extents)}]" for extents in (buffer.extents, *also))
+                return f"{name(buffer)} = {'stack' if stack else 'alloc'} {buffer.dtype!r}{rooms}"
             case Mapped(buffer, directory):
                 return f"{name(buffer)} = mapped {buffer.dtype!r}[{self.list(buffer.extents)}] in {directory!r}"
             case Free(buffer):

@@ -9,9 +9,12 @@ of a branch or a While it moves only if its extents are sane even where it isn't
 append log that a turn opens and frees is opened before the loop as well, out of branches too: a turn begins with the
 room that others made.  Nothing leaves a loop on the pool: what a turn uses is its own.
 
-Of the arrays of one turn, one that begins when another of the same extents has ended has its memory:
+Of the arrays of one turn, one that begins when another of the same rank has ended has its memory, which is as large as
+the larger one needs:
 
-    for i: b = alloc [n]; ..; free b; c = alloc [n]; ..; free c    ->    for i: b = alloc [n]; ..; .. c is b ..; free b
+    for i: b = alloc [m]; ..; free b; c = alloc [n]; ..; free c    ->    for i: b = alloc [m] or [n]; ..; ..; free b
+
+A branch that no loop is around keeps its arrays: where it isn't taken they need no memory.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ def run(program: Program) -> None:
     """Rewrite a program in place."""
     _to_stack(program)
     arguments = {s.out for s in program.body if isinstance(s, ir.Argument)}
-    program.body[:] = _hoisted(program.body, arguments)
+    program.body[:] = _hoisted(program.body, arguments, turning=False)
     pinned = _pinned(program)
     staying = {s.cell for s in ir.walk(program.body) if isinstance(s, ir.Get) and s.out in pinned}
     program.body[:] = _kept_logs(program.body, staying)
@@ -95,7 +98,8 @@ class _Lifetime:
     bounds: list[Stmt] = field(default_factory=list)  # of the largest turn
 
 
-def _hoisted(body: list[Stmt], sane: set[Reg]) -> list[Stmt]:
+def _hoisted(body: list[Stmt], sane: set[Reg], turning: bool = True) -> list[Stmt]:
+    """`turning`: some loop is around."""
     out: list[Stmt] = []
     for stmt in body:
         match stmt:
@@ -110,6 +114,10 @@ def _hoisted(body: list[Stmt], sane: set[Reg]) -> list[Stmt]:
                 if taken:
                     out.append(ir.Compute(turns, "lt", (stmt.low, stmt.high)))
                 _raise_all(out, stmt, taken, turns)
+            case ir.If() if not turning:
+                for inner in ir.blocks(stmt):
+                    inner[:] = _hoisted(inner, sane, turning)
+                out.append(stmt)
             case ir.While() | ir.If():
                 for inner in ir.blocks(stmt):
                     inner[:] = _hoisted(inner, sane)
@@ -124,29 +132,44 @@ def _share(body: list[Stmt]) -> None:
     allocs = [s for s in body if isinstance(s, Alloc)]
     if len(allocs) < 2:
         return
-    users, made = users_of(body, allocs), {s.buffer: s for s in allocs}
-    named = {b.pointer: b for b in made}
+    users = users_of(body, allocs)
 
-    def plain(b: Buffer) -> bool:
-        mine = users[b.pointer]
-        kept = made[b].stack or b.strides is not None or not b.scoped or b.slot is None
+    def plain(alloc: Alloc) -> bool:
+        b, mine = alloc.buffer, users[alloc.buffer.pointer]
+        kept = alloc.stack or b.strides is not None or not b.scoped or b.slot is None
         return not kept and isinstance(mine[-1], ir.Free) and only_by(mine, b, Load | Store | Alloc | ir.Free)
 
-    def fits(old: Buffer, new: Buffer) -> bool:
-        there = made[old].when is None or made[old].when is made[new].when
-        return there and old.dtype is new.dtype and old.extents == new.extents
+    owners = {s.buffer.pointer: s for s in allocs if plain(s)}
+    inner = {r for s in body for r in ir.defined(s)} if len(owners) > 1 else set()
 
-    ended: dict[Buffer, Stmt] = {}
+    def fits(old: Alloc, new: Alloc) -> bool:
+        a, b = old.buffer, new.buffer
+        there = (old.when is None or old.when is new.when) and a.dtype is b.dtype
+        return there and len(a.extents) == len(b.extents) and (a.extents == b.extents or inner.isdisjoint(b.extents))
+
+    ended: dict[Alloc, Stmt] = {}
     for stmt in list(body):
-        if isinstance(stmt, ir.Free) and (old := named.get(stmt.buffer.pointer)) is not None and plain(old):
-            ended[old] = stmt
-        elif isinstance(stmt, Alloc) and plain(new := stmt.buffer):
-            old = next((b for b in reversed(ended) if fits(b, new)), None)
+        if isinstance(stmt, ir.Free) and (owner := owners.get(stmt.buffer.pointer)) is not None:
+            ended[owner] = stmt
+        elif isinstance(stmt, Alloc) and stmt.buffer.pointer in owners:
+            fitting = [old for old in reversed(ended) if fits(old, stmt)]
+            old = next((o for o in fitting if o.buffer.extents == stmt.buffer.extents), next(iter(fitting), None))
             if old is not None:
                 body.remove(ended.pop(old))
                 body.remove(stmt)
-                replaced(body, new, old)
-                users[old.pointer] += [s for s in users.pop(new.pointer) if s is not stmt]
+                _put(body, stmt.buffer, old)
+
+
+def _put(body: list[Stmt], b: Buffer, owner: Alloc) -> None:
+    """An array into the memory of another one."""
+    home = owner.buffer
+    home.stored = True
+    if b.extents == home.extents:
+        replaced(body, b, home)
+        return
+    replaced(body, b, replace(b, pointer=home.pointer, slot=home.slot))
+    if b.extents not in owner.also:
+        owner.also += (b.extents,)
 
 
 def _raise_all(out: list[Stmt], stmt: Stmt, taken: list[_Lifetime], turns: Reg | None = None) -> None:
@@ -171,7 +194,7 @@ def _taken(body: list[Stmt], sane: set[Reg], loop: For | None = None) -> list[_L
     taken: list[_Lifetime] = []
     for stmt in body:
         if isinstance(stmt, Alloc) and not stmt.stack and stmt.buffer.slot in freed:
-            if all(isinstance(e, Literal) or e in sane for e in stmt.buffer.extents):
+            if all(isinstance(e, Literal) or e in sane for e in (*stmt.buffer.extents, *_others(stmt))):
                 stmt.when = None
                 taken.append(_Lifetime(stmt, []))
             elif loop is not None and (found := _outside(stmt, loop, definitions)) is not None:
@@ -188,7 +211,7 @@ def _taken(body: list[Stmt], sane: set[Reg], loop: For | None = None) -> list[_L
 
 def _outside(alloc: Alloc, loop: For, definitions: Definitions) -> _Lifetime | None:
     """How a buffer of a turn is allocated before the loop; None if that can't be."""
-    when = () if alloc.when is None else (alloc.when,)
+    when = (*_others(alloc), *(() if alloc.when is None else (alloc.when,)))
     sizes = definitions.outside((*alloc.buffer.extents, *when))
     if sizes is not None:
         return _Lifetime(alloc, sizes)
@@ -198,6 +221,11 @@ def _outside(alloc: Alloc, loop: For, definitions: Definitions) -> _Lifetime | N
     if sizes is None or len(extents) < len(alloc.buffer.extents):
         return None
     return _Lifetime(replace(alloc, buffer=replace(alloc.buffer, extents=tuple(extents))), sizes, bounds)
+
+
+def _others(alloc: Alloc) -> tuple[Value, ...]:
+    """The extents of the arrays that have its memory after it."""
+    return tuple(e for extents in alloc.also for e in extents)
 
 
 def _most(v: Value, loop: For, definitions: Definitions, sign: int, code: list[Stmt]) -> Value | None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -173,8 +174,9 @@ class _Walk:
 
     def alloc(self, stmt: ir.Alloc) -> None:
         if not stmt.stack and (stmt.when is None or self.of(stmt.when) != 0):
-            extents = [self.bound(e) for e in stmt.buffer.extents]
-            self.values[stmt.buffer.pointer] = self.fresh(extents, stmt.buffer.dtype)
+            rooms = [[self.bound(e) for e in extents] for extents in (stmt.buffer.extents, *stmt.also)]
+            largest = max(rooms, key=lambda extents: prod(max(e or 0, 0) for e in extents))
+            self.values[stmt.buffer.pointer] = self.fresh(largest, stmt.buffer.dtype)
             self.history.append((self.live, stmt.buffer.hint, stmt.site))
 
     def mapped(self, stmt: ir.Mapped) -> None:

@@ -11,8 +11,8 @@ A negative or absurd size gives null.  Large blocks are offered to the kernel's 
 
 Work space is kept between calls, and so are results that the caller drops: on Linux, a freed block of 64 kB to 16 MB
 goes into a pool of 16, shared by all kernels of the process, and the next one of about its size is taken from there;
-its pages are mapped already.  (Fresh pages cost a fault each, .25 us per 4 kB.)  A thread that finds the pool in use
-goes without.
+its pages are mapped already.  (Fresh pages cost a fault each, .25 us per 4 kB.)  Where there is none, but one that is
+only a little too small, that is freed: else a call would hold both.  A thread that finds the pool in use goes without.
 """
 
 from __future__ import annotations
@@ -60,9 +60,11 @@ define internal noalias ptr @iv_take(i64 %bytes) noinline nounwind {{
 look:
   %quarter = lshr i64 %bytes, 2
   %most = add i64 %bytes, %quarter
+  %least = sub i64 %bytes, %quarter
   br label %slot
 slot:
   %k = phi i64 [ 0, %look ], [ %next, %other ]
+  %near = phi ptr [ null, %look ], [ %near.next, %other ]
   %word = shl i64 %k, 1
   %entry = add i64 %word, 2
   %at = getelementptr i64, ptr @iv_pool, i64 %entry
@@ -75,15 +77,30 @@ slot:
 other:
   %next = add i64 %k, 1
   %more = icmp ult i64 %next, {slots}
-  br i1 %more, label %slot, label %leave
+  %large = icmp uge i64 %size, %least
+  %small = icmp ult i64 %size, %bytes
+  %misses = and i1 %large, %small
+  %near.next = select i1 %misses, ptr %at, ptr %near
+  br i1 %more, label %slot, label %missed
 take:
   %block = load ptr, ptr %at
   store ptr null, ptr %at
   store i64 0, ptr %size.at
   br label %leave
+missed:
+  %none.near = icmp eq ptr %near.next, null
+  br i1 %none.near, label %leave, label %drop
+drop:
+  %dropped = load ptr, ptr %near.next
+  %dropped.size = getelementptr i64, ptr %near.next, i64 1
+  store ptr null, ptr %near.next
+  store i64 0, ptr %dropped.size
+  br label %leave
 leave:
-  %found = phi ptr [ %block, %take ], [ null, %other ]
+  %found = phi ptr [ %block, %take ], [ null, %missed ], [ null, %drop ]
+  %gone = phi ptr [ null, %take ], [ null, %missed ], [ %dropped, %drop ]
   store atomic i64 0, ptr @iv_pool release, align 8
+  call void @free(ptr %gone)
   ret ptr %found
 none:
   ret ptr null
@@ -268,6 +285,14 @@ declare { i64, i1 } @llvm.umul.with.overflow.i64(i64, i64)
 
 
 _pool = (ctypes.c_int64 * (2 + 2 * SLOTS))()
+
+
+def trim() -> None:
+    """Free what is kept between calls.  No kernel may run meanwhile."""
+    free = ctypes.CDLL(None).free if sys.platform == "linux" else None
+    for at in range(2, len(_pool), 2) if free is not None else ():
+        free(ctypes.c_void_p(_pool[at]))
+        _pool[at] = _pool[at + 1] = 0
 
 
 def definitions(maps: bool = False) -> str:

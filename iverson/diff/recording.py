@@ -105,6 +105,7 @@ class Planner:
         masks: bool = False,
         again: frozenset[Named] = frozenset(),
         cheaply: bool = False,
+        answers: Collection[Var] = (),
     ) -> None:
         self.active = active
         self.derivation = derivation
@@ -112,6 +113,7 @@ class Planner:
         self.masks = masks
         self.again = again  # what runs again
         self.cheaply = cheaply  # in the turns of loops what is cheap does, too
+        self.answers = answers  # comparisons that are kept (choices.py)
         self.looped = False
         self.shared: tuple[Let, ...] = ()  # the statements whose forward and return sweep share one scope
         self.turn: frozenset[Var] = frozenset()  # what the turns of surrounding loops bind, back to the nearest For
@@ -152,7 +154,8 @@ class Planner:
             touches = isinstance(let.op, Read) and tracked.get(let.op.array) in KEEPING
             if touches and isinstance(let.vars[0].type, Array):
                 tracked[let.vars[0]] = Undone.WITHIN
-            return Step(let, (let,), scalar=True, mask=self.masks and is_mask(let.op), touches=touches)
+            mask = (self.masks and is_mask(let.op)) or any(v in self.answers for v in let.vars)
+            return Step(let, (let,), scalar=True, mask=mask, touches=touches)
         touches = any(tracked.get(v) in KEEPING for v in uses(let))
         small = _is_small(let.op)
         taken = [x for x in self.derivation.taken(let) if x in tracked and (small or tracked[x] is not Undone.AGAIN)]

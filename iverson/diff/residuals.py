@@ -119,7 +119,7 @@ class Why(Enum):
     SAID = "the program says so"
     MODE = "tape= says so"
     PLANNED = "the plan within the budget"
-    MASK = "bits are kept as they were, where arrays are sampled"
+    MASK = "a bool, in place of what it compares"
     TINY = "a few operations in all"
     CHEAP = "a few operations for each element"
     NESTED = "made by a statement of its own in each turn"
@@ -133,7 +133,7 @@ class Step:
     again: tuple[Let, ...]
     record: Record | None = None
     scalar: bool = False  # a Prim or Read: runs again
-    mask: bool = False  # but for a comparison where arrays are sampled: it is kept as it was
+    mask: bool = False  # but for a comparison that is kept: where arrays are sampled, or in place of what it compares
     chained: frozenset[Var] = frozenset()  # results that live in arrays of the scope's owner
     within: bool = False  # its return sweep undoes what it did to them
     touches: bool = False  # it uses an array that is undone so: it can't run again

@@ -51,6 +51,7 @@ from iverson.diff.accumulate import accumulate, contribute
 from iverson.diff.activity import active, is_float
 from iverson.diff.adjoints import Frame
 from iverson.diff.bits import packed
+from iverson.diff.choices import Choices, chosen
 from iverson.diff.custom import recorded, ruled, unrecorded
 from iverson.diff.derivation import Derivation
 from iverson.diff.library import library
@@ -125,13 +126,16 @@ def _reverse(
     inputs = [primal.params[k] for k in wrt]
     primal = placed(primal, inputs, exact)
     primal = sampled(recorded(primal, active(primal.body, inputs), transpose))
+    primal, choices = chosen(primal) if policy.mode == "auto" and not samples(primal) else (primal, Choices())
     derivation = Derivation(primal.body)
     names = active(primal.body, inputs)
-    plan = Planner(names, derivation, policy.mode, samples(primal), policy.again, cheaply).top(primal.body)
+    planner = Planner(names, derivation, policy.mode, samples(primal), policy.again, cheaply, choices.kept)
+    plan = planner.top(primal.body)
     b = Builder()
     for let in plan.forward():
         b.let(let)
     sweep = Sweep(b, names, derivation, RULES)
+    sweep.choices = choices.by
     frame = Frame({})
     for step in plan.steps:
         sweep.estimate(frame, step)
@@ -190,6 +194,13 @@ def prim(s: Sweep, frame: Frame, step: Step) -> None:
     assert isinstance(op, Prim)
     g = s.take(frame, y)
     if g is None:
+        return
+    if y in s.choices:
+        second = frame.at(s.choices[y])
+        parts = s.b.o.select(second, 0.0, g), s.b.o.select(second, g, 0.0)
+        for a, part in zip(op.args, parts, strict=True):
+            if s.is_active(a):
+                s.add(frame, a, s.b.cast(part, dtype_of(a)))
         return
     args = [frame.at(a) for a in op.args]
     for a, rule in zip(op.args, prims.TABLE[op.name].linear, strict=True):

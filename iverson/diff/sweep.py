@@ -31,6 +31,7 @@ class Sweep(Adjoints):
         self.derivation = derivation
         self.rules = rules
         self.estimated: set[Var] = set()
+        self.choices: Mapping[Var, Var] = {}  # maximum or minimum -> did it choose its second argument? (choices.py)
 
     # --- scopes -------------------------------------------------------------------------------------------------------
 

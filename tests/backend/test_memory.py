@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 import iverson as iv
 from iverson.backend import loopir as ir
-from iverson.backend import lowered, memory
+from iverson.backend import lowered, memory, runtime
 from iverson.opt.pipeline import optimise
 
 
@@ -109,6 +110,19 @@ def stages(x):
     return y
 
 
+def of_other_lengths(x):
+    y = x.copy()
+    m = len(x) // 2
+    for k in range(len(x)):
+        a = np.cumsum(y[:m]) + k
+        y[:m] += 0.1 * a * np.flip(a) / (1.0 + a.sum() ** 2)
+        b = np.cumsum(y * y)
+        y[1:] -= 0.2 * b[:-1] * np.flip(b)[1:] / (1.0 + b[-1] ** 2)
+        c = np.cumsum(y[m:]) - k
+        y[m:] -= 0.3 * c * np.flip(c) / (1.0 + c.sum() ** 2)
+    return y
+
+
 def crossing(x):
     """Both live at the same time."""
     y = x.copy()
@@ -119,8 +133,8 @@ def crossing(x):
     return y
 
 
-@pytest.mark.parametrize(("f", "shared"), [(stages, True), (crossing, False)])
-def test_arrays_of_a_turn_share_memory(f: Callable[..., Any], shared: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("f", "shared"), [(stages, 1), (of_other_lengths, 2), (crossing, 0)])
+def test_arrays_of_a_turn_share_memory(f: Callable[..., Any], shared: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def arrays() -> int:
         program = lowered(optimise(iv.jit(f).staged((np.ones(9),), {}).function), threaded=False)
         return sum(isinstance(s, ir.Alloc) for s in ir.walk(program.body))
@@ -132,3 +146,43 @@ def test_arrays_of_a_turn_share_memory(f: Callable[..., Any], shared: bool, monk
     iv.check_grads(f, (np.linspace(0.2, 1.0, 5),))
     monkeypatch.setattr(memory, "_share", lambda body: None)
     assert with_ == arrays() - shared
+
+
+def test_a_branch_that_is_not_taken_needs_no_memory() -> None:
+    def f(x):
+        total = x.sum()
+        if x[0] > 0.0:
+            sums = np.cumsum(x)
+            total += np.sum(sums * np.flip(sums))
+        return total
+
+    program = lowered(optimise(iv.jit(f).staged((np.ones(9),), {}).function), threaded=False)
+    assert not any(isinstance(s, ir.Alloc) for s in program.body)
+    assert sum(isinstance(s, ir.Alloc) for s in ir.walk(program.body)) > 0
+    for x in np.ones(4), -np.ones(4):
+        np.testing.assert_allclose(iv.jit(f)(x), f(x))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nothing is kept between calls")
+def test_what_is_kept_between_calls_is_given_back() -> None:
+    x = np.ones(2**14)
+    assert iv.jit(lambda x: x + 1.0)(x)[0] == 2.0
+    assert any(runtime._pool[2:])
+    runtime.trim()
+    assert not any(runtime._pool[2:])
+    assert iv.jit(lambda x: x + 2.0)(x)[0] == 3.0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nothing is kept between calls")
+def test_a_block_that_is_a_little_too_small_is_not_kept_beside_the_one_that_fits() -> None:
+    f = iv.jit(lambda x: x + 1.0)
+
+    def after(n: int) -> list[int]:
+        assert f(np.ones(n)).sum() == 2.0 * n
+        return [size for size in runtime._pool[3::2] if size]
+
+    runtime.trim()
+    (small,) = after(2**14)
+    (large,) = after(2**14 + 2**11)
+    assert small < large and after(2**14) == [large]
+    assert len(after(2**16)) == 2

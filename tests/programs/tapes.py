@@ -56,3 +56,26 @@ def values_kept_and_computed_again(weights, h, scales):
         h = iv.keep(np.tanh(a)) * e
         total = total + e * inner
     return total + h.sum()
+
+
+@program(
+    args=lambda n, rng: (rng.normal(size=(n, n)), rng.normal(size=n)),
+    wrt=(0, 1),
+    sizes=(0, 1, 2, 5, 9),
+    tags="loop inplace branch",
+)
+def results_that_are_only_compared(w, x):
+    h, shown = x.copy(), 0.0
+    for i in range(len(x)):
+        rows = sum(w[i, j] * h[j] for j in range(i))
+        columns = sum(w[j, i] * h[j] for j in range(i))
+        if i % 3 == 2:
+            other = sum(np.sin(w[i, j]) for j in range(i, len(x)))
+        else:
+            other = sum(w[i, j] for j in range(i + 1))
+        past = sum(h[j] * h[j] for j in range(i))
+        h[i] += min(max(rows, -columns), 2.0 - other)
+        if past > 3.0 + rows - other:
+            h[i] = 0.5 * h[i]
+        shown += max(past, 1.0) * other
+    return h, shown

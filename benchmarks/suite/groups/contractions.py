@@ -57,7 +57,7 @@ def _enzyme(k: Kernel) -> Program:
         return lambda *args: sum(0.5 * jax.numpy.sum(r * r) for r in _parts(program(*args)))
 
     found = peers.enzyme(function, _wrt(k))
-    return Program(None, found.gradient, found.prepare, found.wait, per_size=True)
+    return Program(None, found.gradient, found.prepare, found.wait)
 
 
 def _torch(k: Kernel) -> Program:

@@ -31,7 +31,7 @@ def _ours(name: str, derivative: str | None = None) -> Program:
     if derivative is not None:
         return Program(None, functions[derivative])
     value, gradient = functions.values()
-    return Program(value, gradient, per_size=name == "det")
+    return Program(value, gradient)
 
 
 def _small(name: str, sizes: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -11,6 +11,7 @@ from benchmarks.suite import peer_dace, peers
 from benchmarks.suite.registry import OURS, Program, Workload
 
 SMALL = 12
+LARGER = 3  # by how much arguments are larger of which memory is measured
 QUICK = ("cholesky", "jacobi_2d", "seidel_2d")
 
 
@@ -34,6 +35,7 @@ def workloads() -> list[Workload]:
             k.size,
             _peers(k),
             small=SMALL,
+            large=LARGER * k.size,
             quick=k.name in QUICK,
         )
         for k in KERNELS

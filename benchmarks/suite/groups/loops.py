@@ -108,6 +108,7 @@ def _growing(p: Program) -> Workload:
         SIZE,
         found,
         small=100,
+        large=10 * SIZE,
         growth=p.sizes,
         quick=p.name in QUICK,
     )
