@@ -32,6 +32,7 @@ from iverson.opt import (
     outer,
     parallel,
     promote,
+    right_looking,
     rotate,
     siblings,
     simplify,
@@ -88,6 +89,7 @@ PASSES: list[tuple[str, Pass]] = [
 
 # for the machine: the count may rise by a constant that the pass states
 SCHEDULE: list[tuple[str, Pass]] = [
+    ("right-looking", right_looking.run),
     ("winner", winner.run),
     ("rotate", rotate.run),
     ("spill", spill.run),
