@@ -32,6 +32,7 @@ from iverson.opt import (
     outer,
     parallel,
     promote,
+    remainders,
     right_looking,
     rotate,
     siblings,
@@ -89,6 +90,7 @@ PASSES: list[tuple[str, Pass]] = [
 
 # for the machine: the count may rise by a constant that the pass states
 SCHEDULE: list[tuple[str, Pass]] = [
+    ("remainders", remainders.run),
     ("right-looking", right_looking.run),
     ("winner", winner.run),
     ("rotate", rotate.run),

@@ -16,6 +16,7 @@ from iverson.opt import (
     outer,
     parallel,
     promote,
+    remainders,
     right_looking,
     siblings,
     simplify,
@@ -40,6 +41,7 @@ PASSES = {
     "parallel": (parallel.run, False, 0.0),
     "updates": (updates.run, True, 0.0),
     "gather": (gather.run, False, 0.5),
+    "remainders": (remainders.run, True, 1.0),
     "right_looking": (right_looking.run, True, 3.0),
 }
 
