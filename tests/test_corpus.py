@@ -40,6 +40,8 @@ SLACK = {
     "outer": 0.5,
     "once": 0.5,
     "gather": 0.3,
+    "remainders": 1.0,
+    "right-looking": 1.0,
     "winner": 5.0,
     "rotate": 0.5,
     "spill": 0.5,

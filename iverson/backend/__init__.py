@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from iverson.backend import (
+    axes,
     bisections,
     checks,
     copies,
@@ -212,6 +213,7 @@ def _scheduled(
             relax.run(program)
         residuals.run(program, reassociate)
         split.run(program)
+        axes.run(program)
         vectors.run(program, reassociate)
         schedule.run(program, reassociate)
         lookups.run(program)

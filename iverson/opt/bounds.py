@@ -54,11 +54,11 @@ from iverson.opt.substitute import Substitution
 
 def run(f: Function) -> Function:
     """The function with everything proven that can be, once through."""
-    prover = _Prover(f)
+    prover = Prover(f)
     return dce(with_body(f, prover.block(f.body)))
 
 
-class _Prover(Substitution):
+class Prover(Substitution):
     def __init__(self, f: Function) -> None:
         super().__init__({})
         self.sizes = Sizes(f)

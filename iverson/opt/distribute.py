@@ -63,7 +63,8 @@ from iverson.core.syntax import (
     Var,
 )
 from iverson.opt.effects import Effects, extents
-from iverson.opt.initial import COMMUTING, Trace, Turns
+from iverson.opt.history import History, Turns
+from iverson.opt.initial import COMMUTING
 
 
 def run(f: Function) -> Function:
@@ -109,12 +110,12 @@ class _Distribute:
 
     def spared(self, op: Loop, block: Block, met: Collection[Var], accs: Collection[Var]) -> bool:
         """Do reads and updates of some arrays, in a part of a turn, miss all that earlier turns contributed?"""
-        trace = Trace(self.sizes, op.carry[0], op.carry[0], {}, set(accs))
+        history = History(self.sizes, {}, set(accs))
 
         def clear(inner: Block) -> bool:
             for s in inner:
                 of = s.op.array if isinstance(s.op, Read) else s.op.acc if isinstance(s.op, Contribute) else None
-                if of in met and not trace.spares(Turns(op), s.op.index):  # type: ignore[union-attr, arg-type]
+                if of in met and not history.spares(Turns(op), s.op.index):  # type: ignore[union-attr, arg-type]
                     return False
                 for _, nested in blocks(s.op):
                     with self.sizes.inside(s.op, nested):

@@ -79,12 +79,10 @@ class Bits:
         most = max(low, high)
         match op.name:
             case "add" | "sub":
+                less = _sum(low, above), _sum(high, below)
+                sides = (_sum(low, below), _sum(high, above)) if op.name == "add" else less
                 shift = isinstance(op.args[1], Literal) and abs(int(op.args[1].value)) < STEP
-                if shift and op.args[0] in self.local:
-                    return WORD, WORD
-                return (
-                    (_sum(low, below), _sum(high, above)) if op.name == "add" else (_sum(low, above), _sum(high, below))
-                )
+                return (WORD, WORD) if shift and op.args[0] in self.local and max(sides) > WORD else sides
             case "mul":
                 bits = most + max(below, above)
                 bits = bits if bits <= WORD else self.volume(op.args)

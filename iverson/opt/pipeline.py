@@ -33,6 +33,8 @@ from iverson.opt import (
     outer,
     parallel,
     promote,
+    remainders,
+    right_looking,
     rotate,
     siblings,
     simplify,
@@ -90,6 +92,8 @@ PASSES: list[tuple[str, Pass]] = [
 
 # for the machine: the count may rise by a constant that the pass states
 SCHEDULE: list[tuple[str, Pass]] = [
+    ("remainders", remainders.run),
+    ("right-looking", right_looking.run),
     ("winner", winner.run),
     ("rotate", rotate.run),
     ("spill", spill.run),

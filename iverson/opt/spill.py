@@ -30,7 +30,7 @@ from iverson.core.syntax import (
 from iverson.opt.fission import is_cheap, is_row
 from iverson.opt.stencil import stencils
 
-MOST = 2  # values that are kept
+MOST = 4  # values that are kept
 
 
 def run(f: Function) -> Function:

@@ -17,6 +17,8 @@ from iverson.opt import (
     outer,
     parallel,
     promote,
+    remainders,
+    right_looking,
     siblings,
     simplify,
     updates,
@@ -41,6 +43,8 @@ PASSES = {
     "parallel": (parallel.run, False, 0.0),
     "updates": (updates.run, True, 0.0),
     "gather": (gather.run, False, 0.5),
+    "remainders": (remainders.run, True, 1.0),
+    "right_looking": (right_looking.run, True, 3.0),
 }
 
 
