@@ -39,6 +39,7 @@ from iverson.backend import (
     reuse,
     scans,
     schedule,
+    single,
     special,
     split,
     strips,
@@ -214,6 +215,7 @@ def _scheduled(
         split.run(program)
         vectors.run(program, reassociate)
         schedule.run(program, reassociate)
+        single.run(program)
         lookups.run(program)
         relax.lanes(program, reassociate)
         if reassociate:
