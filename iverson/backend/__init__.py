@@ -40,6 +40,7 @@ from iverson.backend import (
     reuse,
     scans,
     schedule,
+    single,
     special,
     split,
     strips,
@@ -216,6 +217,7 @@ def _scheduled(
         axes.run(program)
         vectors.run(program, reassociate)
         schedule.run(program, reassociate)
+        single.run(program)
         lookups.run(program)
         relax.lanes(program, reassociate)
         if reassociate:

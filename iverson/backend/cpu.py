@@ -4,9 +4,12 @@
     load(object, symbols)       a `Library` whose exported functions have addresses
     optimised_ir(text), assembly(text)      for `iv.show`
 
-Level 0 runs no optimisation (correctness tests), 1 to 3 the standard pipeline of that speed.  Code is for the
-host's own features. Vectors of AVX-512 are 512 bits wide where the units are (`FULL_WIDTH`), elsewhere 256 unless a
-function says `"prefer-vector-width"="512"` (`WIDE`), which pays where elementary functions dominate.
+Level 0 runs no optimisation (correctness tests), 1 and 2 the standard pipeline of that speed; 3 is the pipeline of 2,
+and the most thorough code generator. What the pipeline of 3 adds, loops copied for each outcome of a test that they
+don't change, takes up to half of the time and makes nothing faster: nests are tested once (backend/nests.py).
+
+Code is for the host's own features. Vectors of AVX-512 are 512 bits wide where the units are (`FULL_WIDTH`), elsewhere
+256 unless a function says `"prefer-vector-width"="512"` (`WIDE`), which pays where elementary functions dominate.
 """
 
 from __future__ import annotations
@@ -94,7 +97,7 @@ def _optimised(text: str, options: Options) -> llvm.ModuleRef:
         module.verify()
     except RuntimeError as error:
         raise CompileError(str(error)) from None
-    tuning = llvm.create_pipeline_tuning_options(speed_level=options.level)
+    tuning = llvm.create_pipeline_tuning_options(speed_level=min(options.level, 2))
     tuning.loop_interleaving = options.interleave
     tuning.loop_vectorization = options.vectorise and options.level >= 2
     tuning.loop_unrolling = options.unroll

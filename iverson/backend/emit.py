@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from iverson.backend import abi, cpu, interrupt, loopir, pool, recipes, runtime
+from iverson.backend import abi, cpu, interrupt, loopir, nests, pool, recipes, runtime
 from iverson.backend.abi import ITEM_SIZE, MEMORY_TYPE
 from iverson.backend.arithmetic import Arithmetic, is_elementary
 from iverson.backend.frame import Frame
@@ -44,6 +44,7 @@ class _Emitter(Frame):
         self.scopes: dict[Reg, tuple[str, str]] = {}
         self.all_scopes = ""
         self.group = ""  # of the accesses of a loop whose turns are apart
+        self.entered: set[loopir.For] = set()  # loops of a nest that has been tested for turns
         self.vectorises = False  # is this the body of an innermost loop that may?
         self.arithmetic = Arithmetic(self.fresh, reassociate)
         self.vectors = Instructions(self.text, self.fresh)
@@ -458,16 +459,14 @@ class _Emitter(Frame):
             return
         loop, done = self.labels("for", "done")
         low, high = self.text(stmt.low), self.text(stmt.high)
-        some = self.fresh("some")
-        self.line(f"{some} = icmp slt i64 {low}, {high}")
         before = self.label
-        self.branch(some, loop, done)
+        tested = self._enter(stmt, loop, done)
         self.open(loop)
         index = self.define(stmt.index)
         latch = len(self.lines)
         self.lines.append("")
         holes = self._phis(stmt.carries, before)
-        outside, self.vectorises = self.vectorises, stmt.tag not in ("seq", "cold") and not _has_loops(stmt.body)
+        outside, self.vectorises = self.vectorises, stmt.tag not in ("seq", "cold") and nests.innermost(stmt)
         self.group = self.node("distinct !{}") if stmt.tag in ("apart", "vector") else ""
         notes = self._notes(stmt)
         suffix = f", !llvm.loop {notes}" if notes else ""
@@ -484,8 +483,26 @@ class _Emitter(Frame):
         self.open(done)
         for c in stmt.carries:
             init, value = self.text(c.init), self.text(c.next)
-            edges = f"[ {init}, %{before} ], [ {value}, %{last} ]"
+            edges = (f"[ {init}, %{before} ], " if tested else "") + f"[ {value}, %{last} ]"
             self.line(f"{self.define(c.out)} = phi {type_text(c.out.type)} {edges}")
+
+    def _enter(self, stmt: loopir.For, loop: str, done: str) -> bool:
+        """Jump into a loop, if it has a turn; is that tested, for it and for the nest in it (backend/nests.py)?"""
+        inside = [] if stmt in self.entered else nests.nest(stmt)
+        self.entered.update(inside)
+        some = ""
+        for s in inside:
+            if not nests.turns(s):
+                test = self.fresh("some")
+                self.line(f"{test} = icmp slt i64 {self.text(s.low)}, {self.text(s.high)}")
+                some, before = (self.fresh("all"), some) if some else (test, "")
+                if before:
+                    self.line(f"{some} = and i1 {before}, {test}")
+        if some:
+            self.branch(some, loop, done)
+        else:
+            self.jump(loop)
+        return bool(some)
 
     def _notes(self, stmt: loopir.For) -> str:
         """The name of what LLVM is told of a loop, if anything."""
@@ -562,10 +579,6 @@ def _string(number: int, content: bytes) -> str:
     """A constant of the module, with the zero that ends it."""
     text = "".join(f"\\{byte:02x}" for byte in (*content, 0))
     return f'@string.{number} = private unnamed_addr constant [{len(content) + 1} x i8] c"{text}"'
-
-
-def _has_loops(body: list[Stmt]) -> bool:
-    return any(isinstance(s, loopir.For | loopir.While) or any(map(_has_loops, loopir.blocks(s))) for s in body)
 
 
 def _alignment(kind: Type) -> str:

@@ -5,6 +5,9 @@ vector           a vector, as it is
 simd             a short one is a vector; one that only adds up is written out, so that its sums stay in registers
 few              too few turns for a vector
 cold             it stays as it is
+
+Whatever its tag, a loop around others is not unrolled, unless it has few turns, nor is a long innermost one as often as
+LLVM likes (its limit is hundreds of instructions): that compiles for long and gains nothing.
 """
 
 from __future__ import annotations
@@ -13,10 +16,13 @@ from collections.abc import Callable
 
 from iverson.backend.arithmetic import side_by_side
 from iverson.backend.lanes import LANES
-from iverson.backend.loopir import For
+from iverson.backend.loopir import For, walk
+from iverson.backend.nests import innermost
 from iverson.core.syntax import Literal
 
 SHORT = 8  # statements of a loop over lanes, so few that all accumulators of it may be registers
+LONG = 12  # statements of a loop of which several turns in a row are no faster
+FEW = 8  # turns of a loop around others that LLVM may write out
 ONE_BY_ONE = '!{!"llvm.loop.unroll.disable"}'
 
 
@@ -35,7 +41,14 @@ def hints(loop: For, group: str, node: Callable[[str], str]) -> list[str]:
         found.append(_width(1))
     elif loop.tag == "cold":
         found += [ONE_BY_ONE, '!{!"llvm.loop.vectorize.enable", i1 false}']
-    return found
+    return found if ONE_BY_ONE in found else found + _unrolling(loop, turns)
+
+
+def _unrolling(loop: For, turns: int | None) -> list[str]:
+    if not innermost(loop):
+        return [] if turns is not None and turns <= FEW else [ONE_BY_ONE]
+    long = sum(1 for _ in walk(loop.body)) > LONG
+    return ['!{!"llvm.loop.unroll.runtime.disable"}'] if long else []
 
 
 def _width(lanes: int) -> str:

@@ -65,7 +65,7 @@ def _block(
             case _:
                 pass
         mine.update(ir.defined(stmt))
-        for buffer in set(_buffers(stmt)) - seen:
+        for buffer in set(buffers([stmt])) - seen:
             seen.add(buffer)
             buffer.extents = tuple(_name(e, names) for e in buffer.extents)
         for loop in ir.walk([stmt]):
@@ -94,12 +94,12 @@ def _both(names: Names, others: Names) -> Names:
 def _elsewhere(stmt: Stmt, seen: set[Buffer]) -> set[Buffer]:
     """The buffers that a loop doesn't begin itself, and those seen before."""
     begun = {s.buffer for s in ir.walk([stmt]) if isinstance(s, ir.Alloc)}
-    return seen | {b for b in _buffers(stmt) if b not in begun}
+    return seen | {b for b in buffers([stmt]) if b not in begun}
 
 
-def _buffers(stmt: Stmt) -> Iterable[Buffer]:
-    """Every buffer that a statement names, or one in it."""
-    for s in ir.walk([stmt]):
+def buffers(body: list[Stmt]) -> Iterable[Buffer]:
+    """Every buffer that statements name, or those in them."""
+    for s in ir.walk(body):
         match s:
             case ir.Load(_, View(buffer)) | ir.Store(View(buffer), _):
                 yield buffer
