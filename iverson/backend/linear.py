@@ -11,8 +11,8 @@ from functools import cache
 from iverson.core.syntax import F64, DType
 
 PREFIX = "lapack_"
-BLAS = ("gemm", "syrk", "trsm")
-READ = {"gemm": 2, "syrk": 1, "trsm": 1}  # of the arrays of a routine so many are only read, the first ones
+BLAS = ("gemm", "syrk", "trmm", "trsm")
+READ = {"gemm": 2, "syrk": 1, "trmm": 1, "trsm": 1}  # of the arrays of a routine so many are only read, the first ones
 
 
 def symbol(routine: str, dtype: DType) -> str:

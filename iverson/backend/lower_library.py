@@ -4,6 +4,7 @@ A row-major matrix is, in their eyes, its transpose in column-major order:
 
     c = a b                  c' = b' a'                                gemm
     c = a a'                 its upper triangle, and the mirror image  syrk, where both are large
+    c = t b, t a triangle    c' = b' t'                                trmm, on a copy of b
     a p = l u                p' a' = u' l', LAPACK's factors of a'     getrf
     a x = b                  triangular solves, and the swaps          trsm
     a = l l'                 the upper factor of a' is l'              potrf
@@ -52,6 +53,10 @@ def _contiguous(ctx: Context, view: View) -> View:
 
 def _matmul(ctx: Context, inputs: list[View], outs: list[View], params: Params, site: Site | None) -> None:
     (a, b), (out,) = inputs, outs
+    if params["triangle_a"]:
+        return _trmm(ctx, a, b, out, params, "a", "b")
+    if params["triangle_b"]:
+        return _trmm(ctx, b, a, out, params, "b", "a")
     k = a.extents[0 if params["transpose_a"] else 1]
     if a != b or params["transpose_a"] == params["transpose_b"]:
         _gemm(ctx, a, b, out, k, params)
@@ -76,6 +81,21 @@ def _gram(ctx: Context, a: View, out: View, k: Value, across: bool) -> None:
             ctx.store(out.at([i, j]), ctx.load(out.at([j, i])))
         ctx.emit(ir.For(j, ctx.add(i, integer(1)), n, element, [], "seq"))
     ctx.emit(ir.For(i, integer(0), n, row, [], "seq"))
+
+
+def _trmm(ctx: Context, triangle: View, other: View, out: View, params: Params, side: str, beside: str) -> None:
+    """A triangle times a matrix, or the other way round: in place of the matrix."""
+    dtype = out.buffer.dtype
+
+    def element(index: Sequence[Reg]) -> None:
+        ctx.store(out.at(index), ctx.load(other.at(index[::-1] if params[f"transpose_{beside}"] else index)))
+
+    ctx.each(out.extents, element)
+    letters = ["R" if side == "a" else "L", "U" if params[f"triangle_{side}"] == "lower" else "L"]
+    letters += ["T" if params[f"transpose_{side}"] else "N", "N"]
+    n, m = out.extents
+    args = [*map(letter, letters), size(ctx, m), size(ctx, n), number(1.0, dtype)]
+    lapack.call(ctx, "trmm", dtype, [*args, triangle, leading(ctx, triangle.extents[1]), out, leading(ctx, m)])
 
 
 def _gemm(ctx: Context, a: View, b: View, out: View, k: Value, params: Params) -> None:

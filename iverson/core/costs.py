@@ -179,6 +179,7 @@ class _Counter:
         self.exact = True
         self.unknown: dict[Var, Unknown] = {}
         self.turns: dict[Size, Var] = {}  # symbols for extents that data decide
+        self.either: dict[Atom, Size] = {}  # integers that are one of two sizes: at most the larger one
 
     def result(self) -> Cost:
         account = _Account()
@@ -201,6 +202,9 @@ class _Counter:
 
     def extent(self, atom: Atom) -> Size:
         """How many turns an extent makes: none if it is negative; a symbol if it is computed from data."""
+        if atom in self.either:
+            self.exact = False
+            return self.either[atom]
         n = self.sizes.of(atom)
         data = [self.unknown[v] for v in n.variables() if v in self.unknown and self.unknown[v].what != WHILE]
         if data:
@@ -263,9 +267,16 @@ class _Counter:
 
     def statement(self, account: _Account, let: Let) -> None:
         match let.op:
-            case Prim(name):
+            case Prim(name, args):
                 self.own(account, self.prices.work(name), prims.TABLE[name].cost)
                 self.symbol(let.vars[0], "computed from data", let.site)
+                sizes = [self.sizes.of(a) for a in args[1:]] if name == "select" else []
+                if (
+                    let.vars[0] in self.unknown
+                    and sizes
+                    and not any(v in self.unknown for n in sizes for v in n.variables())
+                ):
+                    self.either[let.vars[0]] = maximum(*sizes, size(0))
             case Read() | Check():
                 self.own(account, 1)
                 for v in let.vars:

@@ -5,7 +5,8 @@ step of the tests), so a meaning is analytic in its float arguments: nothing is 
 Arguments are only read; results are fresh.  Derivatives are core programs: diff/library.py.
 
     matmul (a, b; transpose_a, transpose_b)   [n, k] @ [k, m]; a rank-1 operand is a row on the left, a column on the
-                                              right, and isn't transposed
+                                              right, and isn't transposed.  triangle_a, triangle_b: "lower" or "upper",
+                                              what alone is looked at of an operand as it is stored, a square; a hint
     lu (a)                                    l and u of a p = l u in one matrix, u having ones on its diagonal, and the
                                               swaps of columns, counted from 0; a may be singular
     factored_solve (a, lu, pivots, b; transpose)     x with a x = b;  b is [n] or [n, m]
@@ -92,6 +93,8 @@ def _matmul_types(args: Sequence[Array], params: Params) -> list[Type]:
     dtype = _float_dtype("matmul", args, 2)
     a, b = args
     _expect(a.rank <= 2 and b.rank <= 2, "matmul takes vectors and matrices")
+    for x, triangle in ((a, params["triangle_a"]), (b, params["triangle_b"])):
+        _expect(not triangle or x.rank == 2, "a triangle is a matrix")
     left = a.extents[::-1] if params["transpose_a"] else a.extents
     right = b.extents[::-1] if params["transpose_b"] else b.extents
     extents = (*left[:-1], *right[1:])
@@ -184,7 +187,11 @@ def _mapped_types(args: Sequence[Array], params: Params) -> list[Type]:
 # --- meanings ---------------------------------------------------------------------------------------------------------
 
 
-def _matmul(a: Any, b: Any, *, transpose_a: bool, transpose_b: bool) -> Values:
+def _matmul(
+    a: Any, b: Any, *, transpose_a: bool, transpose_b: bool, triangle_a: str = "", triangle_b: str = ""
+) -> Values:
+    halves: dict[str, Callable[[Any], Any]] = {"": lambda x: x, "lower": np.tril, "upper": np.triu}
+    a, b = halves[triangle_a](a), halves[triangle_b](b)
     return ((a.T if transpose_a else a) @ (b.T if transpose_b else b),)
 
 
@@ -227,7 +234,11 @@ def _columns(shape: tuple[int, ...]) -> int:
 
 def _matmul_cost(shapes: Shapes, params: Params) -> int:
     a, b = shapes
-    return 2 * math.prod(a) * (b[0 if params["transpose_b"] else 1] if len(b) == 2 else 1)
+    return (
+        (1 if params["triangle_a"] or params["triangle_b"] else 2)
+        * math.prod(a)
+        * (b[0 if params["transpose_b"] else 1] if len(b) == 2 else 1)
+    )
 
 
 def _solves(shapes: Shapes, params: Params) -> int:
@@ -275,7 +286,7 @@ TABLE: dict[str, Row] = {
         _matmul,
         _matmul_cost,
         lambda s: 1 + _log2(max(s[0])),
-        {"transpose_a": False, "transpose_b": False},
+        {"transpose_a": False, "transpose_b": False, "triangle_a": "", "triangle_b": ""},
     ),
     "lu": Row(_lu_types, decompositions.lu, lambda s, _: 2 * s[0][0] ** 3 // 3, _sequential, {}),
     "factored_solve": Row(

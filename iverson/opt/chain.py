@@ -6,7 +6,13 @@
 where nothing else uses T, and nothing updates A or B before.  With a vector the order is known; of matrices the sizes
 decide when the program runs, and the order that is written stays unless another one saves a tenth.  Of more than four
 matrices the first four are ordered, and their product is one of the rest.  An order that is known, as it is if all
-sizes are constants, is taken before a derivative is, too: no adjoint of T is made either.
+sizes are constants, is taken before a derivative is, too: no adjoint of T is made either.  Of three matrices both
+orders are, where the sizes decide, and one of them is of no length:
+
+    T = matmul A B;  R = matmul T C  ->  R = matmul A[:, :k'] (matmul B[:k'] C) + matmul (matmul A B[:, :m']) C[:m']
+
+where k' is all and m' is 0 if the first costs less, or the other way round: what a return sweep keeps and makes of the
+other is empty.
 
 Invariant: the count falls, except for a vector where T has less than four rows or columns: it is at most twice as
 large.  Sums are reassociated, and factors come out of them.
@@ -40,6 +46,11 @@ Rewriting: TypeAlias = Callable[["_Chains", Let], list[Let] | None]
 def known(f: Function) -> Function:
     """The chains of which the order is known, whatever the sizes of a call."""
     return _rewritten(f, [_Chains.with_vector, _Chains.of_known_sizes])
+
+
+def differentiated(f: Function) -> Function:
+    """The same, and both orders of three matrices, before a derivative is taken."""
+    return _rewritten(f, [_Chains.with_vector, _Chains.of_known_sizes, _Chains.in_both_orders])
 
 
 def run(f: Function) -> Function:
@@ -185,6 +196,28 @@ class _Chains:
         new = self.of_matrices(let) if known else None
         return None if any(isinstance(s.op, If) for s in new or ()) else new
 
+    def in_both_orders(self, let: Let) -> list[Let] | None:
+        """A chain of three, as a sum of both orders of which one is of no length."""
+        if not _product(let) or not isinstance(let.op, Library):
+            return None
+        chain, written = self.taken_apart((let.vars[0], False), let.op)
+        orders = self.choices(chain, written) if len(chain) == 3 else {}
+        if len(orders) != 2:
+            return None
+        (now, _), (cost, other) = orders.items()
+        b = Builder()
+        b.site = let.site
+        with b.scope() as lets:
+            better = b.o.lt(_sum(b, cost), b.o.mul(_sum(b, now), GAIN))
+            one = _cut(b, chain, other, lambda n: b.o.select(better, n, 0))
+            two = _cut(b, chain, written, lambda n: b.o.select(better, 0, n))
+
+            def both(i: Var, j: Var) -> Atom:
+                return b.o.add(b.read(one, i, j, safe=True), b.read(two, i, j, safe=True))
+
+            b.map(extents_of(let.vars[0]), both)
+        return None if isinstance(better, Literal) else [*lets[:-1], Let(let.vars, lets[-1].op, let.site)]
+
     def taken_apart(self, operand: Operand, op: Library | None = None) -> tuple[list[Operand], Order]:
         """The matrices of a chain, and the order of its products."""
         chains = replace(self, inner={**self.inner, operand[0]: op}) if op else self
@@ -270,6 +303,21 @@ def _multiplied(b: Builder, chain: Sequence[Operand], order: Order) -> Var:
     assert not isinstance(order, int)
     (left, across_left), (right, across_right) = map(operand, order)
     return b.library("matmul", left, right, transpose_a=across_left, transpose_b=across_right)[0]
+
+
+def _cut(b: Builder, chain: Sequence[Operand], order: Order, length: Callable[[Atom], Atom]) -> Var:
+    """The product of three matrices, of which the last sum that is taken is over a part of its length."""
+    at = 1 if order == (0, (1, 2)) else 2
+    n = length(_columns(chain[at - 1]))
+    parts = [*chain]
+    parts[at - 1] = _part(b, chain[at - 1], _rows(chain[at - 1]), n), False
+    parts[at] = _part(b, chain[at], n, _columns(chain[at])), False
+    return _multiplied(b, parts, order)
+
+
+def _part(b: Builder, operand: Operand, rows: Atom, columns: Atom) -> Var:
+    array, across = operand
+    return b.map((rows, columns), lambda i, j: b.read(array, *((j, i) if across else (i, j)), safe=True))
 
 
 def _sum(b: Builder, cost: Cost) -> Atom:

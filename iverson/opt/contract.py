@@ -17,7 +17,9 @@ Loops may run over parts of axes, as over a triangle (opt/partial.py):
     For [j < e(i)] { s = For [k < l] { .. } }           C has all elements, of which those of the triangle are read
     For [k < e(i)] { acc[j, k] <- u v w }               as the first
 
-and what one nest contributes by several products that share a factor is one: u v + u v' = u (v + v').  Of a product and
+A factor that is zero on one side of the diagonal is called a triangle, of which BLAS multiplies the other half.
+
+What one nest contributes by several products that share a factor is one: u v + u v' = u (v + v').  Of a product and
 its transpose one is made.  Of three factors of which two indices are summed over, two are multiplied, and the third is
 part of w: sum over j and k of u[i, j] v[j, k] t[i, k] is the sum over k of (u v)[i, k] t[i, k].
 
@@ -331,6 +333,16 @@ def _transposed(operand: Operand) -> Operand:
     return operand[0], not operand[1]
 
 
+def _triangle(products: Sequence[Product], operands: Sequence[Operand]) -> dict[str, object]:
+    """What is known of a factor that is zero on one side of the diagonal, if the other one is as it is stored."""
+    for side, (_, across) in enumerate(operands):
+        half = products[0].triangle(side) if len(products) == 1 and not operands[1 - side][1] else ""
+        if half:
+            stored = {"lower": "upper", "upper": "lower"}[half] if across else half
+            return {"triangle_b" if side else "triangle_a": stored}
+    return {}
+
+
 @dataclass
 class _Rewrite:
     """Takes products out of a nest."""
@@ -349,7 +361,8 @@ class _Rewrite:
                 if across:
                     matrix = made[_transposed(v), _transposed(u)]
                 elif (u, v) not in made:
-                    (made[u, v],) = b.library("matmul", u[0], v[0], transpose_a=u[1], transpose_b=v[1])
+                    known = _triangle(products, (u, v))
+                    (made[u, v],) = b.library("matmul", u[0], v[0], transpose_a=u[1], transpose_b=v[1], **known)
                 matrix = matrix if across else made[u, v]
                 self.matrices |= {id(p.let): (p, matrix, across) for p in products}
                 if isinstance(products[0].let.op, Contribute):

@@ -16,9 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from iverson.core.bounds import Sizes
 from iverson.core.build import Builder, literal
 from iverson.core.rewrite import atoms
-from iverson.core.syntax import I64, Accumulator, Array, Atom, Contribute, Let, Literal, Prim, Read, Var
+from iverson.core.syntax import I64, Accumulator, Array, Atom, Block, Contribute, For, Let, Literal, Prim, Read, Var
 
 SHARE = (5, 2)  # a part counts as all of it if it is at least 2 fifths: a triangle without its diagonal is
 
@@ -116,6 +117,23 @@ class Ranges:
             return True
         op = self.made[a].op  # type: ignore[index]
         return isinstance(op, Prim) and op.name not in ("floordiv", "mod") and all(map(self.computed, op.args))
+
+    def triangle(self, row: Var, column: Var) -> str:
+        """Of a matrix, the half that two positions stay in, the diagonal included; "" if none is known."""
+        sizes, turn = Sizes(), Block((), ())
+        outer, inner = sorted((row, column), key=lambda p: self.loops.index(self.loop(p)))
+        first, second = (For((i,), (self.extent[i],), turn, ()) for i in map(self.loop, (outer, inner)))
+        with sizes.inside(first, turn):
+            for let in self.made.values():
+                sizes.bind(let)
+            with sizes.inside(second, turn):
+                others = [a for a, p in self.same.items() if p is inner]
+                ahead = [sizes.of(p) - sizes.of(outer) for p in (inner, *others)]
+                if any(map(sizes.nonnegative, ahead)):
+                    return "upper" if inner is column else "lower"
+                if any(sizes.nonnegative(-n) for n in ahead):
+                    return "lower" if inner is column else "upper"
+        return ""
 
     def nest(self, b: Builder, positions: Sequence[Var], body: Callable[[dict[Var, Atom]], None]) -> None:
         """Loops over where some positions are in the program; `body` gets the names of loop indices and positions."""

@@ -54,7 +54,7 @@ PREPARE: list[tuple[str, Pass]] = [
     ("unread", unread.run),
     ("simplify bounded", simplify.primal),
     ("hoist", hoist.run),
-    ("chain", chain.known),
+    ("chain", chain.differentiated),
     ("branches", branches.run),
     ("promote", promote.run),
     ("once", once.run),
@@ -73,7 +73,11 @@ PREPARE: list[tuple[str, Pass]] = [
 
 GATHER = next(k for k, (name, _) in enumerate(PREPARE) if name == "gather")
 
-NOW: dict[Pass, Pass] = {simplify.primal: simplify.run, initial.primal: initial.run}  # no derivative is taken any more
+NOW: dict[Pass, Pass] = {  # no derivative is taken any more
+    simplify.primal: simplify.run,
+    initial.primal: initial.run,
+    chain.differentiated: chain.known,
+}
 
 PASSES: list[tuple[str, Pass]] = [
     *((name, NOW.get(run, run)) for name, run in PREPARE[:GATHER]),
@@ -121,5 +125,5 @@ def optimise(f: Function, reassociate: bool = True) -> Function:
 
 def _through(f: Function, passes: Sequence[tuple[str, Pass]], reassociate: bool) -> Function:
     for _, run in passes:
-        f = f if run is chain.known and not reassociate else run(f)
+        f = f if run in (chain.known, chain.differentiated) and not reassociate else run(f)
     return f

@@ -204,6 +204,13 @@ class Product:
             known[one] = (self.part(b, side), False) if masked else self.made_operand(b, factors, row, column)
         return known[one]
 
+    def triangle(self, side: int) -> str:
+        """Which half of a factor that is zero where no turn is holds the rest, if one does and it is a square."""
+        row, column = (self.summed, self.free[1]) if side else (self.free[0], self.summed)
+        if not self.masked()[side] or not self.equal.same([self.extent[row]], [self.extent[column]]):
+            return ""
+        return self.ranges.triangle(row, column)
+
     def part(self, b: Builder, side: int, more: Var | None = None) -> Var:
         """A factor that is zero where no turn is; or one with this one added to it."""
         factors = self.right if side else self.left

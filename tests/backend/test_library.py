@@ -225,3 +225,18 @@ def test_fourier(n: int, inverse: bool) -> None:
     for g, w in zip(native.Native(function)(*args), evaluate(function, args).values, strict=True):
         np.testing.assert_allclose(g, w, rtol=1e-11, atol=1e-11)
     assert not native.LIVE
+
+
+@pytest.mark.parametrize("half", ["lower", "upper"])
+@pytest.mark.parametrize("side", ["a", "b"])
+@pytest.mark.parametrize("transposes", [(False, False), (True, False), (False, True), (True, True)])
+def test_a_triangle(half: str, side: str, transposes: tuple[bool, bool]) -> None:
+    rng = np.random.default_rng(0)
+    params = {**dict(zip(("transpose_a", "transpose_b"), transposes, strict=True)), f"triangle_{side}": half}
+    for n, m in ((5, 3), (1, 1), (0, 2), (3, 0), (70, 40)):
+        square = (np.tril if half == "lower" else np.triu)(rng.normal(size=(n, n)))
+        if side == "a":
+            arrays = [square, rng.normal(size=(m, n) if transposes[1] else (n, m))]
+        else:
+            arrays = [rng.normal(size=(n, m) if transposes[0] else (m, n)), square]
+        compare(program("matmul", (2, 2), **params), arrays)

@@ -193,3 +193,32 @@ def test_only_where_sums_may_be_reassociated() -> None:
     for reassociate in (True, False):
         slope = iv.jit(iv.grad(lambda a, b, v: np.sum((a @ b @ v) ** 2)), reassociate=reassociate)
         assert ("matmul" in iv.show(slope, stage="optimised")(*args)) != reassociate
+
+
+@pytest.mark.parametrize("across", [False, True])
+def test_a_gradient_is_taken_in_the_order_that_the_sizes_of_a_call_decide(across: bool) -> None:
+    """One program for all sizes: of its two orders one is empty, and so is what the return sweep does for it."""
+
+    def objective(a: Any, b: Any, c: Any) -> Any:
+        return np.sum(np.sin((c.T @ b.T @ a.T).T if across else a @ b @ c))
+
+    f = stage_for(objective, [np.zeros((8, 9)), np.zeros((9, 10)), np.zeros((10, 11))]).function
+    wrt = [k for k, p in enumerate(f.params) if p.type.dtype.is_float]  # type: ignore[union-attr]
+    g = optimise(gradient(prepare(f), wrt))
+    rng = np.random.default_rng(0)
+    for sizes in (
+        (30, 3, 30, 2),
+        (3, 30, 2, 30),
+        (2, 30, 3, 30),
+        (7, 6, 5, 4),
+        (2, 2, 2, 2),
+        (0, 3, 2, 4),
+        (3, 0, 2, 2),
+    ):
+        abc = matrices(rng, *sizes)
+        args = [x for a in abc for x in (*a.shape, a)]
+        got, want = evaluate(g, args), evaluate(gradient(f, wrt), args)
+        for x, y in zip(got.values, want.values, strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-12)
+        passes = sum(m * n for m, n in pairwise((*sizes, sizes[0])))
+        assert got.cost.work <= 3.5 * least(sizes) + 30 * passes + 100, sizes

@@ -260,3 +260,35 @@ def test_gradients(program: Callable[..., Any], monkeypatch: pytest.MonkeyPatch)
     assert products(g)
     for a, b in zip(want, evaluate(g, given).values, strict=True):
         assert same(a, b, exact=False)
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.__name__)
+def test_errors(program: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where sizes don't fit, or there are no turns, the outcome is that of the program as it is written."""
+    monkeypatch.setattr(product, "SMALLEST", 1)
+    f, _ = staged(program, matrices(7, 5))
+    g = optimise(prepare(f))
+    for p, q, n, m in (
+        (6, 5, 6, 4),
+        (5, 6, 6, 4),
+        (5, 5, 6, 4),
+        (7, 7, 6, 4),
+        (6, 6, 0, 4),
+        (6, 6, 6, 0),
+        (0, 6, 6, 4),
+        (6, 2, 2, 2),
+    ):
+        rng = np.random.default_rng(0)
+        args = [p, q, rng.normal(size=(p, q)), n, m, rng.normal(size=(n, m))]
+        want, got = outcome(f, args), outcome(g, args)
+        if isinstance(want, str) or isinstance(got, str):
+            assert want == got, (p, q, n, m)
+        else:
+            assert same(want, got, exact=False), (p, q, n, m)
+
+
+def outcome(f: Function, args: list[Any]) -> Any:
+    try:
+        return evaluate(f, args).values[0]
+    except (IndexError, ValueError) as error:
+        return f"{type(error).__name__}: {error}"

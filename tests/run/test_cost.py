@@ -129,3 +129,9 @@ def test_the_gradient_beside_the_primal():
     assert isinstance(halved.limit, str) and "turns" in halved.limit
     with pytest.raises(TypeError):
         iv.cheapness(lambda x: x * 1.0)(np.ones(6))
+
+
+def test_a_length_that_is_one_of_two_is_at_most_the_larger_one():
+    """Of three matrices both orders are in a gradient, one of them with sums of no length."""
+    cost = iv.cost(iv.grad(lambda a, b, c: np.sum((a @ b @ c) ** 2)))(np.ones((6, 5)), np.ones((5, 7)), np.ones((7, 8)))
+    assert "data decide" not in str(cost) and "an upper bound" in str(cost)
