@@ -47,6 +47,7 @@ from iverson.core.syntax import (
     Var,
     While,
 )
+from iverson.diff import handed
 from iverson.diff.accumulate import accumulate, contribute
 from iverson.diff.activity import active, is_float
 from iverson.diff.adjoints import Frame
@@ -122,7 +123,7 @@ def reverse(function: Function, wrt: Sequence[int], seeded: bool, policy: Policy
 def _reverse(
     function: Function, wrt: Sequence[int], seeded: bool, policy: Policy, exact: set[int], cheaply: bool = False
 ) -> tuple[Function, Plan]:
-    primal = annotated(sequential(function, wrt), policy)
+    primal = annotated(handed.run(sequential(function, wrt)), policy)
     inputs = [primal.params[k] for k in wrt]
     primal = placed(primal, inputs, exact)
     primal = sampled(recorded(primal, active(primal.body, inputs), transpose))
