@@ -2,8 +2,9 @@
 
     y, k = If p { A } a, i else { B } b, j     ->     y = If p { A } a else { B } b;  k = select p i j
 
-for the integers and bools of loops' turns that A and B don't make, such as the place of an element that both sides
-update.  A return sweep has the result of a branch only if it is kept, but runs a choice again.
+for the integers and bools that A and B don't make, in the turns of loops through which derivatives pass: such as the
+place of an element that both sides update.  A return sweep has the result of a branch only if it is kept, but runs a
+choice again.
 
 Invariant: the count rises by one for each such result.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from iverson.core.dce import dce
-from iverson.core.rewrite import map_blocks, with_body, with_lets
+from iverson.core.rewrite import contributed, map_blocks, with_body, with_lets
 from iverson.core.syntax import (
     BOOL,
     I64,
@@ -35,18 +36,21 @@ from iverson.core.syntax import (
 WHOLE = (Scalar(I64), Scalar(BOOL))
 
 
-def run(function: Function) -> Function:
+def run(function: Function, active: set[Var]) -> Function:
     """The function with choices behind the branches of its loops' turns."""
-    new = with_body(function, _block(function.body, False))
+    new = with_body(function, _block(function.body, active, False))
     return function if new is function else dce(new)
 
 
-def _block(block: Block, turning: bool) -> Block:
+def _block(block: Block, active: set[Var], turning: bool) -> Block:
     lets: list[Let] = []
     nested: set[Var] = set()  # what statements of the block make that don't run again
     for let in block:
-        inside = turning or isinstance(let.op, For | Loop | While)
-        let = map_blocks(let, lambda inner, inside=inside: _block(inner, inside))  # type: ignore[misc]
+        if isinstance(let.op, For | Loop | While):
+            inside = not active.isdisjoint((*let.vars, *contributed(let.op)))
+        else:
+            inside = turning
+        let = map_blocks(let, lambda inner, inside=inside: _block(inner, active, inside))  # type: ignore[misc]
         for new in _split(let, let.op, nested) if turning and isinstance(let.op, If) else [let]:
             lets.append(new)
             nested.update(() if isinstance(new.op, Prim | Read) else new.vars)

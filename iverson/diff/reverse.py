@@ -123,13 +123,14 @@ def reverse(function: Function, wrt: Sequence[int], seeded: bool, policy: Policy
 def _reverse(
     function: Function, wrt: Sequence[int], seeded: bool, policy: Policy, exact: set[int], cheaply: bool = False
 ) -> tuple[Function, Plan]:
-    primal = annotated(handed.run(sequential(function, wrt)), policy)
+    primal = annotated(sequential(function, wrt), policy)
     inputs = [primal.params[k] for k in wrt]
     primal = placed(primal, inputs, exact)
     primal = sampled(recorded(primal, active(primal.body, inputs), transpose))
+    names = active(primal.body, inputs)
+    primal = handed.run(primal, names)
     primal, choices = chosen(primal) if policy.mode == "auto" and not samples(primal) else (primal, Choices())
     derivation = Derivation(primal.body)
-    names = active(primal.body, inputs)
     planner = Planner(names, derivation, policy.mode, samples(primal), policy.again, cheaply, choices.kept)
     plan = planner.top(primal.body)
     b = Builder()
