@@ -127,10 +127,9 @@ def _reverse(
     inputs = [primal.params[k] for k in wrt]
     primal = placed(primal, inputs, exact)
     primal = sampled(recorded(primal, active(primal.body, inputs), transpose))
-    names = active(primal.body, inputs)
-    primal = handed.run(primal, names)
     primal, choices = chosen(primal) if policy.mode == "auto" and not samples(primal) else (primal, Choices())
     derivation = Derivation(primal.body)
+    names = active(primal.body, inputs)
     planner = Planner(names, derivation, policy.mode, samples(primal), policy.again, cheaply, choices.kept)
     plan = planner.top(primal.body)
     b = Builder()
@@ -161,13 +160,14 @@ def _reverse(
 
 
 def sequential(function: Function, wrt: Sequence[int]) -> Function:
-    """A fresh copy of the function, with what depends on an order as loops."""
+    """A fresh copy of the function, with what depends on an order as loops, and choices behind their branches."""
     primal = dce(rename_function(function))
     inputs = [primal.params[k] for k in wrt]
     for p in inputs:
         if not is_float(p):
             raise TypeError(f"parameter {p.hint} of {function.name} has no derivative: it is {dtype_of(p)!r}")
-    return dce(ordered(primal, active(primal.body, inputs)))
+    primal = dce(ordered(primal, active(primal.body, inputs)))
+    return handed.run(primal, active(primal.body, inputs))
 
 
 def _cotangents(primal: Function, sweep: Sweep, frame: Frame) -> list[Var]:
