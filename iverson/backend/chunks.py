@@ -2,7 +2,8 @@
 
     carries, cells      partial[c], combined in the order of c
     arrays              copies[c - 1], the first chunk's being the array; taken in element by element, in that order,
-                        by parts of the elements, which run on the pool
+                        by parts of the elements, which run on the pool.  Where a thread is alone with all chunks one
+                        copy does: each chunk ends by taking it in
     work space          allocated by each chunk
 
 A copy of a large array is made by parts, too.
@@ -35,6 +36,7 @@ class Chunk:
     count: Value
     many: Value
     around: list[Stmt]  # before all chunks
+    alone: Value | None = None  # does one thread run all of them, in order?
     before: list[Stmt] = field(default_factory=list)
     after: list[Stmt] = field(default_factory=list)
     behind: list[Stmt] = field(default_factory=list)
@@ -79,14 +81,17 @@ class Chunk:
         """Each chunk but the first has a copy, which it clears itself unless that is done before."""
         dtype, extents = buffer.dtype, buffer.extents
         others, copied, before = Reg(I64, "others"), Reg(BOOL, "copied"), Reg(I64, "t")
-        copies = Buffer(dtype, (others, *extents), Reg(ir.POINTER, "copies"), hint="copies", stored=True, slot=Owner())
-        own = Buffer(dtype, extents, Reg(ir.POINTER, "own"), hint="own", stored=True)
-        self.around += [ir.Compute(others, "sub", (self.count, ir.integer(1))), ir.Alloc(copies, when=self.many)]
+        self.around.append(ir.Compute(others, "sub", (self.count, ir.integer(1))))
         self.before += [
             ir.Compute(copied, "gt", (self.turn, ir.integer(0))),
             ir.Compute(before, "sub", (self.turn, ir.integer(1))),
-            ir.Choose(own, copied, View(copies, (before,)), View(buffer)),
         ]
+        held = self._unless_alone(self.around, others, 1)
+        copies = Buffer(dtype, (held, *extents), Reg(ir.POINTER, "copies"), hint="copies", stored=True, slot=Owner())
+        own = Buffer(dtype, extents, Reg(ir.POINTER, "own"), hint="own", stored=True)
+        self.around.append(ir.Alloc(copies, when=self.many))
+        mine = View(copies, (self._unless_alone(self.before, before, 0),))
+        self.before.append(ir.Choose(own, copied, mine, View(buffer)))
         if clear:
             self.before.append(If(copied, cleared(own, monoid), []))
         else:
@@ -95,6 +100,15 @@ class Chunk:
             if isinstance(s, Load | Store) and s.view.buffer is buffer:
                 s.view = View(own, s.view.prefix)
         self.copied.append(_Copies(buffer, copies, others, monoid))
+        if self.alone is not None:
+            now = Reg(BOOL, "now")
+            self.after += [ir.Compute(now, "and", (copied, self.alone)), If(now, _joined(buffer, own, monoid), [])]
+
+    def _unless_alone(self, code: list[Stmt], v: Reg, other: int) -> Value:
+        if self.alone is None:
+            return v
+        code.append(ir.Compute(chosen := Reg(I64, v.hint), "select", (self.alone, ir.integer(other), v)))
+        return chosen
 
     def take_in(self, work: Work) -> list[Stmt]:
         """Behind all chunks: the copies into their arrays, by parts of the elements."""
@@ -106,7 +120,10 @@ class Chunk:
         parts = _Parts(work, work.compute("min", I64, shift, ir.integer(PARTS)))
         for c, size in zip(self.copied, sizes, strict=True):
             parts.taken_in(c, size)
-        return [If(self.many, [parts.loop()], []), *(ir.Free(c.copies) for c in self.copied)]
+        several = self.many
+        if self.alone is not None:
+            several = work.compute("and", BOOL, self.many, work.compute("not", BOOL, self.alone))
+        return [If(several, [parts.loop()], []), *(ir.Free(c.copies) for c in self.copied)]
 
 
 @dataclass(frozen=True)
@@ -197,7 +214,18 @@ def combined(monoid: str, out: Reg, left: Value, right: Value, free: bool = Fals
 
 def cleared(buffer: Buffer, monoid: str) -> list[Stmt]:
     index = [Reg(I64, "k") for _ in buffer.extents]
-    body: list[Stmt] = [Store(View(buffer, tuple(index)), identity(monoid, buffer.dtype))]
+    return _each(buffer, index, [Store(View(buffer, tuple(index)), identity(monoid, buffer.dtype))])
+
+
+def _joined(array: Buffer, part: Buffer, monoid: str) -> list[Stmt]:
+    """An array with another one taken in, element by element."""
+    index = [Reg(I64, "k") for _ in array.extents]
+    here, there = View(array, tuple(index)), View(part, tuple(index))
+    old, more, new = (Reg(array.dtype, h) for h in (array.hint, "part", array.hint))
+    return _each(array, index, [Load(old, here), Load(more, there), combined(monoid, new, old, more), Store(here, new)])
+
+
+def _each(buffer: Buffer, index: list[Reg], body: list[Stmt]) -> list[Stmt]:
     for k, extent in reversed(list(zip(index, buffer.extents, strict=True))):
         body = [For(k, ir.integer(0), extent, body, [], "apart" if k is index[-1] else "any")]
     return body

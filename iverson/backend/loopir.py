@@ -23,7 +23,8 @@ becoming `next` at the end of a turn, and `out` behind the loop.  A loop's tag s
     simd     like any; lanes
     vector   like apart; so many turns, known in number, as a vector has elements
     few      like apart; so few turns that no vector pays
-    thread   turns are independent and carry nothing; on the pool (backend/pool.py), each in a function of its own
+    thread   turns are independent and carry nothing; on the pool (backend/pool.py), each in a function of its own;
+             to -n: n turns, in order
     tile     a block of a loop that was split
     cold     in order; too short to be unrolled or vectorised
     strip    in order; of the loops in it a strip each (backend/strips.py)

@@ -1,6 +1,7 @@
 """The ticket pool: chunks of a loop on several threads, dispatched in about a microsecond.
 
-    i64 @threads_run(ptr body, ptr context, i64 count, ptr held)     every chunk once; the status of the whole
+    i64 @threads_run(ptr body, ptr context, i64 count, ptr held)     every chunk once; the status of the whole;
+                                                                     -count: in order, on this thread
     i64 @threads_asked(ptr word)                                     what to do when a poll finds its word set
     void @threads_ready(ptr count)                                   how many would run a region now
 
@@ -57,7 +58,10 @@ def _word(offset: int) -> ctypes.c_int64:
 
 
 _ALONE = """
-define internal i64 @alone(ptr %body, ptr %context, i64 %count) nounwind {
+declare i64 @llvm.abs.i64(i64, i1)
+
+define internal i64 @alone(ptr %body, ptr %context, i64 %signed) nounwind {
+  %count = call i64 @llvm.abs.i64(i64 %signed, i1 true)
   br label %each
 each:
   %k = phi i64 [ 0, %0 ], [ %next, %run ]
@@ -287,10 +291,13 @@ define void @threads_ready(ptr %count) nounwind {
 
 define i64 @threads_run(ptr %body, ptr %context, i64 %count, ptr %held) nounwind {
 entry:
+  %single = icmp eq i64 %count, 1
+  br i1 %single, label %alone, label %release
+release:
+  call void @give_lock(ptr %held)
   %several = icmp sgt i64 %count, 1
   br i1 %several, label %may, label %alone
 may:
-  call void @give_lock(ptr %held)
   %limit = load atomic i64, ptr $LIMIT monotonic, align 8
   %many = icmp sgt i64 %limit, 1
   br i1 %many, label %try, label %alone

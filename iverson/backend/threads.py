@@ -28,12 +28,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from iverson.backend import columns, owners
+from iverson.backend import columns, owners, pool
 from iverson.backend import loopir as ir
 from iverson.backend.chunks import MOST, Chunk, copied
 from iverson.backend.columns import Columns
 from iverson.backend.independence import Known, Plan
-from iverson.backend.loopir import Buffer, Carry, Cell, For, Program, Reg, Stmt, Value, View
+from iverson.backend.loopir import Buffer, Carry, Cell, For, If, Program, Reg, Stmt, Value, View
 from iverson.backend.owners import Owned
 from iverson.backend.segments import ascending
 from iverson.backend.work import Work
@@ -222,7 +222,10 @@ class _Region:
         ends = [self._tiles(count, shift) if loops[0].tag == "wide" else self._bounds(count, shift)]
         ends += [self._rest(loop, w, shift) for loop, w in zip(loops[1:], self.works[1:], strict=True)]
         rounds = self._rounds(count, many) if first.window else None
-        chunk = Chunk(self.turn, count, many, work.code)
+        alone = None
+        if rounds is None and any(isinstance(s.into, Buffer) for s in first.sums):
+            alone = work.compute("and", BOOL, many, self._alone(many))
+        chunk = Chunk(self.turn, count, many, work.code, alone)
         bodies = [s for loop in loops for s in loop.body]
         for s in first.sums:
             match s.into:
@@ -248,10 +251,22 @@ class _Region:
         body = [*self.starts, *chunk.before, *loops, *chunk.after]
         taken = chunk.take_in(work)
         if rounds is None:
-            return [*work.code, For(self.turn, ir.integer(0), count, body, [], "thread"), *chunk.behind, *taken]
+            high = count if alone is None else self._in_order(count, alone)
+            return [*work.code, For(self.turn, ir.integer(0), high, body, [], "thread"), *chunk.behind, *taken]
         each, number, which, part = rounds
         inner = For(part, ir.integer(0), number, [*which, *body], [], "thread")
         return [*work.code, For(each[0], ir.integer(0), each[1], [inner], [], "cold"), *chunk.behind, *taken]
+
+    def _alone(self, many: Value) -> Value:
+        """Is there one thread for all chunks?"""
+        workers, threads = Cell(I64, "workers"), Reg(I64, "threads")
+        ask: list[Stmt] = [ir.Call(pool.READY, (ir.ByReference(workers),))]
+        self.work.code += [ir.Put(workers, ir.integer(1)), If(many, ask, []), ir.Get(threads, workers)]
+        return self.work.compute("le", BOOL, threads, ir.integer(1))
+
+    def _in_order(self, count: Value, alone: Value) -> Value:
+        """How many chunks, negative where they are to run one after the other."""
+        return self.work.compute("select", I64, alone, self.work.compute("neg", I64, count), count)
 
     def _rounds(self, count: Value, many: Value) -> tuple[tuple[Reg, Value], Value, list[Stmt], Reg]:
         """Even chunks first, then odd ones: the rounds, how many chunks each has, and which chunk is which."""

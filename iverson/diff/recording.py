@@ -419,7 +419,7 @@ class Planner:
 
     def updates(self, op: Loop | While, k: int, chain: Chain, plan: Plan) -> Updates:
         """The log of a turn's updates."""
-        updates = replace(_updates(plan, chain.lets), left=_left(op, chain))
+        updates = replace(_updates(plan, chain.lets, op.carry), left=_left(op, chain))
         fill = self.blank(op, k, chain)
         return updates if fill is None else replace(updates, entries=((updates.entries[0][0], fill),))
 
@@ -492,10 +492,16 @@ def _depends(m: Operator, operands: Sequence[Var], names: set[Var]) -> list[set[
     return [{k for k, found in enumerate(reached) if out in found} for out in m.body.outs]
 
 
-def _updates(plan: Plan, chain: Sequence[Let]) -> Updates:
+def _updates(plan: Plan, chain: Sequence[Let], carry: Sequence[Var]) -> Updates:
     """The log of a chain of single updates."""
     entries: list[tuple[tuple[Atom, ...], Atom]] = []
-    prims = {let.vars[0]: let for let in plan.block if isinstance(let.op, Prim)}
+    own = {*carry, *(v for let in plan.block for v in let.vars)}
+    again = (step.let for step in plan.steps if step.scalar and not step.touches)
+    prims = {
+        let.vars[0]: let
+        for let in again
+        if isinstance(let.op, Prim) or (isinstance(let.op, Read) and let.op.array not in own and len(let.vars) == 1)
+    }
     for step in plan.steps:
         if any(step.let is let for let in chain):
             assert isinstance(step.record, BranchRecord)

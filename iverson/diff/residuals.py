@@ -83,7 +83,7 @@ class Updates:
     """Overwritten elements of a chain of single updates, in order: index and old value, names or constants."""
 
     entries: tuple[tuple[tuple[Atom, ...], Atom], ...]
-    lets: tuple[Let, ...] = ()  # Prims that give the indices
+    lets: tuple[Let, ...] = ()  # Prims that give the indices, and Reads of what the loop leaves alone
     left: Var | None = None  # what the last one left in its place, where that was made of what it overwrote
 
     def names(self) -> list[Var]:

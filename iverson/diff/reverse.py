@@ -47,6 +47,7 @@ from iverson.core.syntax import (
     Var,
     While,
 )
+from iverson.diff import handed
 from iverson.diff.accumulate import accumulate, contribute
 from iverson.diff.activity import active, is_float
 from iverson.diff.adjoints import Frame
@@ -159,13 +160,14 @@ def _reverse(
 
 
 def sequential(function: Function, wrt: Sequence[int]) -> Function:
-    """A fresh copy of the function, with what depends on an order as loops."""
+    """A fresh copy of the function, with what depends on an order as loops, and choices behind their branches."""
     primal = dce(rename_function(function))
     inputs = [primal.params[k] for k in wrt]
     for p in inputs:
         if not is_float(p):
             raise TypeError(f"parameter {p.hint} of {function.name} has no derivative: it is {dtype_of(p)!r}")
-    return dce(ordered(primal, active(primal.body, inputs)))
+    primal = dce(ordered(primal, active(primal.body, inputs)))
+    return handed.run(primal, active(primal.body, inputs))
 
 
 def _cotangents(primal: Function, sweep: Sweep, frame: Frame) -> list[Var]:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import iverson as iv
-from iverson.backend import columns, cpu, pool, threads
+from iverson.backend import columns, cpu, pool, runtime, threads
 from iverson.core.evaluate import evaluate
 from iverson.lang import state
 from tests.corpus import Case
@@ -571,3 +571,22 @@ def test_exit() -> None:
         time.sleep(0.05)
     """)
     assert done.returncode == 0, done.stderr
+
+
+@needs_futex
+def test_a_thread_that_is_alone_with_all_chunks_has_one_copy() -> None:
+    def f(table, where):
+        return sum(sum(np.sin(k * table[j]) for k in range(40)) for j in where)
+
+    rng = np.random.default_rng(8)
+    table, where = rng.normal(size=2**13), rng.integers(0, 2**13, 2**15)
+    gradient = iv.grad(f)
+    given = {}
+    for n in (4, 1):
+        iv.set_threads(n)
+        runtime.trim()
+        given[n] = gradient(table, where).tobytes()
+    assert given[4] == given[1]
+    kept = [size for size in runtime._pool[3::2] if size]
+    assert len(kept) == 2 and max(kept) < 1.1 * table.nbytes  # the result and the copy
+    assert "copies" in loops(gradient, table, where)
