@@ -17,6 +17,7 @@ import numpy as np
 
 from iverson.backend import (
     axes,
+    beforehand,
     bisections,
     checks,
     copies,
@@ -227,6 +228,7 @@ def _scheduled(
         tails.run(program)
         reuse.run(program)
         recurrences.run(program, reassociate)
+        beforehand.run(program)
         strips.run(program)
     return program
 

@@ -5,9 +5,10 @@
         ->   a, _ = Loop (j < n) [a = a0, t = (identity of m)...] { .. s = t[j]; ..
                  Accumulate [acc = m t] { For (l < n - 1 - j) { B(a', j, j + 1 + l); acc[j + 1 + l] <- e } } }
 
-where B is a few primitives and reads that can't fail, and a' is what the turn has made of a: B reads no place that a
-turn after k may write.  Linear algebra calls the first left-looking, the second right-looking: x[j] -= U[k, j] x[k]
-goes down a column of U for all k < j, along a row for all j > k, in vectors and without a chain of additions.
+where B is a few primitives and reads, and a' is what the turn has made of a: B reads no place that a turn after k may
+write.  A read that may be out of bounds, but then whatever k is, is checked in turn j, and made ahead as far as it
+isn't.  Linear algebra calls the first left-looking, the second right-looking: x[j] -= U[k, j] x[k] goes down a column
+of U for all k < j, along a row for all j > k, in vectors and without a chain of additions.
 
 Invariant: results are the same, to the bit: each sum takes its terms in the same order.  The count rises by n for the
 array of sums, by a few for each turn, and for each term by the arithmetic of its indices.  That is why it is done only
@@ -17,13 +18,22 @@ where reads at strides become reads in a row; not within a For, whose turns may 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from iverson.core import monoids
 from iverson.core.bounds import Sizes
 from iverson.core.build import Builder, Outs, dtype_of, literal
-from iverson.core.rewrite import atoms, fresh_all, map_blocks, rename, statements, with_body, with_lets
+from iverson.core.rewrite import (
+    atoms,
+    fresh_all,
+    map_blocks,
+    rename,
+    statements,
+    with_body,
+    with_lets,
+    with_op,
+)
 from iverson.core.sizes import Size, size, substitute
 from iverson.core.syntax import (
     Accumulate,
@@ -64,7 +74,8 @@ class _Sum:
 
     let: Let
     own: tuple[Let, ...]
-    ends: list[tuple[Atom, Atom]]  # indices that must stay below extents, in later turns
+    checks: list[tuple[Atom, Atom, int]]  # indices and extents of reads that may be out of bounds, and their axes
+    ends: list[tuple[Atom, Atom, bool]]  # indices, extents that they must stay below, and if they grow with the turns
 
     @property
     def op(self) -> For:
@@ -118,7 +129,8 @@ class _Ahead:
             if isinstance(let.op, For) and _adds_up(let.op) and self.equal(let.op.extent[0], op.index):
                 own = _own(op, let.op, made, histories)
                 if own is not None and self.pays(op, let.op) and self.settled(let.op, histories):
-                    found.append(_Sum(let, own, []))
+                    checks = self.checks(let.op)
+                    found += [] if checks is None else [_Sum(let, own, checks, [])]
             if isinstance(let.op, Prim):
                 made[let.vars[0]] = let
             self.sizes.bind(let)
@@ -130,6 +142,9 @@ class _Ahead:
     def pays(self, op: Loop, inner: For) -> bool:
         """Do all reads go along rows from turn to turn, and not all of them from term to term?"""
         (k,), j = inner.index, op.index
+        indices = [i for let in inner.body if isinstance(let.op, Read) for i in let.op.index]
+        if not all(isinstance(let.op, Prim) for let in _cone(inner.body, indices)):
+            return False
         bound = {v for block in (op.body, inner.body) for let in block for v in let.vars} - {k, j}
         now, later = [], []
         with self.sizes.inside(inner, inner.body):
@@ -152,10 +167,22 @@ class _Ahead:
                 self.sizes.bind(let)
         return True
 
-    def reaches(self, op: Loop, s: _Sum) -> bool:
-        """Are the reads in bounds at the end of turn k, too?  At the end of a row, that may be tested (`ends`).
+    def checks(self, inner: For) -> list[tuple[Atom, Atom, int]] | None:
+        """Indices, extents and axes of reads that may be out of bounds; None if only some k are."""
+        found: list[tuple[Atom, Atom, int]] = []
+        with self.sizes.inside(inner, inner.body):
+            for let in inner.body:
+                if isinstance(let.op, Read) and not let.op.safe:
+                    for axis, (i, n) in enumerate(zip(let.op.index, extents(let.op.array.type), strict=False)):
+                        if not self.sizes.within(i, n):
+                            found.append((i, n, axis))
+                self.sizes.bind(let)
+        return None if any(inner.index[0] in self.sizes.of(i).factors() for i, _, _ in found) else found
 
-        Turns that have an element beyond the end raise before they read it.
+    def reaches(self, op: Loop, s: _Sum) -> bool:
+        """Are the reads in bounds at the end of turn k, too, as far as that isn't tested (`ends`)?
+
+        A turn that has an element beyond an end raises before it uses the sum.
         """
         later = Var(op.index.type, "later")
         self.sizes.later(later, op.index, op.extent)
@@ -164,12 +191,12 @@ class _Ahead:
             for axis, (i, n) in enumerate(zip(read.index, extents(read.array.type), strict=False)):
                 here = self.sizes.of(i)
                 p = substitute(here, then)
-                below = self.sizes.nonnegative(self.sizes.of(n) - p - 1)
-                last = axis == len(read.index) - 1 and op.index in here.factors()
-                if not self.sizes.nonnegative(p) or not (below or last):
+                positive, grows = self.sizes.nonnegative(p), op.index in here.factors()
+                if positive and self.sizes.nonnegative(self.sizes.of(n) - p - 1):
+                    continue
+                if s.op.index[0] in here.factors() or (grows and not (positive and axis == len(read.index) - 1)):
                     return False
-                if not below:
-                    s.ends.append((i, n))
+                s.ends.append((i, n, grows))
         return True
 
 
@@ -180,8 +207,8 @@ def _in_row(place: Sequence[Size], i: Var) -> bool:
 
 
 def _adds_up(op: For) -> bool:
-    """One index, a few primitives and reads that don't fail, and built-in reductions of scalars."""
-    plain = all(isinstance(s.op, Prim) or (isinstance(s.op, Read) and s.op.safe) for s in op.body)
+    """One index, a few primitives and reads, and built-in reductions of scalars."""
+    plain = all(isinstance(s.op, Prim | Read) for s in op.body)
     kinds = all(isinstance(y, Reduce) and y.monoid in monoids.MONOIDS for y in op.yields)
     small = len(op.index) == 1 and len(op.body.lets) <= MOST
     return small and plain and kinds and all(isinstance(v.type, Scalar) for s in op.body for v in s.vars)
@@ -250,10 +277,14 @@ def _ahead(let: Let, op: Loop, sums: list[_Sum], final: Mapping[Var, Atom]) -> l
         inits = [b.full([op.extent], identity) for s in sums for identity in s.identities]
     carry = tuple(Var(a.type, "ahead") for a in inits)
     at = dict(zip((v for s in sums for v in s.let.vars), carry, strict=True))
-    instead = {
-        s.let.vars: [Let((v,), Read(at[v], (op.index,), safe=True), s.let.site) for v in s.let.vars] for s in sums
-    }
-    lets = [new for stmt in op.body for new in instead.get(stmt.vars, [stmt])]
+    found = {s.let.vars: s for s in sums}
+    lets: list[Let] = []
+    for stmt in op.body:
+        if stmt.vars in found and stmt.vars:
+            reads = [Let((v,), Read(at[v], (op.index,), safe=True), stmt.site) for v in stmt.vars]
+            lets += [*_checked(op, found[stmt.vars]), *reads]
+        else:
+            lets.append(stmt)
     with b.scope() as after:
         ends = [e for s in sums for e in _contributed(b, op, s, [at[v] for v in s.let.vars], final)]
     known = len(op.carry)
@@ -261,6 +292,20 @@ def _ahead(let: Let, op: Loop, sums: list[_Sum], final: Mapping[Var, Atom]) -> l
     loop = Loop(op.index, op.extent, (*op.carry, *carry), (*op.inits, *inits), body, op.tape)
     binds = (*let.vars[:known], *(Var(c.type, c.hint) for c in carry), *let.vars[known:])
     return [*before, Let(binds, loop, let.site)]
+
+
+def _checked(op: Loop, s: _Sum) -> list[Let]:
+    """Raises what the first term's reads would raise, if there is a term."""
+    b = Builder()
+    b.site = s.let.site
+    indices = [i for i, _, _ in s.checks]
+    with b.scope() as lets:
+        firsts = b.splice(rename(Block(_cone(s.op.body, indices), tuple(indices)), {s.op.index[0]: literal(0)}))
+        for first, (_, n, axis) in zip(firsts, s.checks, strict=True):
+            inside = b.prim("and", b.o.ge(first, 0), b.o.lt(first, n))
+            message = f"index {{}} is out of bounds for axis {axis} with size {{}}"
+            b.check(b.prim("or", inside, b.o.lt(op.index, 1)), message, first, n, error="IndexError")
+    return lets
 
 
 def _contributed(b: Builder, op: Loop, s: _Sum, columns: list[Var], final: Mapping[Var, Atom]) -> tuple[Var, ...]:
@@ -272,7 +317,8 @@ def _contributed(b: Builder, op: Loop, s: _Sum, columns: list[Var], final: Mappi
     def at_turn(later: Atom, lets: Sequence[Let], outs: Sequence[Atom]) -> tuple[Atom, ...]:
         """What statements of the sum give in a later turn, for the term of this one."""
         env: dict[Var, Atom] = {**final, s.op.index[0]: op.index, op.index: later}
-        return b.splice(rename(Block((*s.own, *lets), tuple(outs)), env))
+        safe = [with_op(x, replace(x.op, safe=True)) if isinstance(x.op, Read) else x for x in (*s.own, *lets)]
+        return b.splice(rename(Block(tuple(safe), tuple(outs)), env))
 
     def terms(*accs: Var) -> Outs:
         def term(i: Var) -> Outs:
@@ -287,9 +333,10 @@ def _contributed(b: Builder, op: Loop, s: _Sum, columns: list[Var], final: Mappi
 
     turns = b.o.sub(op.extent, begin)
     if s.ends:
-        indices = [i for i, _ in s.ends]
+        indices = [i for i, _, _ in s.ends]
         firsts = at_turn(begin, _cone(s.op.body, indices), indices)
-        for first, (_, n) in zip(firsts, s.ends, strict=True):
-            turns = b.o.min(turns, b.o.max(b.o.sub(n, first), 0))
+        for first, (_, n, grows) in zip(firsts, s.ends, strict=True):
+            inside = b.prim("and", b.o.ge(first, 0), b.o.lt(first, n))
+            turns = b.o.min(turns, b.o.max(b.o.sub(n, first), 0)) if grows else b.o.select(inside, turns, 0)
     kinds = [y.monoid for y in s.op.yields if isinstance(y, Reduce)]
     return b.accumulate(list(zip(kinds, groups, strict=True)), terms)

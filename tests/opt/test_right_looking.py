@@ -69,8 +69,8 @@ def along_a_row(b: Builder, x: Atom, u: Var, k: Atom, j: Atom) -> Atom:
     return b.o.mul(b.read(u, j, k, safe=True), b.read(x, k, safe=True))
 
 
-def checked(b: Builder, x: Atom, u: Var, k: Atom, j: Atom) -> Atom:
-    return b.o.mul(b.read(u, k, j), b.read(x, k, safe=True))
+def beyond(b: Builder, x: Atom, u: Var, k: Atom, j: Atom) -> Atom:
+    return b.o.mul(b.read(u, b.o.add(k, 2), j), b.read(x, k, safe=True))
 
 
 def looked_up(b: Builder, x: Atom, u: Var, k: Atom, j: Atom) -> Atom:
@@ -88,8 +88,8 @@ def before(b: Builder, j: Atom) -> Atom:
 
 @pytest.mark.parametrize(
     "f",
-    [solve(along_a_row), solve(checked), solve(looked_up), solve(own_element), solve(place=before)],
-    ids=["along a row", "may raise", "looked up", "of this turn", "written again"],
+    [solve(along_a_row), solve(beyond), solve(looked_up), solve(own_element), solve(place=before)],
+    ids=["along a row", "two rows on", "looked up", "of this turn", "written again"],
 )
 def test_others_stay(f: Function) -> None:
     check(f)
@@ -134,3 +134,27 @@ def test_a_row_ends_where_its_elements_end() -> None:
             program(a[:, :columns].copy())
     for rows in (0, 1, 2, 39):
         np.testing.assert_allclose(program(a[:rows]), factored(a[:rows]), rtol=1e-12)
+
+
+def solved(u: np.ndarray, b: np.ndarray) -> np.ndarray:
+    x = np.zeros(len(u))
+    for j in range(len(u)):
+        s = 0.0
+        for k in range(j):
+            s += u[k, j] * x[k]
+        x[j] = b[j] - s
+    return x
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (1, 1), (2, 2), (30, 30), (30, 31), (30, 29), (30, 2), (30, 1), (30, 0)])
+def test_what_may_fail_fails_as_it_did(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(1)
+    u, b = rng.normal(size=shape) / 9.0, rng.normal(size=30)
+    assert "ahead" in iv.show(solved, stage="optimised")(np.ones((30, 31)), b)
+    try:
+        expected = solved(u, b)
+    except IndexError as error:
+        with pytest.raises(IndexError, match=str(error).split(" with")[0]):
+            iv.jit(solved)(u, b)
+        return
+    np.testing.assert_allclose(iv.jit(solved)(u, b), expected, rtol=1e-12)
