@@ -22,8 +22,9 @@ from iverson.backend.arithmetic import Arithmetic, is_elementary
 from iverson.backend.frame import Frame
 from iverson.backend.hints import hints
 from iverson.backend.instructions import Instructions, is_vector
-from iverson.backend.loopir import Buffer, Carry, Cell, Owner, Program, Reg, Stmt, Type, Value, Vector, View
-from iverson.backend.writer import type_text
+from iverson.backend.loopir import Buffer, Carry, Cell, Owner, Program, Reg, Stmt, Value, Vector, View
+from iverson.backend.shared import Shared
+from iverson.backend.writer import alignment, type_text
 from iverson.core.syntax import BOOL, DType, Literal
 
 SCOPES = 24  # with more written buffers than this, stores carry no list of all the others
@@ -46,6 +47,7 @@ class _Emitter(Frame):
         self.group = ""  # of the accesses of a loop whose turns are apart
         self.entered: set[loopir.For] = set()  # loops of a nest that has been tested for turns
         self.vectorises = False  # is this the body of an innermost loop that may?
+        self.shared = Shared()
         self.arithmetic = Arithmetic(self.fresh, reassociate)
         self.vectors = Instructions(self.text, self.fresh)
 
@@ -134,14 +136,14 @@ class _Emitter(Frame):
             self.line(f"{byte} = load i8, ptr {pointer}{suffix}")
             self.line(f"{self.define(out)} = trunc i8 {byte} to i1")
         else:
-            self.line(f"{self.define(out)} = load {type_text(out.type)}, ptr {pointer}{_alignment(out.type)}{suffix}")
+            self.line(f"{self.define(out)} = load {type_text(out.type)}, ptr {pointer}{alignment(out.type)}{suffix}")
 
     def store(self, stmt: loopir.Store) -> None:
         value = self.typed(stmt.value)
         if stmt.view.buffer.dtype is BOOL:
             value = f"i8 {self._widened(stmt.value, 'i8')}"
         pointer = self.address(stmt.view)
-        self.line(f"store {value}, ptr {pointer}{_alignment(loopir.type_of(stmt.value))}{self.alias(stmt.view.buffer)}")
+        self.line(f"store {value}, ptr {pointer}{alignment(loopir.type_of(stmt.value))}{self.alias(stmt.view.buffer)}")
 
     def _widened(self, value: Value, wide: str) -> str:
         name = self.fresh()
@@ -413,7 +415,7 @@ class _Emitter(Frame):
         self.entry.append(f"  {table} = alloca [{max(len(around), 1)} x i64], align 8")
         for k, reg in enumerate(around):
             self.put_slot(table[1:], k, reg)
-        name = f"iv_turn.{len(self.functions)}"
+        before = len(self.metadata)
         with self.elsewhere():
             self._alias_scopes(stmt.body)
             for k, reg in enumerate(around):
@@ -421,9 +423,12 @@ class _Emitter(Frame):
             self.names[stmt.index] = "%turn"
             params = "ptr noalias nocapture %around, ptr %word, i64 %turn"
             inline = "" if self.turning and loopir.count_loops(stmt.body) == 1 else "noinline "
-            head = f"define internal i64 @{name}({params}) {inline}{self.attributes} {{"
-            text = "\n".join([head, *self.function(stmt.body)])
-        self.functions.append(text)
+            text = "\n".join([f"({params}) {inline}{self.attributes} {{", *self.function(stmt.body)])
+        name = self.shared.other(f"iv_turn.{len(self.functions)}", text, self.metadata)
+        if name == f"iv_turn.{len(self.functions)}":
+            self.functions.append(f"define internal i64 @{name}{text}")
+        else:
+            del self.metadata[before:]
         self._dispatch(name, table, self.text(stmt.high))
 
     def _dispatch(self, name: str, table: str, count: str) -> None:
@@ -574,11 +579,6 @@ def _string(number: int, content: bytes) -> str:
     """A constant of the module, with the zero that ends it."""
     text = "".join(f"\\{byte:02x}" for byte in (*content, 0))
     return f'@string.{number} = private unnamed_addr constant [{len(content) + 1} x i8] c"{text}"'
-
-
-def _alignment(kind: Type) -> str:
-    """Vectors are aligned as their elements are."""
-    return f", align {ITEM_SIZE[kind.dtype]}" if isinstance(kind, Vector) else ""
 
 
 def _buffers(body: list[Stmt]) -> list[Buffer]:

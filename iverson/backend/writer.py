@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from iverson.backend.abi import LLVM_TYPE
+from iverson.backend.abi import ITEM_SIZE, LLVM_TYPE
 from iverson.backend.loopir import Reg, Type, Value, Vector
 from iverson.backend.text import constant
 from iverson.core.syntax import DType, Literal
@@ -15,6 +15,11 @@ def type_text(t: Type) -> str:
     if isinstance(t, Vector):
         return f"<{t.lanes} x {LLVM_TYPE[t.dtype]}>"
     return LLVM_TYPE[t] if isinstance(t, DType) else t.value
+
+
+def alignment(kind: Type) -> str:
+    """Vectors are aligned as their elements are."""
+    return f", align {ITEM_SIZE[kind.dtype]}" if isinstance(kind, Vector) else ""
 
 
 class Writer:
