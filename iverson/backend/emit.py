@@ -23,6 +23,7 @@ from iverson.backend.frame import Frame
 from iverson.backend.hints import hints
 from iverson.backend.instructions import Instructions, is_vector
 from iverson.backend.loopir import Buffer, Carry, Cell, Owner, Program, Reg, Stmt, Value, Vector, View
+from iverson.backend.shared import Shared
 from iverson.backend.writer import alignment, type_text
 from iverson.core.syntax import BOOL, DType, Literal
 
@@ -46,6 +47,7 @@ class _Emitter(Frame):
         self.group = ""  # of the accesses of a loop whose turns are apart
         self.entered: set[loopir.For] = set()  # loops of a nest that has been tested for turns
         self.vectorises = False  # is this the body of an innermost loop that may?
+        self.shared = Shared()
         self.arithmetic = Arithmetic(self.fresh, reassociate)
         self.vectors = Instructions(self.text, self.fresh)
 
@@ -418,7 +420,7 @@ class _Emitter(Frame):
         self.entry.append(f"  {table} = alloca [{max(len(around), 1)} x i64], align 8")
         for k, reg in enumerate(around):
             self.put_slot(table[1:], k, reg)
-        name = f"iv_turn.{len(self.functions)}"
+        before = len(self.metadata)
         with self.elsewhere():
             self._alias_scopes(stmt.body)
             for k, reg in enumerate(around):
@@ -426,9 +428,12 @@ class _Emitter(Frame):
             self.names[stmt.index] = "%turn"
             params = "ptr noalias nocapture %around, ptr %word, i64 %turn"
             inline = "" if self.turning and loopir.count_loops(stmt.body) == 1 else "noinline "
-            head = f"define internal i64 @{name}({params}) {inline}{self.attributes} {{"
-            text = "\n".join([head, *self.function(stmt.body)])
-        self.functions.append(text)
+            text = "\n".join([f"({params}) {inline}{self.attributes} {{", *self.function(stmt.body)])
+        name = self.shared.other(f"iv_turn.{len(self.functions)}", text, self.metadata)
+        if name == f"iv_turn.{len(self.functions)}":
+            self.functions.append(f"define internal i64 @{name}{text}")
+        else:
+            del self.metadata[before:]
         self._dispatch(name, table, self.text(stmt.high))
 
     def _dispatch(self, name: str, table: str, count: str) -> None:

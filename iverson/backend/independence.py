@@ -19,7 +19,7 @@ from typing import TypeAlias
 from iverson.backend import linear, segments
 from iverson.backend import loopir as ir
 from iverson.backend.invariance import inner_registers
-from iverson.backend.loopir import Buffer, Carry, Cell, For, If, Load, Program, Reg, Stmt, Store, View
+from iverson.backend.loopir import Buffer, Carry, Cell, For, If, Load, Program, Reg, Stmt, Store, Value, View
 from iverson.backend.places import Form, Places
 from iverson.backend.segments import Segments
 from iverson.backend.work import Work
@@ -39,6 +39,7 @@ class Known:
         self.places = Places(program.body)
         self.reassociate = reassociate
         self.touched = Counter(x for s in ir.walk(program.body) for x in _touched(s))
+        self.used = Counter(v for s in ir.walk(program.body) for v in ir.used(s) if _is_pointer(v))
 
 
 def _touched(stmt: Stmt) -> list[Buffer | Cell]:
@@ -86,6 +87,7 @@ class Plan:
     space: list[ir.Alloc] = field(default_factory=list)  # work space of a turn
     moved: set[int] = field(default_factory=set)  # the statements around the loop that go into its chunks
     uses: dict[Reg, list[Stmt]] = field(default_factory=dict)
+    pointers: Counter[Value] = field(default_factory=Counter)  # how often each is used
     passed: list[View] = field(default_factory=list)  # what library routines are given
     segments: list[Segments] = field(default_factory=list)  # independent if none reaches into another
     window: int = 0  # turns so far apart never meet; 0 if none do
@@ -101,6 +103,8 @@ class Plan:
             for v in ir.used(s):
                 if isinstance(v, Reg) and v in self.inside:
                     self.uses.setdefault(v, []).append(s)
+                if _is_pointer(v):
+                    self.pointers[v] += 1
         arrays = self.loop.tag == "wide" or self._arrays(inner)  # such a loop wouldn't be if its turns met
         return self._calls(inner) and self._carries() and self._cells(inner) and arrays
 
@@ -350,8 +354,8 @@ class Plan:
             return False
         outside = [s for s in self.block if s is not self.loop]
         ends = [s for s in outside if isinstance(s, ir.Free) and s.buffer is buffer]
-        uses = [s for s in ir.walk(outside) if buffer.pointer in ir.used(s) and s not in ends]
-        if uses or not (allocs[0].stack or len(ends) == 1):
+        used = self.known.used[buffer.pointer] - self.pointers[buffer.pointer] - len(ends)
+        if used or not (allocs[0].stack or len(ends) == 1):
             return False
         self.space.append(allocs[0])
         self.moved |= {id(allocs[0]), *map(id, ends)}
@@ -374,6 +378,10 @@ class Plan:
 
     def monoid_of(self, into: Into) -> str:
         return next(s.monoid for s in self.sums if s.into == into)
+
+
+def _is_pointer(value: Value) -> bool:
+    return isinstance(value, Reg) and value.type is ir.POINTER
 
 
 def _opens(body: list[Stmt], cell: Cell, count: int) -> bool:

@@ -93,12 +93,9 @@ class _Merger:
 
     def strangers(self, one: For, two: For) -> bool:
         """Is each of two loops as it is without the other?"""
-        results = {c.out for c in one.carries}
+        results, theirs = {c.out for c in one.carries}, accesses([two])
         return not results.intersection(_all_used(two)) and all(
-            self.places.disjoint(a.view.buffer, b.view.buffer)
-            for a in accesses([one])
-            for b in accesses([two])
-            if _write(a, b)
+            self.places.disjoint(a.view.buffer, b.view.buffer) for a in accesses([one]) for b in theirs if _write(a, b)
         )
 
     def legal(self, one: For, two: For) -> bool:
@@ -107,18 +104,16 @@ class _Merger:
         if any(v in results for v in _all_used(two) if isinstance(v, Reg)):
             return False
         mine, yours = _inner(one), _inner(two)
+        ours, theirs = accesses([one]), accesses([two])
         if mine is not None and yours is not None:
-            edges = [(a, b) for a in _edges(one, mine) for b in accesses([two])]
-            edges += [(a, b) for a in accesses([one]) for b in _edges(two, yours)]
+            edges = [(a, b) for a in _edges(one, mine) for b in theirs]
+            edges += [(a, b) for a in ours for b in _edges(two, yours)]
             if any(_write(a, b) and not self.places.disjoint(a.view.buffer, b.view.buffer) for a, b in edges):
                 return False
             if not self.legal(mine, yours):
                 return False
         return all(
-            self.places.meet_in_turn(a.view, one.index, b.view, two.index)
-            for a in accesses([one])
-            for b in accesses([two])
-            if _write(a, b)
+            self.places.meet_in_turn(a.view, one.index, b.view, two.index) for a in ours for b in theirs if _write(a, b)
         )
 
     def parted(self, one: For, two: For, between: list[Stmt]) -> tuple[list[Stmt], list[Stmt]] | None:

@@ -163,21 +163,16 @@ class Places:
         """Do accesses of turns i and j of two loops meet only where i = j?  (`inside`: registers that vary in them.)"""
         if a.buffer is not b.buffer:
             return self.disjoint(a.buffer, b.buffer)
+        pairs = [(self.form(x), self.form(y)) for x, y in zip(a.prefix, b.prefix, strict=False)]
+        if any(self._aligned(x, i, y, j, inside) for x, y in pairs):
+            return True
         other = Reg(I64, "j")
         loop = self.loops.get(j)
         if loop is not None:
             self.loops[other] = loop
         try:
-            for x, y in zip(a.prefix, b.prefix, strict=False):
-                here, there = self.form(x), self.form(y).with_(j, Form(((other, 1),)))
-                aligned = here.plus(self.form(y).with_(j, Form(((i, 1),))), -1) == Form()
-                if (
-                    aligned
-                    and here.coefficient(i)
-                    and all(self.invariant(r, inside) for r, _ in here.terms if r is not i)
-                ):
-                    return True
-                difference = here.plus(there, -1)
+            for x, y in pairs:
+                difference = x.plus(y.with_(j, Form(((other, 1),))), -1)
                 if not all(self.invariant(r, inside) for r, _ in difference.terms if r not in (i, other)):
                     continue
                 if self.positive(difference) or self.positive(Form().plus(difference, -1)):
@@ -185,6 +180,13 @@ class Places:
         finally:
             self.loops.pop(other, None)
         return False
+
+    def _aligned(self, x: Form, i: Reg, y: Form, j: Reg, inside: frozenset[Reg]) -> bool:
+        """Is x the same as y, with i for j, and another number in every turn?"""
+        if not x.coefficient(i) or not all(self.invariant(r, inside) for r, _ in x.terms if r is not i):
+            return False
+        same = y if i is j else y.with_(j, Form(((i, 1),)))
+        return x is same or x.plus(same, -1) == Form()
 
     def same(self, a: View, b: View) -> bool:
         """One place, at one time?"""

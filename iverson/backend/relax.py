@@ -21,8 +21,8 @@ from iverson.backend import loopir as ir
 from iverson.backend import unroll
 from iverson.backend.invariance import inner_registers
 from iverson.backend.lanes import contributions
-from iverson.backend.loopir import Carry, For, If, Join, Load, Program, Reg, Stmt, Store, Value
-from iverson.backend.places import Access, Places, accesses
+from iverson.backend.loopir import Buffer, Carry, For, If, Join, Load, Program, Reg, Stmt, Store, Value, View
+from iverson.backend.places import Access, Form, Places, accesses
 from iverson.backend.rewrite import rewrite
 from iverson.core.syntax import BOOL, I64, DType, Literal
 
@@ -52,12 +52,18 @@ def lanes(program: Program, reassociate: bool = True) -> None:
 
 def _clear(among: Sequence[Access], places: Places) -> bool:
     """Is it known which accesses of a turn meet?  What LLVM is told of other turns it takes to hold in one, too."""
-    return all(
-        places.same(a.view, b.view) or places.apart(a.view, b.view)
-        for n, a in enumerate(among)
-        for b in among[n + 1 :]
-        if isinstance(a, Store) or isinstance(b, Store)
-    )
+    each = _each(among, places)
+    return all(places.apart(a, b) for n, (a, put) in enumerate(each) for b, puts in each[n + 1 :] if put or puts)
+
+
+def _each(among: Iterable[Access], places: Places) -> list[tuple[View, bool]]:
+    """The places that are accessed, each once, and whether something is stored there."""
+    found: dict[tuple[Buffer, tuple[Form, ...]], tuple[View, bool]] = {}
+    for a in among:
+        key = a.view.buffer, tuple(map(places.form, a.view.prefix))
+        view, put = found.get(key, (a.view, False))
+        found[key] = view, put or isinstance(a, Store)
+    return list(found.values())
 
 
 def _flat(loop: For) -> bool:
@@ -78,12 +84,12 @@ def _shared(loop: For) -> list[Access]:
 
 def _independent(loop: For, among: Iterable[Access], places: Places) -> bool:
     """Do the turns meet only themselves?"""
-    inside, among = frozenset(inner_registers(loop)), list(among)
+    inside, each = frozenset(inner_registers(loop)), _each(among, places)
     return all(
-        places.meet_in_turn(a.view, loop.index, b.view, loop.index, inside)
-        for n, a in enumerate(among)
-        for b in among[n:]
-        if isinstance(a, Store) or isinstance(b, Store)
+        places.meet_in_turn(a, loop.index, b, loop.index, inside)
+        for n, (a, put) in enumerate(each)
+        for b, puts in each[n:]
+        if put or puts
     )
 
 
@@ -187,12 +193,13 @@ def _relaxed(loop: For, places: Places) -> list[Stmt] | None:
     if not all(_is_sum(loop, c.reg, c.next) for c in loop.carries):
         return None
     sums = _sums(loop, places)
-    steady = [s for s in sums if _invariant(s.load, loop)]
+    inside = inner_registers(loop)
+    steady = [s for s in sums if _invariant(s.load, inside)]
     moving = {id(p) for s in sums if s not in steady for p in s.parts}
     gone = {id(p) for s in steady for p in s.parts}
     rest = [a for a in accesses(loop.body) if id(a) not in gone]
     stores = [a for a in rest if isinstance(a, Store)] + [s.store for s in steady]
-    fixed = [a for a in rest if isinstance(a, Load) and _invariant(a, loop) and id(a) not in moving]
+    fixed = [a for a in rest if isinstance(a, Load) and _invariant(a, inside) and id(a) not in moving]
     fixed = [a for a in fixed if all(places.apart(a.view, o.view) for o in stores)]
     rest = [a for a in rest if a not in fixed]
     if not all(places.apart(s.store.view, a.view) for s in steady for a in rest if id(a) not in moving):
@@ -240,8 +247,7 @@ def _is_sum(loop: For, reg: Reg, value: Value, end: Stmt | None = None) -> bool:
     return len(users) == 1 and not seen and not carried
 
 
-def _invariant(s: Access, loop: For) -> bool:
-    inside = inner_registers(loop)
+def _invariant(s: Access, inside: set[Reg]) -> bool:
     return all(not isinstance(v, Reg) or v not in inside for v in s.view.prefix)
 
 

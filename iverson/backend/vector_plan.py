@@ -221,7 +221,7 @@ class Plan:
         accesses = [s for s in inner if isinstance(s, Load | Store) and not self._is_own(s.view.buffer)]
         accesses = [s for s in accesses if id(s) not in self.sums]
         self.once = bool(self.sums)
-        written = {s.view.buffer for s in accesses if isinstance(s, Store)}
+        written = dict.fromkeys(s.view.buffer for s in accesses if isinstance(s, Store))
         read = {s.view.buffer for s in accesses if isinstance(s, Load)}
         copied = [s for s in inner if isinstance(s, ir.Copy)]
         pointers = {b.pointer for b in written}
@@ -229,13 +229,15 @@ class Plan:
             not self._is_own(s.target.buffer) or s.source.buffer.pointer in pointers for s in copied
         ):
             return False
-        for b in written:
-            axis = self.axis(b)
-            if axis is None or not b.scoped or b.slot is None or b.dtype is BOOL:
-                return False
-            if only_elements(self.whole, b) and not self._streamed_elsewhere(b, axis):
-                self.turned[b] = axis
-            self.once |= b in read and (b not in self.turned or self._written_elsewhere(b, inner))
+        axes = {b: axis for b in written if (axis := self.axis(b)) is not None}
+        if len(axes) < len(written) or any(not b.scoped or b.slot is None or b.dtype is BOOL for b in written):
+            return False
+        self.turned = axes
+        if not self.pays():  # at best: what follows looks at the whole program
+            return False
+        elements = [b for b in axes if only_elements(self.whole, b)]
+        self.turned = {b: axes[b] for b in elements if not self._streamed_elsewhere(b, axes[b])}
+        self.once |= any(b in read and (b not in self.turned or self._written_elsewhere(b, inner)) for b in written)
         return True
 
     def _streamed_elsewhere(self, buffer: Buffer, axis: int) -> bool:

@@ -365,18 +365,18 @@ class Sizes:
         negative = [(m, c) for m, c in p.terms.items() if c < 0]
         mine = set(p.factors())
         multiples = [
-            ((q != ONE) + 2 * mine.isdisjoint(known.factors()), q, quotient(c, d), known)  # likely to help: first
+            ((q != ONE) + 2 * mine.isdisjoint(known.factors()), q, c, d, known)  # likely to help: first
             for known, taken in self._facts.items()
             for m, c in negative
             for n, d in taken
             if (q := divide(m, n)) is not None
         ]
-        for _, q, k, known in sorted(multiples, key=operator.itemgetter(0)):
+        for _, q, c, d, known in sorted(multiples, key=operator.itemgetter(0)):
             if self._effort is not None:
                 self._effort -= 1
                 if self._effort < 0:
                     return False
-            if self._even_or_positive(q) and self._prove(p.plus(known, q, -k), fuel - 1, integral):
+            if self._even_or_positive(q) and self._prove(p.plus(known, q, -quotient(c, d)), fuel - 1, integral):
                 return True
         return False
 

@@ -109,36 +109,45 @@ def type_atoms(t: Type) -> tuple[Atom, ...]:
 
 def free(block: Block, bound: Iterable[Var] = ()) -> dict[Var, None]:
     """The free variables of a block in first-use order, extents in types included."""
+    found = _free(block)
+    without = set(bound)
+    return {v: None for v in found if v not in without} if without else found.copy()
+
+
+def _free(block: Block) -> dict[Var, None]:
+    """The same, for no one to change: a block remembers them, since passes ask again and again."""
+    if block.free is None:
+        object.__setattr__(block, "free", _collected(block.lets, block.outs))
+    assert block.free is not None
+    return block.free
+
+
+def _collected(lets: Iterable[Let], outs: Iterable[Atom]) -> dict[Var, None]:
     seen: dict[Var, None] = {}
-    _free(block, set(bound), seen)
-    return seen
-
-
-def _free(block: Block, bound: set[Var], seen: dict[Var, None]) -> None:
-    def use(atom: Atom) -> None:
-        if isinstance(atom, Var) and atom not in bound:
-            seen.setdefault(atom)
-
-    for let in block:
-        for a in atoms(let.op):
-            use(a)
+    bound: set[Var] = set()
+    for let in lets:
+        _use(atoms(let.op), bound, seen)
         for binders, inner in blocks(let.op):
             bound.update(binders)
             for v in binders:
-                for a in type_atoms(v.type):
-                    use(a)
-            _free(inner, bound, seen)
+                _use(type_atoms(v.type), bound, seen)
+            _use(_free(inner), bound, seen)
         bound.update(let.vars)
         for v in let.vars:
-            for a in type_atoms(v.type):
-                use(a)
-    for a in block.outs:
-        use(a)
+            _use(type_atoms(v.type), bound, seen)
+    _use(outs, bound, seen)
+    return seen
+
+
+def _use(used: Iterable[Atom], bound: set[Var], seen: dict[Var, None]) -> None:
+    for a in used:
+        if type(a) is Var and a not in bound:
+            seen[a] = None
 
 
 def uses(let: Let) -> dict[Var, None]:
     """The variables that a statement uses, in its blocks and in the types of what it binds too."""
-    return free(Block((let,), ()))
+    return _collected((let,), ())
 
 
 def contributed(op: Op) -> dict[Var, None]:

@@ -317,6 +317,7 @@ class Let:
 class Block:
     lets: tuple[Let, ...]
     outs: tuple[Atom, ...]
+    free: dict[Var, None] | None = field(default=None, init=False, compare=False, repr=False)  # see rewrite.free
 
     def __iter__(self) -> Iterator[Let]:
         return iter(self.lets)

@@ -92,7 +92,7 @@ class _Unread:
     def __init__(self, f: Function) -> None:
         self.sizes = Sizes(f)
         self.used = mentioned(f)
-        self.others: dict[Loop, Loop] = {}  # the same, of another turn
+        self.others: dict[int, tuple[Loop, Loop]] = {}  # by identity: a loop, and the same of another turn
 
     def block(self, block: Block) -> Block:
         lets = []
@@ -180,11 +180,11 @@ class _Unread:
             )
 
     def other(self, loop: Loop) -> Loop:
-        if loop not in self.others:
+        if id(loop) not in self.others:
             made = rename_op(loop, {})
             assert isinstance(made, Loop)
-            self.others[loop] = made
-        return self.others[loop]
+            self.others[id(loop)] = loop, made
+        return self.others[id(loop)][1]
 
     def enter(self, scopes: ExitStack, block: Block, path: Path, index: tuple[Atom, ...] | None) -> tuple[Atom, ...]:
         """Learn what holds at an access; its index (None: that of the statement at the end of the path)."""

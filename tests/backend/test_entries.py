@@ -1,4 +1,4 @@
-"""Nests are entered with one test, loops of one turn are their bodies, and arrays without elements stay right."""
+"""Nests are entered with one test, loops of one turn are their bodies, loops that are alike one function."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import iverson as iv
+from iverson.backend.shared import plain
 
 
 @pytest.fixture(autouse=True)
@@ -101,3 +102,33 @@ def test_one_turn() -> None:
     assert "in 0..1 " not in loops
     np.testing.assert_allclose(iv.jit(ones)(x, w), ones(x, w), rtol=1e-13)
     np.testing.assert_allclose(iv.jit(ones)(x, np.ones((1, 2))), ones(x, np.ones((1, 2))), rtol=1e-13)
+
+
+def layers(x, a, b, c):
+    """Loops that are the same but for the arrays, and some that aren't."""
+    for w in (a, b, c):
+        x = np.maximum(x * w, 0.1) + np.sqrt(np.abs(w))
+        s = np.sum(x)
+        x = x / s
+    return np.minimum(x, 0.5)
+
+
+def test_twins_are_one_function() -> None:
+    n = 200_000
+    args = [np.linspace(0.5, k, n) for k in (1.0, 2.0, 3.0, 4.0)]
+    text = iv.show(iv.jit(layers), stage="llvm")(*args)
+    made = re.findall(r"define internal i64 @(iv_turn[.\d]*)", text)
+    called = re.findall(r"call i64 @threads_run\(ptr @(iv_turn[.\d]*)", text)
+    assert set(made) == set(called)
+    assert len(made) < len(called)
+    np.testing.assert_allclose(iv.jit(layers)(*args), layers(*args), rtol=1e-12)
+
+
+def test_names_make_no_difference() -> None:
+    metadata = ["!0 = distinct !{!0}", "!1 = distinct !{!1, !0}", "!2 = distinct !{!2}", "!3 = distinct !{!3, !2}"]
+    one = "(ptr %a) {\nentry:\n  br label %l.1\nl.1:\n  %x.2 = load i64, ptr %a, !noalias !1\n  ret i64 %x.2\n}"
+    two = "(ptr %b) {\nentry:\n  br label %m.7\nm.7:\n  %y.9 = load i64, ptr %b, !noalias !3\n  ret i64 %y.9\n}"
+    assert plain(one, metadata) == plain(two, metadata)
+    assert plain(one, metadata) != plain(two.replace("!3", "!2"), metadata)
+    assert plain(one, metadata) != plain(two.replace("ret i64 %y.9", "ret i64 7"), metadata)
+    assert plain("%a %b %a", []) != plain("%a %b %b", [])
