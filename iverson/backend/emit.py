@@ -24,7 +24,7 @@ from iverson.backend.hints import hints
 from iverson.backend.instructions import Instructions, is_vector
 from iverson.backend.loopir import Buffer, Carry, Cell, Owner, Program, Reg, Stmt, Value, Vector, View
 from iverson.backend.shared import Shared
-from iverson.backend.writer import alignment, type_text
+from iverson.backend.writer import alignment, string_constant, type_text
 from iverson.core.syntax import BOOL, DType, Literal
 
 SCOPES = 24  # with more written buffers than this, stores carry no list of all the others
@@ -65,7 +65,7 @@ class _Emitter(Frame):
         flag = [f"@{interrupt.FLAG} = external global i32"] if self.polls else []
         kernel = [
             *flag,
-            *(_string(k, content) for k, content in enumerate(self.strings)),
+            *(string_constant(k, content) for k, content in enumerate(self.strings)),
             f"define i64 @{symbol}({pointers}) {self.attributes} {{",
             *main,
             *self.functions,
@@ -578,12 +578,6 @@ _METHODS = {
     loopir.Call: "call",
     loopir.Poll: "poll",
 }
-
-
-def _string(number: int, content: bytes) -> str:
-    """A constant of the module, with the zero that ends it."""
-    text = "".join(f"\\{byte:02x}" for byte in (*content, 0))
-    return f'@string.{number} = private unnamed_addr constant [{len(content) + 1} x i8] c"{text}"'
 
 
 def _buffers(body: list[Stmt]) -> list[Buffer]:

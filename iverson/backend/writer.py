@@ -11,6 +11,12 @@ from iverson.backend.text import constant
 from iverson.core.syntax import DType, Literal
 
 
+def string_constant(number: int, content: bytes) -> str:
+    """A constant of the module, with the zero that ends it."""
+    text = "".join(f"\\{byte:02x}" for byte in (*content, 0))
+    return f'@string.{number} = private unnamed_addr constant [{len(content) + 1} x i8] c"{text}"'
+
+
 def type_text(t: Type) -> str:
     if isinstance(t, Vector):
         return f"<{t.lanes} x {LLVM_TYPE[t.dtype]}>"
