@@ -34,6 +34,7 @@ from iverson.opt import (
     parallel,
     promote,
     rotate,
+    scaled,
     siblings,
     simplify,
     spill,
@@ -104,6 +105,7 @@ CONTRACT: list[tuple[str, Pass]] = [
     ("contract", contract.run),
     ("simplify contracted", simplify.run),
     ("chain contracted", chain.run),
+    ("scaled", scaled.run),
 ]
 REASSOCIATE: list[tuple[str, Pass]] = [("late", late.run)]
 
