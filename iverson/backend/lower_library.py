@@ -63,16 +63,17 @@ def _matmul(ctx: Context, inputs: list[View], outs: list[View], params: Params, 
         return
     large = ctx.compute("ge", BOOL, ctx.compute("min", I64, k, out.extents[0]), integer(GRAM))
     with ctx.into([]) as symmetric:
-        _gram(ctx, a, out, k, bool(params["transpose_a"]))
+        _gram(ctx, a, out, k, params)
     with ctx.into([]) as plain:
         _gemm(ctx, a, b, out, k, params)
     ctx.emit(ir.If(large, symmetric, plain))
 
 
-def _gram(ctx: Context, a: View, out: View, k: Value, across: bool) -> None:
+def _gram(ctx: Context, a: View, out: View, k: Value, params: Params) -> None:
     """a' a, or a a': a triangle by BLAS, the other one is the same."""
     dtype, n = out.buffer.dtype, out.extents[0]
-    args = [letter("U"), letter("N" if across else "T"), size(ctx, n), size(ctx, k), number(1.0, dtype)]
+    letters = [letter("U"), letter("N" if params["transpose_a"] else "T")]
+    args = [*letters, size(ctx, n), size(ctx, k), number(params["scale"], dtype)]
     args += [a, leading(ctx, a.extents[1]), number(0.0, dtype), out, leading(ctx, n)]
     lapack.call(ctx, "syrk", dtype, args)
     i, j = Reg(I64, "i"), Reg(I64, "j")
@@ -94,7 +95,7 @@ def _trmm(ctx: Context, triangle: View, other: View, out: View, params: Params, 
     letters = ["R" if side == "a" else "L", "U" if params[f"triangle_{side}"] == "lower" else "L"]
     letters += ["T" if params[f"transpose_{side}"] else "N", "N"]
     n, m = out.extents
-    args = [*map(letter, letters), size(ctx, m), size(ctx, n), number(1.0, dtype)]
+    args = [*map(letter, letters), size(ctx, m), size(ctx, n), number(params["scale"], dtype)]
     lapack.call(ctx, "trmm", dtype, [*args, triangle, leading(ctx, triangle.extents[1]), out, leading(ctx, m)])
 
 
@@ -102,7 +103,7 @@ def _gemm(ctx: Context, a: View, b: View, out: View, k: Value, params: Params) -
     dtype = out.buffer.dtype
     n, m = out.extents
     letters = [letter("T" if params[p] else "N") for p in ("transpose_b", "transpose_a")]
-    args = [*letters, size(ctx, m), size(ctx, n), size(ctx, k), number(1.0, dtype)]
+    args = [*letters, size(ctx, m), size(ctx, n), size(ctx, k), number(params["scale"], dtype)]
     args += [b, leading(ctx, b.extents[1]), a, leading(ctx, a.extents[1]), number(0.0, dtype), out, leading(ctx, m)]
     lapack.call(ctx, "gemm", dtype, args)
 

@@ -6,7 +6,8 @@ Arguments are only read; results are fresh.  Derivatives are core programs: diff
 
     matmul (a, b; transpose_a, transpose_b)   [n, k] @ [k, m]; a rank-1 operand is a row on the left, a column on the
                                               right, and isn't transposed.  triangle_a, triangle_b: "lower" or "upper",
-                                              what alone is looked at of an operand as it is stored, a square; a hint
+                                              what alone is looked at of an operand as it is stored, a square; scale: a
+                                              constant factor.  Both are the optimiser's, and have no derivatives
     lu (a)                                    l and u of a p = l u in one matrix, u having ones on its diagonal, and the
                                               swaps of columns, counted from 0; a may be singular
     factored_solve (a, lu, pivots, b; transpose)     x with a x = b;  b is [n] or [n, m]
@@ -188,11 +189,19 @@ def _mapped_types(args: Sequence[Array], params: Params) -> list[Type]:
 
 
 def _matmul(
-    a: Any, b: Any, *, transpose_a: bool, transpose_b: bool, triangle_a: str = "", triangle_b: str = ""
+    a: Any,
+    b: Any,
+    *,
+    transpose_a: bool,
+    transpose_b: bool,
+    triangle_a: str = "",
+    triangle_b: str = "",
+    scale: float = 1.0,
 ) -> Values:
     halves: dict[str, Callable[[Any], Any]] = {"": lambda x: x, "lower": np.tril, "upper": np.triu}
     a, b = halves[triangle_a](a), halves[triangle_b](b)
-    return ((a.T if transpose_a else a) @ (b.T if transpose_b else b),)
+    product = (a.T if transpose_a else a) @ (b.T if transpose_b else b)
+    return (product if scale == 1.0 else product * product.dtype.type(scale),)
 
 
 def _argsort(x: Any) -> Values:
@@ -286,7 +295,7 @@ TABLE: dict[str, Row] = {
         _matmul,
         _matmul_cost,
         lambda s: 1 + _log2(max(s[0])),
-        {"transpose_a": False, "transpose_b": False, "triangle_a": "", "triangle_b": ""},
+        {"transpose_a": False, "transpose_b": False, "triangle_a": "", "triangle_b": "", "scale": 1.0},
     ),
     "lu": Row(_lu_types, decompositions.lu, lambda s, _: 2 * s[0][0] ** 3 // 3, _sequential, {}),
     "factored_solve": Row(

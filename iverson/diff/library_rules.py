@@ -30,6 +30,7 @@ def _is_vector(x: Atom) -> bool:
 
 
 def _matmul_jvp(call: Call, tangents: Sequence[Maybe]) -> Sequence[Maybe]:
+    _as_staged(call)
     m, (a, b) = call.m, call.args
     da, db = tangents
     left, right = call.params["transpose_a"], call.params["transpose_b"]
@@ -40,7 +41,13 @@ def _matmul_jvp(call: Call, tangents: Sequence[Maybe]) -> Sequence[Maybe]:
     return [call.sum(terms)]
 
 
+def _as_staged(call: Call) -> None:
+    if call.params["triangle_a"] or call.params["triangle_b"] or call.params["scale"] != 1.0:
+        raise NotImplementedError("a derivative is taken before products have scales and triangles")
+
+
 def _matmul_vjp(call: Call, adjoints: Sequence[Maybe], wanted: Sequence[bool]) -> Sequence[Maybe]:
+    _as_staged(call)
     m, (a, b) = call.m, call.args
     (g,) = adjoints
     assert g is not None

@@ -36,6 +36,7 @@ from iverson.opt import (
     remainders,
     right_looking,
     rotate,
+    scaled,
     siblings,
     simplify,
     spill,
@@ -108,6 +109,7 @@ CONTRACT: list[tuple[str, Pass]] = [
     ("contract", contract.run),
     ("simplify contracted", simplify.run),
     ("chain contracted", chain.run),
+    ("scaled", scaled.run),
 ]
 REASSOCIATE: list[tuple[str, Pass]] = [("late", late.run)]
 
