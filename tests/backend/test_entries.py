@@ -132,3 +132,21 @@ def test_names_make_no_difference() -> None:
     assert plain(one, metadata) != plain(two.replace("!3", "!2"), metadata)
     assert plain(one, metadata) != plain(two.replace("ret i64 %y.9", "ret i64 7"), metadata)
     assert plain("%a %b %a", []) != plain("%a %b %b", [])
+
+
+def small(a, rows):
+    """A nest of constant lengths in a long loop."""
+    total = 0.0
+    for n in range(rows):
+        for i in range(3):
+            for j in range(4):
+                total = total * 0.5 + a[n, i] * a[n, j]
+    return total
+
+
+def test_short_nests_are_written_out_and_others_are_not() -> None:
+    a = np.linspace(0.5, 1.5, 80).reshape(20, 4)
+    text = iv.show(iv.jit(small, threads=False), stage="llvm")(a, 20)
+    assert text.count('!{!"llvm.loop.unroll.full"}') == 1
+    assert text.count('!{!"llvm.loop.unroll.disable"}') == 1
+    np.testing.assert_allclose(iv.jit(small)(a, 20), small(a, 20), rtol=1e-13)
