@@ -253,19 +253,36 @@ class Plan:
         Those at both ends of the loop meet, too, but the first chunk and the last one run one after the other.
         """
         places, i = self.known.places, self.loop.index
-        inner = []
-        for form in (x, y):
-            made = places.computed.get(form.terms[0][0]) if form == Form(form.terms[:1]) and form.terms else None
-            if made is None or form.terms[0][1] != 1 or made.name != "mod" or made.args[1] in self.inside:
-                return None
-            inner.append((places.form(made.args[0]), made.args[1]))
-        (a, n), (b, m) = inner
-        spare = places.form(n).plus(places.form(self.loop.high), -1).plus(places.form(self.loop.low))
+        one, two = self._wrapped(x), self._wrapped(y)
+        if one is None or two is None:
+            return None
+        (a, n), (b, m) = one, two
+        spare = n.plus(places.form(self.loop.high), -1).plus(places.form(self.loop.low))
         apart = a.plus(b, -1)
         small = all(r is i or r in places.lengths or (r in places.loops and r not in self.inside) for r, _ in a.terms)
         if n != m or spare.terms or spare.constant < 0 or apart.terms or a.coefficient(i) not in (1, -1) or not small:
             return None
         return apart.constant
+
+    def _wrapped(self, form: Form) -> tuple[Form, Form] | None:
+        """(x, n) of what differs from x by a multiple of n: a remainder, or one as opt/remainders.py has it."""
+        places = self.known.places
+        made = places.computed.get(form.terms[0][0]) if form == Form(form.terms[:1]) and form.terms else None
+        if made is None or form.terms[0][1] != 1:
+            return None
+        if made.name == "mod":
+            x, n = map(places.form, made.args)
+        elif made.name == "select":
+            test = places.computed.get(made.args[0]) if isinstance(made.args[0], Reg) else None
+            if test is None or test.name != "lt":
+                return None
+            x, (one, two) = places.form(test.args[0]), map(places.form, made.args[1:])
+            n = one.plus(two, -1)
+            if x not in (one, two):
+                return None
+        else:
+            return None
+        return None if any(r in self.inside for r, _ in n.terms) else (x, n)
 
     def _own_pointers(self, inner: list[Stmt]) -> set[Reg]:
         """The pointers to memory that a turn allocates."""

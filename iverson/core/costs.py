@@ -270,7 +270,8 @@ class _Counter:
             case Prim(name, args):
                 self.own(account, self.prices.work(name), prims.TABLE[name].cost)
                 self.symbol(let.vars[0], "computed from data", let.site)
-                sizes = [self.sizes.of(a) for a in args[1:]] if name == "select" else []
+                counts = name == "select" and let.vars[0].type == Scalar(I64)
+                sizes = [self.sizes.of(a) for a in args[1:]] if counts else []
                 if (
                     let.vars[0] in self.unknown
                     and sizes
