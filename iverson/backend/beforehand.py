@@ -17,7 +17,7 @@ from iverson.backend.arithmetic import is_elementary, vectorises
 from iverson.backend.lanes import LANES
 from iverson.backend.loopir import Buffer, Carry, Combine, Compute, For, Load, Program, Reg, Stmt, Store, Value, integer
 from iverson.backend.places import Places
-from iverson.backend.rewrite import rewrite
+from iverson.backend.rewrite import compute, rewrite
 from iverson.core.syntax import I64, DType, Literal
 
 MOST = 6  # numbers of a turn that are kept
@@ -67,11 +67,6 @@ def _late(loop: For, places: Places) -> set[Reg]:
 
 def _tiled(loop: For, early: list[Stmt], rest: list[Stmt], kept: list[Reg]) -> list[Stmt]:
     code: list[Stmt] = []
-
-    def compute(into: list[Stmt], name: str, *args: Value) -> Reg:
-        out = Reg(I64, "t")
-        into.append(Compute(out, name, args))
-        return out
 
     rows: dict[Reg, Buffer] = {}
     for v in kept:

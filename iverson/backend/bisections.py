@@ -18,7 +18,7 @@ from dataclasses import replace
 from iverson.backend import loopir as ir
 from iverson.backend.invariance import PURE, inner_registers
 from iverson.backend.loopir import Compute, If, Join, Load, Program, Reg, Stmt, Value, While
-from iverson.backend.rewrite import rewrite
+from iverson.backend.rewrite import compute, rewrite
 from iverson.core.syntax import BOOL, I64, Literal
 
 NEAR = 1 << 17  # elements of a table that is near: of 8 bytes, half to all of the second cache
@@ -47,8 +47,8 @@ def _search(loop: While) -> list[Stmt] | None:
     for load in tables:
         size: Value = ir.integer(1)
         for e in load.view.buffer.extents:
-            size = _compute(code, "mul", size, e)
-        near = _compute(code, "and", near, _compute(code, "le", size, ir.integer(NEAR), BOOL), BOOL)
+            size = compute(code, "mul", size, e)
+        near = compute(code, "and", near, compute(code, "le", size, ir.integer(NEAR), dtype=BOOL), dtype=BOOL)
     (other,) = ir.renamed([loop], {r: Reg(r.type, r.hint) for r in inside})
     assert isinstance(other, While)
     joins = []
@@ -57,12 +57,6 @@ def _search(loop: While) -> list[Stmt] | None:
         joins.append(Join(out, c.out, o.out))
     chosen = replace(loop, body=_chosen(body))
     return [*code, If(near, [chosen], [other], joins)]
-
-
-def _compute(code: list[Stmt], name: str, a: Value, b: Value, type_: ir.Type = I64) -> Value:
-    out = Reg(type_, "near")
-    code.append(Compute(out, name, (a, b)))
-    return out
 
 
 def _looked_up(branch: If, loop: While, made: dict[Reg, Stmt]) -> list[Load]:

@@ -22,6 +22,7 @@ from iverson.backend.independence import Known
 from iverson.backend.invariance import inner_registers
 from iverson.backend.loopir import Buffer, For, If, Load, Reg, Stmt, Store, Value, View
 from iverson.backend.places import Form
+from iverson.backend.rewrite import compute
 from iverson.backend.twin import Twin
 from iverson.backend.work import Work
 from iverson.core.syntax import BOOL, F64, I64, Literal
@@ -153,8 +154,8 @@ class Columns:
         several = work.compute("and", BOOL, enough, work.compute("gt", BOOL, size, ir.integer(0)))
         count = work.compute("shl", I64, ir.integer(1), size)
         chunk, body = Reg(I64, "chunk"), list[Stmt]()
-        ends = [self._begin(body, c, width, size, flat) for c in (chunk, _compute(body, "add", chunk, ir.integer(1)))]
-        low, high = (_compute(body, "add", base, e) for e in ends)
+        ends = [self._begin(body, c, width, size, flat) for c in (chunk, compute(body, "add", chunk, ir.integer(1)))]
+        low, high = (compute(body, "add", base, e) for e in ends)
         twin = Twin([self.loop])
         _clip(twin.body, {twin.reg(leaf.index): self.shifts.get(leaf.index, 0) for leaf in self.leaves}, low, high)
         chunks = For(chunk, ir.integer(0), count, [*body, *twin.body], [], "thread")
@@ -175,11 +176,11 @@ class Columns:
 
     def _begin(self, code: list[Stmt], chunk: Value, width: Value, size: Value, flat: bool) -> Value:
         """Where a chunk begins, from the first column on; if they are elements of a row, with a cache line."""
-        offset = _compute(code, "shr", _compute(code, "mul", chunk, width), size)
+        offset = compute(code, "shr", compute(code, "mul", chunk, width), size)
         if not flat:
             return offset
-        offset = _compute(code, "add", offset, ir.integer(LINE - 1))
-        return _compute(code, "min", _compute(code, "bit_and", offset, ir.integer(-LINE)), width)
+        offset = compute(code, "add", offset, ir.integer(LINE - 1))
+        return compute(code, "min", compute(code, "bit_and", offset, ir.integer(-LINE)), width)
 
 
 def _clip(body: list[Stmt], shifts: dict[Reg, int], low: Value, high: Value) -> None:
@@ -187,15 +188,9 @@ def _clip(body: list[Stmt], shifts: dict[Reg, int], low: Value, high: Value) -> 
     for stmt in list(body):
         if isinstance(stmt, For) and stmt.index in shifts:
             ends, shift = list[Stmt](), ir.integer(shifts[stmt.index])
-            first, last = (_compute(ends, "sub", v, shift) if shift.value else v for v in (low, high))
-            stmt.low, stmt.high = _compute(ends, "max", stmt.low, first), _compute(ends, "min", stmt.high, last)
+            first, last = (compute(ends, "sub", v, shift) if shift.value else v for v in (low, high))
+            stmt.low, stmt.high = compute(ends, "max", stmt.low, first), compute(ends, "min", stmt.high, last)
             at = body.index(stmt)
             body[at:at] = ends
         elif isinstance(stmt, For):
             _clip(stmt.body, shifts, low, high)
-
-
-def _compute(code: list[Stmt], name: str, *args: Value) -> Reg:
-    out = Reg(I64, "at")
-    code.append(ir.Compute(out, name, args))
-    return out

@@ -33,6 +33,7 @@ from iverson.backend.loopir import (
     View,
     integer,
 )
+from iverson.backend.rewrite import compute
 from iverson.core.syntax import BOOL, I64, DType
 
 SUMS = 4  # of a turn, at least
@@ -109,20 +110,14 @@ def written(lists: LaneLists, chosen: If, union: Value, before: list[Stmt]) -> t
     counts = _fill(lists, places, before)
     longest = counts[0]
     for n in counts[1:]:
-        longest = _compute(before, "max", longest, n)
+        longest = compute(before, "max", longest, n)
     numbers = Reg(Vector(I64, lists.lanes), "counts")
     before.append(Compute(numbers, "vector", tuple(counts)))
     packed = _pack(lists, places, longest, before)
-    twice = _compute(before, "mul", longest, integer(2))
+    twice = compute(before, "mul", longest, integer(2))
     pays = Reg(BOOL, "apart")
     before.append(Compute(pays, "le", (twice, union)))
     return pays, _follow(lists, chosen, places, packed, numbers, longest)
-
-
-def _compute(code: list[Stmt], name: str, *args: Value) -> Reg:
-    out = Reg(I64, "n")
-    code.append(Compute(out, name, args))
-    return out
 
 
 def _fill(lists: LaneLists, places: Buffer, before: list[Stmt]) -> list[Reg]:
@@ -142,8 +137,8 @@ def _fill(lists: LaneLists, places: Buffer, before: list[Stmt]) -> list[Reg]:
     for lane in k:
         holds = Reg(BOOL, "holds")
         code += [Store(View(places, (at[lane], integer(lane))), b), Compute(holds, "lane", (mask, integer(lane)))]
-        one = _compute(code, "int64", holds)
-        carries.append(Carry(at[lane], integer(0), _compute(code, "add", at[lane], one), Reg(I64, "n")))
+        one = compute(code, "int64", holds)
+        carries.append(Carry(at[lane], integer(0), compute(code, "add", at[lane], one), Reg(I64, "n")))
     before.append(For(b, integer(0), n, code, carries, "seq"))
     return [c.out for c in carries]
 
