@@ -6,7 +6,8 @@
         for i < m: p[i, j] = f(p[i, j - 1])               for i < m: p[j, i] = f(p[j - 1, i])
 
 where nobody else sees it, and all loops agree, but for those that fill it; of each access the innermost loop counts
-that moves it.  What was loaded at strides are neighbours then, which vectorise.
+that moves it.  What was loaded at strides are neighbours then, which vectorise.  Rows of a few elements stay: vectors
+take them whole, the parts of complex numbers, say.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from iverson.core.syntax import Literal
 Loop: TypeAlias = For | While
 
 UNKNOWN = -1
+SHORT = 8  # elements of a row that vectors take whole
 
 
 def run(program: Program) -> None:
@@ -55,8 +57,10 @@ class _Passed:
         return next(iter(self.axes))
 
     def turns(self, buffer: Buffer) -> bool:
-        """Is there one axis, and not the last?"""
-        return len(self.axes) == 1 and 0 <= self.axis < len(buffer.extents) - 1
+        """Is there one axis, and not the last, which is long?"""
+        last = buffer.extents[-1]
+        short = isinstance(last, Literal) and last.value <= SHORT
+        return not short and len(self.axes) == 1 and 0 <= self.axis < len(buffer.extents) - 1
 
 
 @dataclass

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import iverson as iv
+from iverson.backend import axes
 
 RNG = np.random.default_rng(5)
 
@@ -93,3 +94,20 @@ def test_zeros_are_filled_along_rows() -> None:
     text = iv.show(iv.jit(recurrence, threads=False), stage="loops")(np.ones((30, 40)))
     fill = text.split("alloc float64[x_n1, x_n0]")[1].split("= 0.0")[0]
     assert fill.index("in 0..x_n1 any") < fill.index("in 0..x_n0 apart")
+
+
+def test_short_rows_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parts of complex numbers are beside each other."""
+
+    def angles(re, im):
+        return np.sum(np.angle(re + 1j * im + 10.0))
+
+    def loops() -> str:
+        return str(iv.show(iv.grad(angles, argnums=(0, 1)), stage="loops")(np.ones(30), np.ones(30)))
+
+    as_they_are = loops()
+    with monkeypatch.context() as patch:
+        patch.setattr(axes, "run", lambda program: None)
+        assert loops() == as_they_are
+    monkeypatch.setattr(axes, "SHORT", 0)
+    assert loops() != as_they_are
