@@ -82,6 +82,7 @@ class _Turn:
         self.index = Reg(I64, "s")
         self.body: list[Stmt] = []
         self.made: set[Reg] = {self.index}
+        self.given: set[Value] = set()  # what the loops find around them
         self.versions: list[_Version] = []
         self.now: dict[Buffer, _Version] = {}
         self.loads: dict[Buffer, dict[tuple[Line, int], Reg]] = {}  # from memory
@@ -95,6 +96,7 @@ class _Turn:
         (loop,) = Twin([replace(m.loop, low=integer(0), high=integer(0))]).body
         assert isinstance(loop, For)
         self.places.learn(loop.body)
+        self.given.update(ir.free_registers([m.loop]))
         self.body.append(Compute(loop.index, "sub", (self.index, integer(m.lag))))
         env: dict[Reg, Value] = {}
         for stmt in loop.body:
@@ -149,8 +151,8 @@ class _Turn:
             return False
         if before is not None and before.delay(before.offset - offset, self.made) is None:
             return False  # what a loop that ends earlier doesn't overwrite is written behind the wave
-        if any(r in self.made for form in line[1] for r, _ in form.terms):
-            return False
+        if any(r not in self.given for form in line[1] for r, _ in form.terms):
+            return False  # the ends of the wave couldn't say where the place is
         self.now[buffer] = _Version(line, stmt.view, offset, stmt.value)
         self.versions.append(self.now[buffer])
         return True

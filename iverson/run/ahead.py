@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any
@@ -86,6 +87,11 @@ class Compiled(Entry):
         given, tree = state.flatten((args, kwargs))
         if tree != self._tree:
             raise TypeError(f"this program was compiled for other arguments: their structure was {self._tree}")
+        if self._orders(tree) != self._orders(self._tree):
+            raise TypeError(
+                "this program was compiled for dicts with their keys in another order, on which a program may depend: "
+                "give them in the order of what was given to compile"
+            )
         leaves = [foreign.plain(x) for x in given]
         self._require(leaves)
         program = fitting(self._program, leaves)
@@ -94,6 +100,15 @@ class Compiled(Entry):
         self.straight(self._last)
         theirs = foreign.library(given)
         return result if theirs is None else foreign.returned(result, given, leaves, theirs)
+
+    def _orders(self, tree: Any) -> tuple[Any, ...]:
+        """The orders of keys; of named arguments only if the function takes any that there are."""
+        orders = state.orders(tree)
+        try:
+            kinds = [p.kind for p in inspect.signature(self._jit.f).parameters.values()]
+        except ValueError:  # a function without a signature
+            return orders
+        return orders if inspect.Parameter.VAR_KEYWORD in kinds else orders[:-1]
 
     def _require(self, leaves: Sequence[Any]) -> None:
         """Raise unless the arguments are what the program was compiled for."""

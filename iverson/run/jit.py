@@ -79,8 +79,8 @@ class Jit(Entry):
         """Compile now, for arguments that are given by `iv.spec`; constants and static arguments by their values.
 
         What it gives takes such arguments and nothing else, and runs at the first call as fast as at any other.  It
-        is for what its globals and closure hold now: numbers and functions that it finds there stay what they are, as
-        do the orders of keys in dicts.
+        is for what its globals and closure hold now: numbers and functions that it finds there stay what they are.
+        Dicts have their keys in the order that was given here.
 
         >>> step = iv.jit(f).compile(iv.spec(np.float64, (None, 3)), iv.spec(float))
         >>> step(np.ones((100, 3)), 0.5)

@@ -96,7 +96,21 @@ class Program:
         )
         if flat and tree == state.flatten((tuple(self.leaves), {}))[1]:
             return native.bind(single and outs[0].kind != "static", slow)
-        return _rebuilding(tree, self.staged, native, slow, single and outs[0].kind != "static")
+        return _rebuilding(tree, self.results, native, slow, single and outs[0].kind != "static")
+
+    @cached_property
+    def results(self) -> Callable[[Sequence[Any]], Any]:
+        """What puts results together: those that aren't constants, in order."""
+        staged = self.staged
+        fixed = {k: o.value for k, o in enumerate(staged.outs) if o.kind == "static"}
+
+        def general(values: Sequence[Any]) -> Any:
+            rest = iter(values)
+            return state.unflatten(
+                staged.out_tree, [fixed[k] if k in fixed else next(rest) for k in range(len(staged.outs))]
+            )
+
+        return giver(staged.out_tree, fixed) or general
 
     # --- compiling ----------------------------------------------------------------------------------------------------
 
@@ -327,12 +341,11 @@ _MISFIT = object()
 
 
 def _rebuilding(
-    tree: Any, staged: Staged, native: _Native, slow: Callable[..., Any], single: bool
+    tree: Any, give: Callable[[Sequence[Any]], Any], native: _Native, slow: Callable[..., Any], single: bool
 ) -> Callable[..., Any]:
     """The compiled callable between trees: arguments taken apart, results put together."""
     flat = native.bind(single, lambda *leaves: _MISFIT)
-    fixed = {k: o.value for k, o in enumerate(staged.outs) if o.kind == "static"}
-    take, give, orders = taker(tree), giver(staged.out_tree, fixed), state.orders(tree)
+    take, orders = taker(tree), state.orders(tree)
 
     def call(*args: Any, **kwargs: Any) -> Any:
         leaves = take((args, kwargs)) if take is not None else None
@@ -343,14 +356,7 @@ def _rebuilding(
         values = flat(*leaves)
         if values is _MISFIT:
             return slow(*args, **kwargs)
-        if single:
-            return values
-        if give is not None:
-            return give(values or ())
-        rest = iter(values or ())
-        return state.unflatten(
-            staged.out_tree, [fixed[k] if k in fixed else next(rest) for k in range(len(staged.outs))]
-        )
+        return values if single else give(values or ())
 
     return call
 

@@ -15,6 +15,7 @@ Tuples, lists and dicts; other containers (dataclasses, named tuples, the user's
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from iverson.lang import state
@@ -26,6 +27,12 @@ Give = Callable[[Sequence[Any]], Any]
 def taker(spec: Any) -> Take | None:
     """The function that gives a tree's leaves if it surely has this structure, and its dicts their keys in this order,
     else None; None if there is no such function."""
+    return _taker(spec, state.orders(spec))
+
+
+@lru_cache(maxsize=256)
+def _taker(spec: Any, orders: tuple[Any, ...]) -> Take | None:
+    """Made once: functions may be called with several structures in turns.  (Orders tell equal structures apart.)"""
     code = _Taking([""] * spec.num_leaves)
     if not code.visit(_example(spec), "t"):
         return None

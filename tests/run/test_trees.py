@@ -91,3 +91,19 @@ def test_order_of_keys() -> None:
     assert unpacked(Box(pair[0])) == [1.0, 2.0] and unpacked(point) == [2.0, 1.0] == unpacked(point)
     gradient = iv.grad(lambda p, q: p["a"] * q["b"] + p["b"] * q["a"])
     assert gradient(*pair) == {"a": 2.0, "b": 1.0}
+
+
+def test_order_of_keys_ahead_of_time() -> None:
+    """What was compiled for one order says so where it gets another; named arguments may come in any."""
+    number = iv.spec(float)
+    values = iv.jit(lambda p, x, y: [*(v * 1.0 for v in p.values()), x - y])
+    compiled = values.compile({"b": number, "a": number}, x=number, y=number)
+    for _ in range(3):
+        assert compiled({"b": 1.0, "a": 2.0}, x=3.0, y=1.0) == [1.0, 2.0, 2.0]
+        assert compiled({"b": 1.0, "a": 2.0}, y=1.0, x=3.0) == [1.0, 2.0, 2.0]
+        with pytest.raises(TypeError, match="another order"):
+            compiled({"a": 2.0, "b": 1.0}, x=3.0, y=1.0)
+    named = iv.jit(lambda **k: [*k.values()]).compile(b=number, a=number)
+    assert named(b=1.0, a=2.0) == [1.0, 2.0]
+    with pytest.raises(TypeError, match="another order"):
+        named(a=2.0, b=1.0)
